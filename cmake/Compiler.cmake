@@ -1,0 +1,21 @@
+# Warnings, sanitizers and the compiler cache: one interface target that every target of ours uses.
+add_library(longwave_options INTERFACE)
+target_compile_options(longwave_options INTERFACE -Wall -Wextra -Wpedantic)
+if(LONGWAVE_WERROR)
+  target_compile_options(longwave_options INTERFACE -Werror)
+endif()
+if(LONGWAVE_SANITIZE)
+  target_compile_options(longwave_options INTERFACE -fsanitize=${LONGWAVE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(longwave_options INTERFACE -fsanitize=${LONGWAVE_SANITIZE})
+endif()
+if(LONGWAVE_HARDENED)
+  target_compile_definitions(longwave_options INTERFACE LONGWAVE_HARDENED)
+endif()
+
+find_program(LONGWAVE_CCACHE ccache)
+if(LONGWAVE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # The precompiled header would otherwise make every torch unit a cache miss.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${LONGWAVE_CCACHE})
+endif()

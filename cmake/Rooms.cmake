@@ -1,0 +1,144 @@
+# A source file says what it is by its suffix, so that the directory listing is the support matrix:
+#   *_test.cc   a test program per folder        *_bench.cc  a benchmark program per file
+#   *_fuzz.cc   a libFuzzer program per file     *_torch.cc  part of the train target
+#   *_torch_test.cc  a test of the train target  main.cc, *_main.cc  a program of its own
+# Everything else belongs to the torch-free library.
+
+function(longwave_sources result room)
+  cmake_parse_arguments(arg "" "" "SUFFIX;WITHOUT" ${ARGN})
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/longwave/${room}/*${arg_SUFFIX}.cc)
+  foreach(pattern ${arg_WITHOUT})
+    list(FILTER found EXCLUDE REGEX "${pattern}\\.cc$")
+  endforeach()
+  set(${result} ${found} PARENT_SCOPE)
+endfunction()
+
+set(LONGWAVE_SPECIAL _test _bench _fuzz _torch main)
+
+# One test program per folder that holds tests; `links` says against what.
+function(longwave_tests room label)
+  cmake_parse_arguments(arg "" "" "SUFFIX;WITHOUT;LINKS" ${ARGN})
+  if(NOT LONGWAVE_TESTS)
+    return()
+  endif()
+  longwave_sources(found ${room} SUFFIX ${arg_SUFFIX} WITHOUT ${arg_WITHOUT})
+  set(folders "")
+  foreach(file ${found})
+    get_filename_component(folder ${file} DIRECTORY)
+    list(APPEND folders ${folder})
+  endforeach()
+  list(REMOVE_DUPLICATES folders)
+  foreach(folder ${folders})
+    file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/longwave ${folder})
+    string(REPLACE "/" "_" name ${name})
+    set(target ${name}_${label})
+    set(files ${found})
+    list(FILTER files INCLUDE REGEX "^${folder}/[^/]*$")
+    add_executable(${target} ${files})
+    target_link_libraries(${target} PRIVATE ${arg_LINKS} longwave_options GTest::gtest GTest::gtest_main)
+    target_compile_definitions(${target} PRIVATE LONGWAVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    if(label STREQUAL "torch_test")
+      target_precompile_headers(${target} REUSE_FROM longwave_train)
+    endif()
+    add_test(NAME ${target} COMMAND ${target})
+    set_tests_properties(${target} PROPERTIES LABELS ${label} TIMEOUT 600)
+  endforeach()
+endfunction()
+
+function(longwave_programs room)
+  cmake_parse_arguments(arg "" "" "SUFFIX;LINKS;OPTION" ${ARGN})
+  longwave_sources(found ${room} SUFFIX ${arg_SUFFIX})
+  foreach(file ${found})
+    get_filename_component(target ${file} NAME_WE)
+    add_executable(${target} ${file})
+    target_link_libraries(${target} PRIVATE ${arg_LINKS} longwave_options)
+  endforeach()
+endfunction()
+
+function(longwave_library target)
+  cmake_parse_arguments(arg "" "" "ROOMS" ${ARGN})
+  set(sources "")
+  foreach(room ${arg_ROOMS})
+    longwave_sources(found ${room} WITHOUT ${LONGWAVE_SPECIAL})
+    list(APPEND sources ${found})
+  endforeach()
+  add_library(${target}_runtime STATIC ${sources})
+  add_library(longwave::runtime ALIAS ${target}_runtime)
+  set_target_properties(${target}_runtime PROPERTIES OUTPUT_NAME longwave EXPORT_NAME runtime)
+  target_include_directories(${target}_runtime PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${target}_runtime PUBLIC cxx_std_20)
+  target_link_libraries(${target}_runtime
+    PUBLIC fmt::fmt
+    PRIVATE OpenMP::OpenMP_CXX Eigen3::Eigen nlohmann_json::nlohmann_json
+            tomlplusplus::tomlplusplus PkgConfig::hwy PkgConfig::openblas
+            $<BUILD_INTERFACE:longwave_options>)
+  foreach(room ${arg_ROOMS})
+    longwave_tests(${room} test SUFFIX _test WITHOUT _torch_test
+      LINKS ${target}_runtime Eigen3::Eigen nlohmann_json::nlohmann_json)
+    if(LONGWAVE_BENCHES)
+      longwave_programs(${room} SUFFIX _bench
+        LINKS ${target}_runtime benchmark::benchmark PkgConfig::openblas)
+    endif()
+    if(LONGWAVE_FUZZERS)
+      longwave_programs(${room} SUFFIX _fuzz LINKS ${target}_runtime -fsanitize=fuzzer)
+    endif()
+  endforeach()
+endfunction()
+
+function(longwave_torch_library target)
+  cmake_parse_arguments(arg "" "" "ROOMS" ${ARGN})
+  set(sources "")
+  foreach(room ${arg_ROOMS})
+    if(room STREQUAL "train")
+      longwave_sources(found ${room} WITHOUT ${LONGWAVE_SPECIAL})
+    else()
+      longwave_sources(found ${room} SUFFIX _torch)
+    endif()
+    list(APPEND sources ${found})
+  endforeach()
+  if(NOT sources)
+    return()
+  endif()
+  add_library(${target} STATIC ${sources})
+  add_library(longwave::train ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME train)
+  target_compile_options(${target} PUBLIC ${TORCH_CXX_FLAGS_LIST})
+  target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
+  target_link_libraries(${target}
+    PUBLIC ${TORCH_LIBRARIES} longwave_runtime
+    PRIVATE nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<BUILD_INTERFACE:longwave_options>)
+  target_precompile_headers(${target} PRIVATE <torch/torch.h>)
+  foreach(room ${arg_ROOMS})
+    if(room STREQUAL "train")
+      longwave_tests(${room} torch_test SUFFIX _test LINKS ${target})
+    else()
+      longwave_tests(${room} torch_test SUFFIX _torch_test LINKS ${target})
+    endif()
+  endforeach()
+endfunction()
+
+# The command line tool, torch-free.
+function(longwave_command target)
+  cmake_parse_arguments(arg "" "ROOM" "" ${ARGN})
+  longwave_sources(sources ${arg_ROOM} WITHOUT _test _torch)
+  add_executable(${target}_command ${sources})
+  set_target_properties(${target}_command PROPERTIES OUTPUT_NAME ${target})
+  target_link_libraries(${target}_command PRIVATE longwave_runtime CLI11::CLI11
+    nlohmann_json::nlohmann_json longwave_options)
+  longwave_tests(${arg_ROOM} test SUFFIX _test WITHOUT _torch_test
+    LINKS longwave_runtime nlohmann_json::nlohmann_json)
+endfunction()
+
+# The same tool with the commands that need libtorch; `longwave train` hands over to it.
+function(longwave_torch_command target)
+  cmake_parse_arguments(arg "" "ROOM" "" ${ARGN})
+  longwave_sources(sources ${arg_ROOM} SUFFIX _torch)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${target} ${sources})
+  target_link_libraries(${target} PRIVATE longwave_train CLI11::CLI11
+    nlohmann_json::nlohmann_json longwave_options)
+  target_precompile_headers(${target} REUSE_FROM longwave_train)
+endfunction()

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/base/parameter.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "longwave/base/error.h"
+
+namespace longwave {
+
+ParameterTable with_prefix(const std::string& prefix, ParameterTable table) {
+  for (Parameter& parameter : table) parameter.name = prefix + "." + parameter.name;
+  return table;
+}
+
+void append(ParameterTable& table, ParameterTable more) {
+  std::ranges::move(more, std::back_inserter(table));
+}
+
+std::function<void(std::span<float>, Random&)> constant_init(float value) {
+  return [value](std::span<float> out, Random&) { std::ranges::fill(out, value); };
+}
+
+std::function<void(std::span<float>, Random&)> uniform_init(double low, double high) {
+  return [low, high](std::span<float> out, Random& random) {
+    for (float& x : out) x = static_cast<float>(random.uniform(low, high));
+  };
+}
+
+std::function<void(std::span<float>, Random&)> normal_init(double mean, double deviation) {
+  return [mean, deviation](std::span<float> out, Random& random) {
+    for (float& x : out) x = static_cast<float>(mean + deviation * random.normal());
+  };
+}
+
+void Weights::put(const std::string& name, Tensor tensor) {
+  tensors_->insert_or_assign(prefix_ + name, std::move(tensor));
+}
+
+bool Weights::has(const std::string& name) const { return tensors_->contains(prefix_ + name); }
+
+std::span<const float> Weights::get(const std::string& name, const Shape& shape) const {
+  const auto found = tensors_->find(prefix_ + name);
+  if (found == tensors_->end()) {
+    throw DataError({.where = "weights",
+                     .what = "tensor " + prefix_ + name + " is missing",
+                     .got = std::to_string(tensors_->size()) + " tensors",
+                     .fix = "check that config.json and model.safetensors belong together"});
+  }
+  const Tensor& tensor = found->second;
+  if (tensor.shape() != shape || tensor.dtype() != DType::kFloat32) {
+    throw DataError(
+        {.where = "weights",
+         .what = "tensor " + prefix_ + name + " must be float32 of shape " + to_string(shape),
+         .got = std::string(name_of(tensor.dtype())) + " of shape " + to_string(tensor.shape()),
+         .fix = "check that config.json and model.safetensors belong together"});
+  }
+  return tensor.elements<float>();
+}
+
+Weights Weights::scope(const std::string& name) const {
+  Weights inner = *this;
+  inner.prefix_ = prefix_ + name + ".";
+  return inner;
+}
+
+std::string Weights::path() const {
+  return prefix_.empty() ? prefix_ : prefix_.substr(0, prefix_.size() - 1);
+}
+
+Weights initialise(const ParameterTable& table, uint64_t seed) {
+  Weights weights;
+  for (const Parameter& parameter : table) {
+    Tensor tensor(DType::kFloat32, parameter.shape);
+    Random random(seed, stream_id(parameter.name));
+    parameter.init(tensor.elements<float>(), random);
+    weights.put(parameter.name, std::move(tensor));
+  }
+  return weights;
+}
+
+}  // namespace longwave

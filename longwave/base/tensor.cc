@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/base/tensor.h"
+
+#include <cstring>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include "longwave/base/error.h"
+
+namespace longwave {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+constexpr size_t kLargestElement = 16;
+
+}  // namespace
+
+int64_t element_count(const Shape& shape) {
+  constexpr int64_t kLimit = std::numeric_limits<int64_t>::max() / kLargestElement;
+  int64_t count = 1;
+  for (int64_t extent : shape) {
+    if (extent < 0 || (extent > 0 && count > kLimit / extent)) {
+      throw InvalidArgument({.where = "tensor",
+                             .what = "extents must be non-negative and their product must fit",
+                             .got = to_string(shape),
+                             .fix = {}});
+    }
+    count *= extent;
+  }
+  return count;
+}
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(shape[i]);
+  }
+  return text + ")";
+}
+
+void Tensor::Free::operator()(std::byte* data) const noexcept {
+  ::operator delete[](data, kAlignment);
+}
+
+Tensor::Tensor(DType dtype, Shape shape)
+    : dtype_(dtype), shape_(std::move(shape)), size_(element_count(shape_)) {
+  const size_t count = bytes();
+  data_.reset(static_cast<std::byte*>(::operator new[](count > 0 ? count : 1, kAlignment)));
+  if (count > 0) std::memset(data_.get(), 0, count);
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy(dtype_, shape_);
+  if (size_ > 0) std::memcpy(copy.raw(), raw(), bytes());
+  return copy;
+}
+
+}  // namespace longwave

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "longwave/base/assert.h"
+#include "longwave/base/dtype.h"
+#include "longwave/base/view.h"
+
+namespace longwave {
+
+using Shape = std::vector<int64_t>;
+
+/// Elements of a shape; throws InvalidArgument on a negative extent or if the count overflows.
+int64_t element_count(const Shape& shape);
+
+/// "(2, 3, 4)".
+std::string to_string(const Shape& shape);
+
+/// Owns a dense, row-major, 64-byte aligned block of numbers; move-only, zero at birth.
+///
+/// Errors     InvalidArgument on a bad shape; std::bad_alloc if memory is out.
+/// Threads    const use is safe from many threads; no synchronisation inside.
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(DType dtype, Shape shape);
+
+  Tensor(Tensor&&) noexcept = default;
+  Tensor& operator=(Tensor&&) noexcept = default;
+
+  /// A deep copy, spelled out so that it is never made by accident.
+  Tensor clone() const;
+
+  DType dtype() const { return dtype_; }
+  const Shape& shape() const { return shape_; }
+  int64_t size() const { return size_; }
+  size_t bytes() const { return static_cast<size_t>(size_) * size_of(dtype_); }
+  std::byte* raw() { return data_.get(); }
+  const std::byte* raw() const { return data_.get(); }
+
+  /// All elements in order. The type must be the tensor's own.
+  template <typename T>
+  std::span<T> elements() {
+    LONGWAVE_ASSERT(DTypeOf<T>::value == dtype_, "tensor asked for another element type");
+    return {reinterpret_cast<T*>(data_.get()), static_cast<size_t>(size_)};
+  }
+  template <typename T>
+  std::span<const T> elements() const {
+    LONGWAVE_ASSERT(DTypeOf<T>::value == dtype_, "tensor asked for another element type");
+    return {reinterpret_cast<const T*>(data_.get()), static_cast<size_t>(size_)};
+  }
+
+  /// A view with the tensor's shape. The type and rank must be the tensor's own.
+  template <typename T, int Rank>
+  View<T, Rank> view() {
+    return {elements<T>().data(), extents<Rank>()};
+  }
+  template <typename T, int Rank>
+  View<const T, Rank> view() const {
+    return {elements<T>().data(), extents<Rank>()};
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const noexcept;
+  };
+
+  template <int Rank>
+  std::array<int64_t, Rank> extents() const {
+    LONGWAVE_ASSERT(shape_.size() == Rank, "tensor asked for another rank");
+    std::array<int64_t, Rank> result{};
+    for (int i = 0; i < Rank; ++i) result[i] = shape_[i];
+    return result;
+  }
+
+  DType dtype_ = DType::kFloat32;
+  Shape shape_{0};
+  int64_t size_ = 0;
+  std::unique_ptr<std::byte[], Free> data_;
+};
+
+}  // namespace longwave

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "longwave/base/view.h"
+#include "longwave/base/workspace.h"
+#include "longwave/theory/system.h"
+
+namespace longwave::mixers {
+
+/// A layer that mixes along time: what differs between S4D and Mamba-2, and nothing else.
+///
+/// A mixer is immutable: weights are read at construction, all change is in the state that the
+/// caller owns. The state of one sequence is a row of `state_size()` floats (complex values as re,
+/// im pairs); zeros are the state before the first sample. Rows may be copied, saved and compared.
+///
+///   prefill(u[0:T]) = T calls of step            y and state, for any split of the sequence
+///
+/// Threads    const use is safe from many threads with distinct states and workspaces.
+class Mixer {
+ public:
+  virtual ~Mixer() = default;
+
+  /// Inputs and outputs of one step.
+  virtual int64_t channels() const = 0;
+
+  /// Floats that the state of one sequence takes.
+  virtual int64_t state_size() const = 0;
+
+  /// Bytes that `prefill` of this size needs; enough for `step` with time = 1.
+  virtual size_t workspace_bytes(int64_t batch, int64_t time) const = 0;
+
+  struct Prefill {
+    View<const float, 3> u;  // (batch, time, channels)
+    View<float, 2> state;    // (batch, state_size) in: before, out: after
+    View<float, 3> y;        // (batch, time, channels) out
+  };
+  virtual void prefill(const Prefill& args, Workspace& workspace) const = 0;
+
+  struct Step {
+    View<const float, 2> u;  // (batch, channels)
+    View<float, 2> state;    // (batch, state_size)
+    View<float, 2> y;        // (batch, channels) out
+  };
+  /// One sample; never allocates.
+  virtual void step(const Step& args, Workspace& workspace) const = 0;
+
+  /// False if outputs depend on later inputs: such a mixer has no `step`, and `prefill` must be
+  /// given the whole sequence with a zero state.
+  virtual bool causal() const { return true; }
+
+  /// Independent linear systems that the mixer consists of: `channels()` for single-input families,
+  /// 1 for S5, 0 if the mixer is not linear and time-invariant.
+  virtual int64_t system_count() const { return 0; }
+
+  /// System `index` in double precision from the same weights: single-input families give the
+  /// system of channel `index`, S5 the one of all channels. The judge of every faster form.
+  virtual theory::DiscreteSystem system(int64_t index) const;
+};
+
+}  // namespace longwave::mixers

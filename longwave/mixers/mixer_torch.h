@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "longwave/base/options.h"
+
+namespace longwave::mixers {
+
+/// Looks a parameter of one layer up by the name that its table gives it.
+using TorchParameters = std::function<torch::Tensor(const std::string& name)>;
+
+/// The same layer as `Mixer`, as a differentiable function of its parameters.
+///
+/// States have the layout of the torch-free layer, so that they may be exchanged with it.
+class TorchMixer {
+ public:
+  virtual ~TorchMixer() = default;
+
+  struct Call {
+    torch::Tensor u;      // (batch, time, channels)
+    torch::Tensor state;  // (batch, state_size), or undefined for zeros
+    bool final_state = false;  // whether the state after the last step is wanted
+  };
+  struct Output {
+    torch::Tensor y;      // (batch, time, channels)
+    torch::Tensor state;  // (batch, state_size), undefined unless wanted
+  };
+  /// Differentiable in u, state and every parameter, through both outputs.
+  virtual Output forward(const Call& call) const = 0;
+};
+
+/// Makes the torch form of the family called `name`; parameters are looked up at each forward.
+/// float64 parameters give float64 arithmetic, for gradient checks.
+std::unique_ptr<TorchMixer> make_torch_mixer(std::string_view name, const Options& options,
+                                             int64_t channels, TorchParameters parameters);
+
+}  // namespace longwave::mixers
