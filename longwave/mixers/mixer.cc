@@ -2,6 +2,7 @@
 #include "longwave/mixers/mixer.h"
 
 #include "longwave/base/error.h"
+#include "longwave/theory/system.h"
 
 namespace longwave::mixers {
 

@@ -6,7 +6,10 @@
 
 #include "longwave/base/view.h"
 #include "longwave/base/workspace.h"
-#include "longwave/theory/system.h"
+
+namespace longwave::theory {
+struct DiscreteSystem;
+}
 
 namespace longwave::mixers {
 

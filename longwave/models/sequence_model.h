@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "longwave/base/options.h"
+#include "longwave/base/parameter.h"
+#include "longwave/base/view.h"
+#include "longwave/base/workspace.h"
+#include "longwave/mixers/mixer.h"
+
+namespace longwave::models {
+
+/// What a model is fed and asked for; saved in config.json under "io".
+struct Interface {
+  enum class Input : uint8_t { kReal, kTokens };
+  enum class Output : uint8_t { kSequence, kStep };  ///< one answer a sequence, or one a step
+  Input input = Input::kReal;
+  int64_t input_size = 1;   ///< features of a step, or size of the vocabulary
+  Output output = Output::kSequence;
+  int64_t output_size = 1;  ///< classes, or entries of a real vector
+};
+
+/// The "model" section of a recipe: pattern, d_model, norm, pooling, ...
+Schema model_schema();
+
+/// The families named in a pattern such as "s4d*4" or "s5*2 lru s5*2", one entry a layer.
+std::vector<std::string> layers_of(const std::string& pattern);
+
+/// All that decides the shapes of a model: what config.json holds.
+struct Config {
+  Interface interface;
+  Options options;  ///< "model.*" and one section for each family in the pattern
+};
+
+/// Every parameter of the model by checkpoint name, in the order of the data flow.
+ParameterTable parameters(const Config& config);
+
+/// Encoder, layers, pooling and decoder without torch: what the runtime runs.
+///
+/// States are rows of `state_size()` floats: the layers' states one after the other, then the
+/// pooling's. Real inputs and outputs are in raw units (Config's standardisation is inside).
+///
+/// Threads    const use is safe from many threads with distinct states and workspaces.
+class SequenceModel {
+ public:
+  /// DataError names a tensor that is missing or misshapen. `rate` multiplies every step size.
+  SequenceModel(Config config, const Weights& weights, double rate = 1.0);
+  ~SequenceModel();
+
+  const Config& config() const;
+  int64_t state_size() const;
+  bool causal() const;
+  size_t workspace_bytes(int64_t batch, int64_t time) const;
+
+  /// Real inputs in `input`, or tokens in `tokens`; the other view is absent.
+  struct Prefill {
+    View<const float, 3> input;     // (batch, time, input_size)
+    View<const int64_t, 2> tokens;  // (batch, time)
+    View<float, 2> state;           // (batch, state_size) in: before, out: after
+    View<float, 3> output;          // (batch, time, output_size), or (batch, 1, output_size) where
+                                    // one answer a sequence is asked: that of the last step
+  };
+  void prefill(const Prefill& args, Workspace& workspace) const;
+
+  struct Step {
+    View<const float, 2> input;     // (batch, input_size)
+    View<const int64_t, 1> tokens;  // (batch)
+    View<float, 2> state;           // (batch, state_size)
+    View<float, 2> output;          // (batch, output_size): the answer so far
+  };
+  /// One sample; never allocates.
+  void step(const Step& args, Workspace& workspace) const;
+
+  int64_t layer_count() const;
+  const std::string& layer_family(int64_t layer) const;
+  const mixers::Mixer& layer_mixer(int64_t layer) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace longwave::models

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+
+#include "longwave/models/sequence_model.h"
+
+namespace longwave::models {
+
+/// The training form of SequenceModel: the same parameter table registered as torch parameters
+/// (kBuffer ones as buffers) under the same names with '.' replaced by '/'.
+///
+/// Differentiable through initial and final states. `train()` and `eval()` switch dropout and
+/// batch statistics, nothing else.
+class TorchSequenceModel : public torch::nn::Module {
+ public:
+  TorchSequenceModel(Config config, const Weights& weights);
+  ~TorchSequenceModel() override;
+
+  struct Call {
+    torch::Tensor input;       // (batch, time, input_size) float, raw units, or undefined
+    torch::Tensor tokens;      // (batch, time) int64, or undefined
+    torch::Tensor lengths;     // (batch) int64 valid steps, or undefined for all
+    torch::Tensor state;       // (batch, state_size), or undefined for zeros
+    bool final_state = false;  // whether the state after the last step is wanted
+  };
+  struct Output {
+    torch::Tensor output;  // (batch, output_size) or (batch, time, output_size), standardised units
+    torch::Tensor state;   // undefined unless wanted
+  };
+  Output forward(const Call& call);
+
+  const Config& config() const;
+
+  /// The table that the parameters came from, for optimiser groups.
+  const ParameterTable& table() const;
+
+  /// The tensor registered for a table name.
+  torch::Tensor parameter(const std::string& name) const;
+
+  /// A copy of all parameters and buffers, as the runtime and checkpoints want them.
+  Weights weights() const;
+
+  /// Overwrites all parameters and buffers.
+  void load(const Weights& weights);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace longwave::models
