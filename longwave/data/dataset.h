@@ -22,7 +22,7 @@ struct TaskInfo {
     kValuePerStep,  ///< a real vector for each step (NaN = not asked)
   };
   Input input = Input::kReal;
-  int64_t input_size = 1;   ///< features of a step, or size of the vocabulary
+  int64_t input_size = 1;  ///< features of a step, or size of the vocabulary
   Target target = Target::kClass;
   int64_t target_size = 1;  ///< classes, or entries of the real vector
   int64_t length = 0;       ///< steps of the longest sequence

@@ -19,7 +19,7 @@ struct Interface {
   enum class Input : uint8_t { kReal, kTokens };
   enum class Output : uint8_t { kSequence, kStep };  ///< one answer a sequence, or one a step
   Input input = Input::kReal;
-  int64_t input_size = 1;   ///< features of a step, or size of the vocabulary
+  int64_t input_size = 1;  ///< features of a step, or size of the vocabulary
   Output output = Output::kSequence;
   int64_t output_size = 1;  ///< classes, or entries of a real vector
 };
