@@ -1,1 +1,34 @@
-# Install rules come here.
+# `find_package(longwave)` and pkg-config after `cmake --install`; relocatable.
+include(CMakePackageConfigHelpers)
+
+set(LONGWAVE_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/longwave)
+set(installed_targets longwave_runtime)
+if(TARGET longwave_train)
+  list(APPEND installed_targets longwave_train)
+endif()
+
+install(TARGETS ${installed_targets} EXPORT longwave-targets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT longwave-targets NAMESPACE longwave:: DESTINATION ${LONGWAVE_CMAKE_DIR})
+install(TARGETS longwave_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(TARGET longwave-train)
+  install(TARGETS longwave-train RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+set(private_headers PATTERN "*-inl.h" EXCLUDE PATTERN "testing" EXCLUDE PATTERN "cli" EXCLUDE)
+set(torch_headers PATTERN "*_torch.h" EXCLUDE PATTERN "train" EXCLUDE)
+if(TARGET longwave_train)
+  set(torch_headers "")
+endif()
+install(DIRECTORY longwave DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.h" ${private_headers} ${torch_headers})
+
+configure_package_config_file(cmake/longwaveConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/longwaveConfig.cmake INSTALL_DESTINATION ${LONGWAVE_CMAKE_DIR})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/longwaveConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/longwaveConfig.cmake
+  ${PROJECT_BINARY_DIR}/longwaveConfigVersion.cmake DESTINATION ${LONGWAVE_CMAKE_DIR})
+
+configure_file(cmake/longwave.pc.in ${PROJECT_BINARY_DIR}/longwave.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/longwave.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -70,9 +70,11 @@ function(longwave_library target)
   target_compile_features(${target}_runtime PUBLIC cxx_std_20)
   target_link_libraries(${target}_runtime
     PUBLIC fmt::fmt
-    PRIVATE OpenMP::OpenMP_CXX Eigen3::Eigen nlohmann_json::nlohmann_json
-            tomlplusplus::tomlplusplus PkgConfig::hwy PkgConfig::openblas
-            $<BUILD_INTERFACE:longwave_options>)
+    PRIVATE OpenMP::OpenMP_CXX ZLIB::ZLIB
+            $<BUILD_INTERFACE:PkgConfig::hwy> $<BUILD_INTERFACE:PkgConfig::openblas>
+            $<INSTALL_INTERFACE:hwy> $<INSTALL_INTERFACE:openblas>
+            $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
+            $<BUILD_INTERFACE:tomlplusplus::tomlplusplus> $<BUILD_INTERFACE:longwave_options>)
   foreach(room ${arg_ROOMS})
     longwave_tests(${room} test SUFFIX _test WITHOUT _torch_test
       LINKS ${target}_runtime Eigen3::Eigen nlohmann_json::nlohmann_json)
@@ -107,7 +109,8 @@ function(longwave_torch_library target)
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   target_link_libraries(${target}
     PUBLIC ${TORCH_LIBRARIES} longwave_runtime
-    PRIVATE nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<BUILD_INTERFACE:longwave_options>)
+    PRIVATE OpenMP::OpenMP_CXX $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
+            $<BUILD_INTERFACE:longwave_options>)
   target_precompile_headers(${target} PRIVATE <torch/torch.h>)
   foreach(room ${arg_ROOMS})
     if(room STREQUAL "train")
