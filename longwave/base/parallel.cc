@@ -23,7 +23,7 @@ void set_thread_count(int count) {
   omp_set_num_threads(count);
 }
 
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
   if (count <= 0) return;
   const int64_t most_pieces =
       (count + std::max<int64_t>(grain, 1) - 1) / std::max<int64_t>(grain, 1);

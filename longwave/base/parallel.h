@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+
+#include "longwave/base/function_ref.h"
 
 namespace longwave {
 
@@ -16,10 +17,10 @@ void set_thread_count(int count);
 ///
 /// The pieces cover the range once. Inside a parallel region it runs serially, so nesting is safe.
 /// How the range is cut depends on the number of threads: a body whose result must not, computes
-/// each item the same way whichever piece it lands in.
+/// each item the same way whichever piece it lands in. Never allocates.
 ///
 /// Errors     the first exception of a body is rethrown in the caller after all have ended.
 /// Threads    may be called from any thread; `body` runs concurrently with itself.
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_t)> body);
 
 }  // namespace longwave
