@@ -121,27 +121,41 @@ function(longwave_torch_library target)
   endforeach()
 endfunction()
 
-# The command line tool, torch-free.
+# What `--version` says about the build.
+function(longwave_build_facts file)
+  execute_process(COMMAND git rev-parse --short HEAD
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE commit
+    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  if(NOT commit)
+    set(commit unknown)
+  endif()
+  set_source_files_properties(${file} PROPERTIES COMPILE_DEFINITIONS
+    "LONGWAVE_VERSION=\"${PROJECT_VERSION}\";LONGWAVE_COMMIT=\"${commit}\";LONGWAVE_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\";LONGWAVE_COMPILER=\"${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}\"")
+endfunction()
+
+# The command line tool, torch-free: a library of commands, which the tests and the torch program
+# use too, and a main.
 function(longwave_command target)
   cmake_parse_arguments(arg "" "ROOM" "" ${ARGN})
-  longwave_sources(sources ${arg_ROOM} WITHOUT _test _torch)
-  add_executable(${target}_command ${sources})
+  longwave_sources(sources ${arg_ROOM} WITHOUT _test _torch main)
+  add_library(longwave_commands STATIC ${sources})
+  longwave_build_facts(${PROJECT_SOURCE_DIR}/longwave/${arg_ROOM}/build_facts.cc)
+  target_link_libraries(longwave_commands PUBLIC longwave_runtime nlohmann_json::nlohmann_json
+    PRIVATE CLI11::CLI11 PkgConfig::hwy PkgConfig::openblas longwave_options)
+  add_executable(${target}_command ${PROJECT_SOURCE_DIR}/longwave/${arg_ROOM}/main.cc)
   set_target_properties(${target}_command PROPERTIES OUTPUT_NAME ${target})
-  target_link_libraries(${target}_command PRIVATE longwave_runtime CLI11::CLI11
-    nlohmann_json::nlohmann_json longwave_options)
-  longwave_tests(${arg_ROOM} test SUFFIX _test WITHOUT _torch_test
-    LINKS longwave_runtime nlohmann_json::nlohmann_json)
+  target_link_libraries(${target}_command PRIVATE longwave_commands longwave_options)
+  longwave_tests(${arg_ROOM} test SUFFIX _test WITHOUT _torch_test LINKS longwave_commands)
 endfunction()
 
 # The same tool with the commands that need libtorch; `longwave train` hands over to it.
 function(longwave_torch_command target)
   cmake_parse_arguments(arg "" "ROOM" "" ${ARGN})
   longwave_sources(sources ${arg_ROOM} SUFFIX _torch)
-  if(NOT sources)
+  if(NOT sources OR NOT TARGET longwave_train)
     return()
   endif()
   add_executable(${target} ${sources})
-  target_link_libraries(${target} PRIVATE longwave_train CLI11::CLI11
-    nlohmann_json::nlohmann_json longwave_options)
+  target_link_libraries(${target} PRIVATE longwave_commands longwave_train longwave_options)
   target_precompile_headers(${target} REUSE_FROM longwave_train)
 endfunction()

@@ -1,2 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-int main() { return 0; }
+#include "longwave/cli/commands.h"
+#include "longwave/cli/program.h"
+
+int main(int count, char** arguments) {
+  return longwave::cli::run_main(
+      {.name = "longwave", .commands = longwave::cli::commands(), .torch = {}}, count, arguments);
+}

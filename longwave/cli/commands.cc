@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/cli/commands.h"
+
+namespace longwave::cli {
+
+std::vector<Command> commands() { return {train_command(), docs_command()}; }
+
+}  // namespace longwave::cli

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "longwave/cli/command.h"
+
+namespace longwave::cli {
+
+Command docs_command();
+Command train_command();
+
+/// Every command in the order of the overview. Those that need libtorch hand over to
+/// longwave-train, which has the same table with `run` replaced (commands_torch.h).
+std::vector<Command> commands();
+
+}  // namespace longwave::cli

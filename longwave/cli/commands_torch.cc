@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/cli/commands_torch.h"
+
+namespace longwave::cli {
+
+std::vector<TorchRun> torch_runs() { return {}; }
+
+}  // namespace longwave::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "longwave/cli/command.h"
+
+namespace longwave::cli {
+
+/// What a command does in longwave-train instead of handing over.
+struct TorchRun {
+  std::string_view command;
+  ExitCode (*run)(Call& call);
+};
+
+/// Every command that longwave-train runs itself with libtorch.
+std::vector<TorchRun> torch_runs();
+
+}  // namespace longwave::cli
