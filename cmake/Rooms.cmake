@@ -1,7 +1,7 @@
 # A source file says what it is by its suffix, so that the directory listing is the support matrix:
 #   *_test.cc   a test program per folder        *_bench.cc  a benchmark program per file
 #   *_fuzz.cc   a libFuzzer program per file     *_torch.cc  part of the train target
-#   *_torch_test.cc  a test of the train target  main.cc, *_main.cc  a program of its own
+#   *_torch_test.cc  a test of the train target  *_cuda.cu    a CUDA backend, where nvcc is
 # Everything else belongs to the torch-free library.
 
 function(longwave_sources result room)
@@ -61,6 +61,10 @@ function(longwave_library target)
   foreach(room ${arg_ROOMS})
     longwave_sources(found ${room} WITHOUT ${LONGWAVE_SPECIAL})
     list(APPEND sources ${found})
+    if(LONGWAVE_HAVE_CUDA)
+      file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/longwave/${room}/*_cuda.cu)
+      list(APPEND sources ${found})
+    endif()
   endforeach()
   add_library(${target}_runtime STATIC ${sources})
   add_library(longwave::runtime ALIAS ${target}_runtime)
