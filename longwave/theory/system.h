@@ -28,4 +28,10 @@ struct DiscreteSystem {
   Eigen::MatrixXd D;
 };
 
+/// Checks that the four matrices fit together.
+///
+/// Errors     InvalidArgument that names `where`, the matrix and the shapes.
+void check_shapes(const ContinuousSystem& system, const char* where);
+void check_shapes(const DiscreteSystem& system, const char* where);
+
 }  // namespace longwave::theory

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,9 +43,8 @@ class Worst {
     // A NaN compares false with everything and must count as the worst.
     if (!(ratio <= ratio_)) {
       ratio_ = std::isnan(ratio) ? std::numeric_limits<double>::infinity() : ratio;
-      message_ = what_ + " at " + std::to_string(index) + ": expected " + text(expected) +
-                 ", got " + text(got) + ", error " + std::to_string(ratio) + " of the bound " +
-                 std::to_string(tolerance.bound);
+      message_ = fmt::format("{} at {}: expected {}, got {}, error {:.3g} times the bound {:.3g}",
+                             what_, index, text(expected), text(got), ratio, tolerance.bound);
     }
   }
 
@@ -57,7 +57,7 @@ class Worst {
 
  private:
   static std::string text(std::complex<double> value) {
-    return "(" + std::to_string(value.real()) + ", " + std::to_string(value.imag()) + ")";
+    return fmt::format("({:.17g}, {:.17g})", value.real(), value.imag());
   }
 
   std::string what_;
