@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/io/safetensors.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "longwave/base/error.h"
+#include "longwave/io/atomic_file.h"
+#include "longwave/io/file.h"
+
+namespace longwave::io {
+namespace {
+
+constexpr const char* kMetadataName = "__metadata__";
+
+float from_bfloat16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+
+/// IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
+float from_float16(uint16_t bits) {
+  const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
+  const uint32_t exponent = bits >> 10 & 0x1f;
+  const uint32_t fraction = bits & 0x3ff;
+  if (exponent == 0) {
+    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  constexpr uint32_t kRebias = 127 - 15;
+  const uint32_t wide = exponent == 0x1f ? 0xff : exponent + kRebias;
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
+
+template <typename Stored, typename T, typename Convert>
+Tensor converted(std::span<const std::byte> data, const Shape& shape, const Convert& convert) {
+  Tensor tensor(DTypeOf<T>::value, shape);
+  const std::span<T> out = tensor.elements<T>();
+  for (size_t i = 0; i < out.size(); ++i) {
+    Stored stored;
+    std::memcpy(&stored, data.data() + i * sizeof(Stored), sizeof(Stored));
+    out[i] = convert(stored);
+  }
+  return tensor;
+}
+
+Tensor copied(std::span<const std::byte> data, const Shape& shape, DType dtype) {
+  Tensor tensor(dtype, shape);
+  if (!data.empty()) std::memcpy(tensor.raw(), data.data(), data.size());
+  return tensor;
+}
+
+Tensor read_tensor(const SafetensorsEntry& entry, std::span<const std::byte> data,
+                   std::string_view where, const SafetensorsOptions& options) {
+  const bool keep = options.float64 == SafetensorsOptions::Float64::kKeep;
+  if (entry.dtype == "F32") return copied(data, entry.shape, DType::kFloat32);
+  if (entry.dtype == "F64" && keep) return copied(data, entry.shape, DType::kFloat64);
+  if (entry.dtype == "F64") {
+    return converted<double, float>(data, entry.shape,
+                                    [](double x) { return static_cast<float>(x); });
+  }
+  if (entry.dtype == "BF16") return converted<uint16_t, float>(data, entry.shape, from_bfloat16);
+  if (entry.dtype == "F16") return converted<uint16_t, float>(data, entry.shape, from_float16);
+  if (entry.dtype == "I64") return copied(data, entry.shape, DType::kInt64);
+  if (entry.dtype == "I32") return copied(data, entry.shape, DType::kInt32);
+  if (entry.dtype == "U8" || entry.dtype == "BOOL") {
+    return copied(data, entry.shape, DType::kUint8);
+  }
+  throw DataError(
+      {.where = std::string(where),
+       .what = "tensor \"" + entry.name + "\" has an element type that is not supported",
+       .got = entry.dtype,
+       .fix = "convert it to F32, F16, BF16, F64, I64, I32 or U8"});
+}
+
+template <typename T>
+void require_finite(const std::string& name, std::span<const T> values, std::string_view where) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    throw DataError({.where = std::string(where),
+                     .what = "tensor \"" + name + "\" holds a number that is not finite",
+                     .got = std::to_string(values[i]) + " at element " + std::to_string(i),
+                     .fix = "go back to a checkpoint from before the training diverged"});
+  }
+}
+
+void require_finite(const std::string& name, const Tensor& tensor, std::string_view where) {
+  if (tensor.dtype() == DType::kFloat32) {
+    require_finite(name, tensor.elements<float>(), where);
+  } else if (tensor.dtype() == DType::kFloat64) {
+    require_finite(name, tensor.elements<double>(), where);
+  }
+}
+
+[[noreturn]] void refuse(std::string what, std::string got = {}) {
+  throw InvalidArgument(
+      {.where = "save_safetensors", .what = std::move(what), .got = std::move(got), .fix = {}});
+}
+
+const char* dtype_text(const std::string& name, DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return "F32";
+    case DType::kFloat64:
+      return "F64";
+    case DType::kInt64:
+      return "I64";
+    case DType::kInt32:
+      return "I32";
+    case DType::kUint8:
+      return "U8";
+    default:
+      refuse("complex tensors are stored as pairs (re, im) in a last extent of 2",
+             std::string(name_of(dtype)) + " for \"" + name + "\"");
+  }
+}
+
+/// The eight length bytes and the JSON, padded with spaces so that the data start aligned.
+std::string format_header(const Weights& weights, const Metadata& metadata) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (!metadata.empty()) json[kMetadataName] = metadata;
+  uint64_t offset = 0;
+  for (const auto& [name, tensor] : weights.all()) {
+    if (name == kMetadataName) refuse("no tensor may be called " + name);
+    const uint64_t end = offset + tensor.bytes();
+    json[name] = {{"dtype", dtype_text(name, tensor.dtype())},
+                  {"shape", tensor.shape()},
+                  {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  constexpr size_t kAlignment = 64;
+  std::string text;
+  try {
+    text = json.dump();
+  } catch (const nlohmann::json::type_error& error) {
+    refuse("names and metadata must be UTF-8", error.what());
+  }
+  text.append((kAlignment - (sizeof(uint64_t) + text.size()) % kAlignment) % kAlignment, ' ');
+  const uint64_t length = text.size();
+  std::string header(sizeof length, '\0');
+  std::memcpy(header.data(), &length, sizeof length);
+  return header + text;
+}
+
+}  // namespace
+
+Safetensors parse_safetensors(std::span<const std::byte> file, std::string_view where,
+                              const SafetensorsOptions& options) {
+  SafetensorsHeader header = parse_safetensors_header(file, where, options);
+  Safetensors result;
+  result.metadata = std::move(header.metadata);
+  for (const SafetensorsEntry& entry : header.entries) {
+    const auto data = file.subspan(header.data_begin + entry.begin, entry.end - entry.begin);
+    Tensor tensor = read_tensor(entry, data, where, options);
+    if (options.not_finite == SafetensorsOptions::NotFinite::kReject) {
+      require_finite(entry.name, tensor, where);
+    }
+    result.weights.put(entry.name, std::move(tensor));
+  }
+  return result;
+}
+
+Safetensors load_safetensors(const std::filesystem::path& path, const SafetensorsOptions& options) {
+  const MappedFile file(path);
+  return parse_safetensors(file.bytes(), path.string(), options);
+}
+
+void save_safetensors(const std::filesystem::path& path, const Weights& weights,
+                      const Metadata& metadata) {
+  const std::string header = format_header(weights, metadata);
+  AtomicFile file(path);
+  file.write(header);
+  for (const auto& [name, tensor] : weights.all()) file.write({tensor.raw(), tensor.bytes()});
+  file.commit();
+}
+
+std::vector<std::byte> format_safetensors(const Weights& weights, const Metadata& metadata) {
+  const auto header = format_header(weights, metadata);
+  const auto bytes = std::as_bytes(std::span(header));
+  std::vector<std::byte> file(bytes.begin(), bytes.end());
+  for (const auto& [name, tensor] : weights.all()) {
+    file.insert(file.end(), tensor.raw(), tensor.raw() + tensor.bytes());
+  }
+  return file;
+}
+
+}  // namespace longwave::io
