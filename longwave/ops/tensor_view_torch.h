@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include <array>
+#include <complex>
+#include <cstdint>
+#include <type_traits>
+
+#include "longwave/base/error.h"
+#include "longwave/base/view.h"
+
+namespace longwave::ops {
+
+/// The torch type whose numbers look in memory like T.
+template <typename T>
+constexpr torch::ScalarType scalar_type_of() {
+  if constexpr (std::is_same_v<T, float>) return torch::kFloat32;
+  if constexpr (std::is_same_v<T, double>) return torch::kFloat64;
+  if constexpr (std::is_same_v<T, std::complex<float>>) return torch::kComplexFloat;
+  if constexpr (std::is_same_v<T, std::complex<double>>) return torch::kComplexDouble;
+  return torch::ScalarType::Undefined;
+}
+
+/// A view of a CPU tensor with its strides; an absent view of an undefined tensor.
+///
+/// The view does not keep the tensor alive. A lazily conjugated tensor must be resolved before.
+///
+/// Errors     InvalidArgument if the tensor has another type, rank or device.
+template <typename T, int Rank>
+View<T, Rank> view_of(const torch::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  require(tensor.scalar_type() == scalar_type_of<std::remove_const_t<T>>() && tensor.device().is_cpu(),
+          "operator on tensors", "operands must be on the CPU and of one precision");
+  require(tensor.dim() == Rank && !tensor.is_conj(), "operator on tensors",
+          "an operand has the wrong number of extents");
+  std::array<int64_t, Rank> extents{}, strides{};
+  for (int i = 0; i < Rank; ++i) {
+    extents[i] = tensor.size(i);
+    strides[i] = tensor.stride(i);
+  }
+  return {static_cast<T*>(tensor.data_ptr()), extents, strides};
+}
+
+/// Calls `body` with a number of the tensor's precision: float or double.
+template <typename Body>
+auto with_precision_of(const torch::Tensor& tensor, const Body& body) {
+  const torch::ScalarType type = torch::toRealValueType(tensor.scalar_type());
+  require(type == torch::kFloat32 || type == torch::kFloat64, "operator on tensors",
+          "operands must be of float32 or float64 precision");
+  return type == torch::kFloat64 ? body(double()) : body(float());
+}
+
+}  // namespace longwave::ops
