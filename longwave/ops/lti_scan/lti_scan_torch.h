@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+namespace longwave::ops {
+
+struct LtiScanOutput {
+  torch::Tensor y;  ///< (batch, time, channels)
+  torch::Tensor h;  ///< (batch, channels, modes) complex, the final state
+};
+
+/// lti_scan (see lti_scan.h) as a torch function, differentiable in every input through y and h.
+///
+///   u (batch, time, channels) real, a and c (channels, modes) complex,
+///   d (channels) real or undefined for no skip,
+///   h0 (batch, channels, modes) complex or undefined for zero.
+///
+/// Any strides will do; none of the inputs is changed. float32 runs the SIMD kernel, float64 the
+/// reference, so that gradients can be checked by finite differences.
+///
+/// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
+///            asking for them throws c10::Error.
+LtiScanOutput lti_scan(const torch::Tensor& u, const torch::Tensor& a, const torch::Tensor& c,
+                       const torch::Tensor& d = {}, const torch::Tensor& h0 = {});
+
+}  // namespace longwave::ops

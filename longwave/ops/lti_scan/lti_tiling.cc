@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/lti_scan/lti_tiling.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace longwave::ops {
+namespace {
+
+int64_t pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+}  // namespace
+
+LtiTiling::LtiTiling(int64_t batch, int64_t channels, int64_t modes)
+    : batch_(batch), channels_(channels), modes_(modes) {
+  const int64_t width = std::clamp<int64_t>(channels, 1, kLanes);
+  rows_ = std::clamp<int64_t>(batch, 1, kLanes / width);
+  const auto used = std::bit_ceil(static_cast<uint64_t>(rows_ * width));
+  const auto useful = std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(modes, 1)));
+  slices_ = std::min<int64_t>(kLanes / static_cast<int64_t>(used), static_cast<int64_t>(useful));
+  lane_modes_ = pieces(modes, slices_);
+  groups_ = pieces(channels, kLanes);
+  row_blocks_ = pieces(batch, rows_);
+}
+
+void LtiTiling::pack_factors(View<const std::complex<float>, 2> a,
+                             View<const std::complex<float>, 2> c, float* panels) const {
+  for (int64_t group = 0; group < groups_; ++group) {
+    float* panel = panels + group * factor_size();
+    pack(0, group, kFactors, panel, [&](const Lane& at, int64_t n) { return a(at.channel, n); });
+    pack(0, group, kFactors, panel + kComplex,
+         [&](const Lane& at, int64_t n) { return c(at.channel, n); });
+  }
+}
+
+void LtiTiling::pack_skip(int64_t group, View<const float, 1> d, float* lanes) const {
+  std::fill(lanes, lanes + kLanes, 0.0f);
+  if (d.absent()) return;
+  for_each_lane(0, group, [&](int64_t index, const Lane& at) {
+    if (at.slice == 0) lanes[index] = d(at.channel);
+  });
+}
+
+void LtiTiling::load(View<const float, 3> from, int64_t row_block, int64_t group, int64_t begin,
+                     int64_t time, float* panel) const {
+  if (time == 0) return;
+  const bool whole = width(group) == kLanes;
+  if (whole && from.stride(2) == 1) {
+    const float* source = &from(row_block, begin, group * kLanes);
+    for (int64_t t = 0; t < time; ++t) {
+      std::memcpy(panel + t * kLanes, source + t * from.stride(1), kLanes * sizeof(float));
+    }
+    return;
+  }
+  std::fill(panel, panel + time * kLanes, 0.0f);
+  for_each_lane(row_block, group, [&](int64_t index, const Lane& lane) {
+    const float* source = &from(lane.row, begin, lane.channel);
+    for (int64_t t = 0; t < time; ++t) panel[t * kLanes + index] = source[t * from.stride(1)];
+  });
+}
+
+void LtiTiling::store(const float* panel, int64_t row_block, int64_t group, int64_t begin,
+                      int64_t time, View<float, 3> to) const {
+  if (time == 0) return;
+  const bool whole = width(group) == kLanes;
+  if (whole && to.stride(2) == 1) {
+    float* target = &to(row_block, begin, group * kLanes);
+    for (int64_t t = 0; t < time; ++t) {
+      std::memcpy(target + t * to.stride(1), panel + t * kLanes, kLanes * sizeof(float));
+    }
+    return;
+  }
+  for (int64_t sequence = 0; sequence < sequences(row_block, group); ++sequence) {
+    const Lane first = lane(row_block, group, sequence);
+    float* target = &to(first.row, begin, first.channel);
+    for (int64_t t = 0; t < time; ++t) {
+      float sum = 0;
+      for (int64_t i = sequence; i < kLanes; i += slice_lanes()) sum += panel[t * kLanes + i];
+      target[t * to.stride(1)] = sum;
+    }
+  }
+}
+
+}  // namespace longwave::ops
