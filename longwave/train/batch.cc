@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/train/batch.h"
+
+#include <array>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "longwave/base/error.h"
+
+namespace longwave::train {
+namespace {
+
+using Target = data::TaskInfo::Target;
+
+constexpr std::array<std::pair<DType, torch::ScalarType>, 5> kTypes = {{
+    {DType::kFloat32, torch::kFloat32},
+    {DType::kFloat64, torch::kFloat64},
+    {DType::kInt64, torch::kInt64},
+    {DType::kInt32, torch::kInt32},
+    {DType::kUint8, torch::kUInt8},
+}};
+
+torch::ScalarType torch_type(DType dtype) {
+  for (const auto& [ours, theirs] : kTypes) {
+    if (ours == dtype) return theirs;
+  }
+  throw InvalidArgument({.where = "to_torch",
+                         .what = "complex tensors are stored as pairs",
+                         .got = std::string(name_of(dtype)),
+                         .fix = {}});
+}
+
+DType own_type(torch::ScalarType type) {
+  for (const auto& [ours, theirs] : kTypes) {
+    if (theirs == type) return ours;
+  }
+  throw InvalidArgument({.where = "from_torch",
+                         .what = "no such element type here",
+                         .got = torch::toString(type),
+                         .fix = {}});
+}
+
+constexpr std::array<std::pair<const char*, torch::Tensor Batch::*>, 5> kParts = {{
+    {"input", &Batch::input},
+    {"tokens", &Batch::tokens},
+    {"lengths", &Batch::lengths},
+    {"value", &Batch::value},
+    {"label", &Batch::label},
+}};
+
+torch::Tensor row(const std::vector<float>& values) {
+  return torch::tensor(torch::ArrayRef<float>(values));
+}
+
+void require_some(int64_t asked) {
+  if (asked > 0) return;
+  throw DataError({.where = "training batch",
+                   .what = "no sequence of it has a target",
+                   .got = "only -1 labels or NaN values",
+                   .fix = "check the target column of the data"});
+}
+
+torch::Tensor class_loss(const torch::Tensor& output, const torch::Tensor& label) {
+  constexpr int64_t kNotAsked = -1;
+  require_some(label.ne(kNotAsked).sum().item<int64_t>());
+  const torch::Tensor rows = output.reshape({-1, output.size(-1)});
+  return torch::nn::functional::cross_entropy(
+      rows, label.reshape({-1}),
+      torch::nn::functional::CrossEntropyFuncOptions().ignore_index(kNotAsked));
+}
+
+torch::Tensor value_loss(const data::TaskInfo& info, const torch::Tensor& output,
+                         const torch::Tensor& value) {
+  torch::Tensor wanted = value;
+  if (!info.target_shift.empty()) wanted = wanted - row(info.target_shift);
+  if (!info.target_scale.empty()) wanted = wanted / row(info.target_scale);
+  const torch::Tensor asked = value.isnan().logical_not();
+  const auto count = asked.sum().item<int64_t>();
+  require_some(count);
+  const bool all = count == value.numel();
+  const torch::Tensor error = output.reshape(wanted.sizes()) - wanted;
+  // `where` and not a product: NaN times zero is NaN.
+  const torch::Tensor kept = all ? error : torch::where(asked, error, torch::zeros_like(error));
+  return kept.square().sum() / static_cast<double>(count);
+}
+
+}  // namespace
+
+torch::Tensor to_torch(const Tensor& tensor) {
+  torch::Tensor result = torch::empty(tensor.shape(), torch_type(tensor.dtype()));
+  if (tensor.size() > 0) std::memcpy(result.data_ptr(), tensor.raw(), tensor.bytes());
+  return result;
+}
+
+Tensor from_torch(const torch::Tensor& tensor) {
+  const torch::Tensor dense = tensor.detach().cpu().contiguous();
+  Tensor result(own_type(dense.scalar_type()), dense.sizes().vec());
+  if (result.size() > 0) std::memcpy(result.raw(), dense.data_ptr(), result.bytes());
+  return result;
+}
+
+void put(Weights& weights, const std::string& prefix, const Batch& batch) {
+  for (const auto& [name, part] : kParts) {
+    if ((batch.*part).defined()) weights.put(prefix + "." + name, from_torch(batch.*part));
+  }
+}
+
+Batch get(const Weights& weights, const std::string& prefix) {
+  Batch batch;
+  for (const auto& [name, part] : kParts) {
+    const auto found = weights.all().find(prefix + "." + name);
+    if (found != weights.all().end()) batch.*part = to_torch(found->second);
+  }
+  return batch;
+}
+
+torch::Tensor loss(const data::TaskInfo& info, const torch::Tensor& output, const Batch& batch) {
+  const bool classes = info.target == Target::kClass || info.target == Target::kClassPerStep;
+  return classes ? class_loss(output, batch.label) : value_loss(info, output, batch.value);
+}
+
+}  // namespace longwave::train

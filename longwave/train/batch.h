@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+#include "longwave/base/parameter.h"
+#include "longwave/base/tensor.h"
+#include "longwave/data/dataset.h"
+
+namespace longwave::train {
+
+/// Sequences of one forward pass as torch tensors; only what TaskInfo names is defined.
+struct Batch {
+  torch::Tensor input;    // (batch, time, input_size) float
+  torch::Tensor tokens;   // (batch, time) int64
+  torch::Tensor lengths;  // (batch) int64, or undefined if all fill the batch
+  torch::Tensor value;    // (batch, target_size) or (batch, time, target_size) float, NaN not asked
+  torch::Tensor label;    // (batch) or (batch, time) int64, -1 not asked
+
+  int64_t sequences() const { return input.defined() ? input.size(0) : tokens.size(0); }
+  int64_t steps() const { return sequences() * (input.defined() ? input.size(1) : tokens.size(1)); }
+};
+
+/// A copy as torch sees it: float32, int64 and int32 tensors.
+torch::Tensor to_torch(const Tensor& tensor);
+
+/// The other way round; copies, whatever the strides.
+Tensor from_torch(const torch::Tensor& tensor);
+
+/// The tensors of a batch under "prefix.input", "prefix.label", ..., and back.
+void put(Weights& weights, const std::string& prefix, const Batch& batch);
+Batch get(const Weights& weights, const std::string& prefix);
+
+/// The loss of a model's output on a batch, averaged over what is asked.
+///
+///   classes   mean of -log softmax(output)[label]
+///   values    mean of (output - (value - shift) / scale)^2: standardised units
+///
+/// Errors     DataError if nothing at all is asked.
+torch::Tensor loss(const data::TaskInfo& info, const torch::Tensor& output, const Batch& batch);
+
+}  // namespace longwave::train
