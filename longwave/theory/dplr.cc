@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/theory/dplr.h"
+
+#include <Eigen/LU>
+#include <cmath>
+#include <complex>
+#include <limits>
+#include <numbers>
+
+#include "longwave/base/error.h"
+#include "longwave/theory/discretize.h"
+
+namespace longwave::theory {
+namespace {
+
+using Complex = std::complex<double>;
+using Eigen::Index;
+using Eigen::MatrixXcd;
+using Eigen::MatrixXd;
+using Eigen::RowVectorXcd;
+using Eigen::VectorXcd;
+
+void check(const Dplr& system) {
+  const Index half = system.Lambda.size();
+  require(system.P.rows() == half && system.B.size() == half && system.C.size() == half, "dplr",
+          "Lambda, P, B and C must have the same number of modes");
+}
+
+MatrixXcd stacked(const MatrixXcd& half) {
+  MatrixXcd both(2 * half.rows(), half.cols());
+  both << half, half.conjugate();
+  return both;
+}
+
+RowVectorXcd side_by_side(const RowVectorXcd& half) {
+  RowVectorXcd both(2 * half.size());
+  both << half, half.conjugate();
+  return both;
+}
+
+// Abar^length on the doubled space, by repeated squaring.
+MatrixXcd transition_power(const Dplr& system, double dt, int64_t length) {
+  require(length >= 0, "dplr", "length must not be negative");
+  MatrixXcd square = bilinear_system(system, dt).A;
+  MatrixXcd power = MatrixXcd::Identity(square.rows(), square.cols());
+  for (int64_t left = length; left > 0; left /= 2) {
+    if (left % 2 == 1) power = (power * square).eval();
+    square = (square * square).eval();
+  }
+  return power;
+}
+
+// The generating function at one node, from the resolvent `R` on the doubled space (the vector
+// dt / (z - dt Lambda) or its pole-free form), the factor of the low-rank term and of the whole.
+struct Resolvent {
+  VectorXcd R;
+  Complex low_rank, whole;
+};
+
+Resolvent resolvent_at(const VectorXcd& Lambda, double dt, Complex w, GeneratingForm form) {
+  if (form == GeneratingForm::kPoleFree) {
+    return {dt / (2.0 * (1.0 - w) - dt * (1.0 + w) * Lambda.array()), 1.0 + w, 2};
+  }
+  if (std::abs(1.0 + w) < 4 * std::numeric_limits<double>::epsilon()) {
+    // z is infinite: 2 dt / ((1 + w) z) tends to dt / 2 and the low-rank term vanishes.
+    return {VectorXcd::Ones(Lambda.size()), 0, dt / 2};
+  }
+  const Complex z = 2.0 * (1.0 - w) / (1.0 + w);
+  return {dt / (z - dt * Lambda.array()), 1, 2.0 / (1.0 + w)};
+}
+
+}  // namespace
+
+ContinuousSystem dense_system(const Dplr& system) {
+  check(system);
+  const MatrixXcd P = stacked(system.P);
+  MatrixXcd A = -P * P.adjoint();
+  A.diagonal() += stacked(system.Lambda);
+  return {A, stacked(system.B), side_by_side(system.C), MatrixXd::Zero(1, 1)};
+}
+
+DiscreteSystem bilinear_system(const Dplr& system, double dt) {
+  return discretize(dense_system(system), dt, Discretization::kBilinear);
+}
+
+DplrStep::DplrStep(const Dplr& system, double dt) : system_(system), dt_(dt) {
+  check(system);
+  require(dt > 0, "dplr", "dt must be positive");
+  E_ = (2 / dt - system.Lambda.array()).inverse();
+  // On the doubled space a sum over both halves is twice the real part of the sum over one.
+  const MatrixXd inner = 2 * (system.P.adjoint() * E_.asDiagonal() * system.P).real();
+  correction_ = (MatrixXd::Identity(inner.rows(), inner.cols()) + inner).inverse();
+}
+
+VectorXcd DplrStep::next(const VectorXcd& x, double u) const {
+  const auto& [Lambda, P, B, C] = system_;
+  const Eigen::VectorXd Px = 2 * (P.adjoint() * x).real();
+  const VectorXcd v = (2 / dt_ + Lambda.array()).matrix().cwiseProduct(x) - P * Px + 2 * u * B;
+  const VectorXcd Ev = E_.cwiseProduct(v);
+  const Eigen::VectorXd PEv = 2 * (P.adjoint() * Ev).real();
+  return Ev - E_.cwiseProduct(P * (correction_ * PEv));
+}
+
+double DplrStep::output(const VectorXcd& x) const { return 2 * (system_.C * x).real().value(); }
+
+RowVectorXcd truncated_output(const Dplr& system, double dt, int64_t length) {
+  const RowVectorXcd C = side_by_side(system.C);
+  return (C - C * transition_power(system, dt, length)).head(system.C.size());
+}
+
+RowVectorXcd recovered_output(const Dplr& system, double dt, int64_t length) {
+  const MatrixXcd power = transition_power(system, dt, length);
+  const MatrixXcd rest = MatrixXcd::Identity(power.rows(), power.cols()) - power;
+  const VectorXcd C = rest.transpose().partialPivLu().solve(side_by_side(system.C).transpose());
+  return C.head(system.C.size()).transpose();
+}
+
+RowVectorXcd doubled_output(const Dplr& system, double dt, int64_t length) {
+  const RowVectorXcd Ct = side_by_side(system.C);
+  return (Ct + Ct * transition_power(system, dt, length)).head(system.C.size());
+}
+
+VectorXcd generating_function(const Dplr& system, const RowVectorXcd& Ct, double dt,
+                              const VectorXcd& nodes, GeneratingForm form) {
+  check(system);
+  require(Ct.size() == system.Lambda.size(), "dplr", "Ct must have as many modes as Lambda");
+  const VectorXcd Lambda = stacked(system.Lambda);
+  const MatrixXcd P = stacked(system.P);
+  const MatrixXcd B = stacked(system.B);
+  const RowVectorXcd C = side_by_side(Ct);
+  const MatrixXcd identity = MatrixXcd::Identity(P.cols(), P.cols());
+  VectorXcd values(nodes.size());
+  for (Index k = 0; k < nodes.size(); ++k) {
+    const auto [R, low_rank, whole] = resolvent_at(Lambda, dt, nodes(k), form);
+    const Complex k00 = (C * R.asDiagonal() * B).value();
+    const RowVectorXcd k01 = C * R.asDiagonal() * P;
+    const VectorXcd k10 = P.adjoint() * R.asDiagonal() * B;
+    const MatrixXcd k11 = P.adjoint() * R.asDiagonal() * P;
+    const VectorXcd inner = (identity + low_rank * k11).partialPivLu().solve(k10);
+    values(k) = whole * (k00 - low_rank * (k01 * inner).value());
+  }
+  return values;
+}
+
+Eigen::VectorXd dplr_kernel(const Dplr& system, double dt, int64_t length, GeneratingForm form) {
+  require(length >= 1, "dplr", "length must be at least 1");
+  VectorXcd nodes(length);
+  for (Index k = 0; k < length; ++k) {
+    nodes(k) = std::polar(
+        1.0, -2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(length));
+  }
+  const VectorXcd values =
+      generating_function(system, truncated_output(system, dt, length), dt, nodes, form);
+  Eigen::VectorXd kernel(length);
+  for (Index l = 0; l < length; ++l) {
+    Complex sum = 0;
+    for (Index k = 0; k < length; ++k) sum += values(k) * std::conj(nodes(k * l % length));
+    kernel(l) = sum.real() / static_cast<double>(length);
+  }
+  return kernel;
+}
+
+}  // namespace longwave::theory
