@@ -1,16 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/mixers/mixer.h"
 
+#include <string>
+
 #include "longwave/base/error.h"
 #include "longwave/theory/system.h"
 
 namespace longwave::mixers {
+namespace {
 
-theory::DiscreteSystem Mixer::system(int64_t) const {
-  throw InvalidArgument({.where = "mixer",
-                         .what = "this family is not linear and time-invariant",
-                         .got = {},
-                         .fix = "ask system_count() first"});
+template <typename T, int Rank>
+std::string shape_of(const View<T, Rank>& view) {
+  std::string text;
+  for (int64_t extent : view.extents())
+    text += (text.empty() ? "(" : ", ") + std::to_string(extent);
+  return text + ")";
+}
+
+}  // namespace
+
+theory::DiscreteSystem Mixer::system(int64_t index) const {
+  throw InvalidArgument(
+      {.where = "mixer",
+       .what = "no such linear time-invariant system",
+       .got = "index " + std::to_string(index) + " of " + std::to_string(system_count()),
+       .fix = "ask system_count() first"});
+}
+
+void check(const Mixer& mixer, const Mixer::Prefill& args, const char* where) {
+  const bool agree = args.u.extent(2) == mixer.channels() && args.y.extents() == args.u.extents() &&
+                     args.state.extent(0) == args.u.extent(0) &&
+                     args.state.extent(1) == mixer.state_size();
+  if (agree) return;
+  throw InvalidArgument(
+      {.where = where,
+       .what = "u and y must be (batch, time, " + std::to_string(mixer.channels()) +
+               "), state (batch, " + std::to_string(mixer.state_size()) + ")",
+       .got =
+           "u " + shape_of(args.u) + ", y " + shape_of(args.y) + ", state " + shape_of(args.state),
+       .fix = {}});
+}
+
+void check(const Mixer& mixer, const Mixer::Step& args, const char* where) {
+  if (!mixer.causal()) {
+    throw InvalidArgument({.where = where,
+                           .what = "a bidirectional layer needs the whole sequence: it has no step",
+                           .got = {},
+                           .fix = "call prefill, or train with bidirectional = false"});
+  }
+  check(mixer, as_prefill(args), where);
+}
+
+Mixer::Prefill as_prefill(const Mixer::Step& args) {
+  return {.u = {args.u.data(),
+                {args.u.extent(0), 1, args.u.extent(1)},
+                {args.u.stride(0), 0, args.u.stride(1)}},
+          .state = args.state,
+          .y = {args.y.data(),
+                {args.y.extent(0), 1, args.y.extent(1)},
+                {args.y.stride(0), 0, args.y.stride(1)}}};
 }
 
 }  // namespace longwave::mixers

@@ -63,4 +63,12 @@ class Mixer {
   virtual theory::DiscreteSystem system(int64_t index) const;
 };
 
+/// Throws InvalidArgument naming `where` unless the extents fit the mixer. `step` also refuses a
+/// mixer that is not causal.
+void check(const Mixer& mixer, const Mixer::Prefill& args, const char* where);
+void check(const Mixer& mixer, const Mixer::Step& args, const char* where);
+
+/// A step seen as a sequence of length 1.
+Mixer::Prefill as_prefill(const Mixer::Step& args);
+
 }  // namespace longwave::mixers

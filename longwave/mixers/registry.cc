@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/mixers/registry.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/mixers/s4d/s4d.h"
+
+namespace longwave::mixers {
+namespace {
+
+/// In the order of the ladder; registry_torch.cc has the torch forms in the same order.
+constexpr std::array kFamilies = {
+    s4d::kFamily,
+};
+
+}  // namespace
+
+std::span<const Family> families() { return kFamilies; }
+
+const Family& family(std::string_view name) {
+  const auto found = std::ranges::find(kFamilies, name, &Family::name);
+  if (found != kFamilies.end()) return *found;
+  std::vector<std::string> known;
+  std::string all;
+  for (const Family& family : kFamilies) {
+    known.emplace_back(family.name);
+    all += (all.empty() ? "" : ", ") + known.back();
+  }
+  const std::string near = nearest(name, known);
+  throw ConfigError({.where = "mixers",
+                     .what = "there is no family of this name",
+                     .got = "\"" + std::string(name) + "\"",
+                     .fix = near.empty() ? "choose one of " + all : "did you mean " + near + "?"});
+}
+
+}  // namespace longwave::mixers

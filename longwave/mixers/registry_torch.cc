@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "longwave/base/assert.h"
+#include "longwave/mixers/mixer_torch.h"
+#include "longwave/mixers/registry.h"
+#include "longwave/mixers/s4d/s4d_torch.h"
+
+namespace longwave::mixers {
+namespace {
+
+struct TorchFamily {
+  std::string_view name;
+  std::unique_ptr<TorchMixer> (*make)(const Options& options, int64_t channels,
+                                      TorchParameters parameters);
+};
+
+/// In the order of registry.cc.
+constexpr std::array kTorchFamilies = {
+    TorchFamily{"s4d", s4d::make_torch},
+};
+
+}  // namespace
+
+std::unique_ptr<TorchMixer> make_torch_mixer(std::string_view name, const Options& options,
+                                             int64_t channels, TorchParameters parameters) {
+  const std::string_view known = family(name).name;
+  const auto found = std::ranges::find(kTorchFamilies, known, &TorchFamily::name);
+  LONGWAVE_ASSERT(found != kTorchFamilies.end(), "family without a torch form");
+  return found->make(options, channels, std::move(parameters));
+}
+
+}  // namespace longwave::mixers

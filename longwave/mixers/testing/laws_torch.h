@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// The laws of every training form. A family's torch test includes this file and instantiates them:
+///
+///   INSTANTIATE_TEST_SUITE_P(S4d, TorchMixerLaws, ValuesIn(kCases), case_name);
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "longwave/mixers/mixer_torch.h"
+#include "longwave/mixers/testing/mixer_case.h"
+
+namespace longwave::mixers::testing {
+
+inline std::string case_name(const ::testing::TestParamInfo<MixerCase>& info) {
+  return info.param.name;
+}
+
+/// A training form with parameters of its own.
+struct TorchTrial {
+  std::map<std::string, torch::Tensor> parameters;
+  std::unique_ptr<TorchMixer> mixer;
+  int64_t state_size;
+  bool causal;
+
+  TorchTrial(const MixerCase& test_case, uint64_t seed, torch::Dtype dtype) {
+    const Weights weights = test_case.weights(seed);
+    for (const Parameter& parameter : test_case.table()) {
+      const auto values = weights.get(parameter.name, parameter.shape);
+      torch::Tensor tensor = torch::empty(parameter.shape);
+      std::ranges::copy(values, tensor.data_ptr<float>());
+      parameters[parameter.name] = tensor.to(dtype).requires_grad_();
+    }
+    mixer = make_torch_mixer(test_case.family, test_case.options(), test_case.channels,
+                             [this](const std::string& name) { return parameters.at(name); });
+    const auto twin = test_case.make(seed);
+    state_size = twin->state_size();
+    causal = twin->causal();
+  }
+  TorchTrial(const TorchTrial&) = delete;
+  TorchTrial& operator=(const TorchTrial&) = delete;
+};
+
+template <int Rank>
+torch::Tensor tensor_of(const Numbers<Rank>& numbers) {
+  const auto& extents = numbers.view.extents();
+  torch::Tensor tensor = torch::empty(std::vector<int64_t>(extents.begin(), extents.end()));
+  std::ranges::copy(numbers.values, tensor.data_ptr<float>());
+  return tensor;
+}
+
+inline std::vector<float> values_of(const torch::Tensor& tensor) {
+  const torch::Tensor dense = tensor.detach().to(torch::kFloat32).contiguous();
+  return {dense.data_ptr<float>(), dense.data_ptr<float>() + dense.numel()};
+}
+
+/// Numbers in [-1, 1), the same for a seed on every machine.
+inline torch::Tensor random_tensor(const std::vector<int64_t>& shape, uint64_t seed) {
+  torch::Tensor tensor = torch::empty(shape, torch::kFloat64);
+  Random random(seed, stream_id("tensor"));
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    tensor.data_ptr<double>()[i] = random.uniform(-1, 1);
+  }
+  return tensor;
+}
+
+class TorchMixerLaws : public ::testing::TestWithParam<MixerCase> {
+ protected:
+  static constexpr uint64_t kSeed = 20;
+};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(TorchMixerLaws);
+
+TEST_P(TorchMixerLaws, TorchEqualsTorchFree) {
+  const auto mixer = GetParam().make(kSeed);
+  const TorchTrial torch_trial(GetParam(), kSeed, torch::kFloat32);
+  for (int64_t time : {1, 2, 33}) {
+    SCOPED_TRACE(::testing::Message() << "time " << time);
+    Trial trial(*mixer, 3, time, kSeed);
+    const auto output = torch_trial.mixer->forward(
+        {.u = tensor_of(trial.u), .state = tensor_of(trial.state), .final_state = true});
+    trial.prefill(*mixer);
+    EXPECT_TRUE(close("y", *mixer, time, trial.y.values, values_of(output.y)));
+    EXPECT_TRUE(close("state", *mixer, time, trial.state.values, values_of(output.state)));
+  }
+}
+
+TEST_P(TorchMixerLaws, NoStateIsTheZeroState) {
+  const TorchTrial trial(GetParam(), kSeed, torch::kFloat64);
+  const torch::Tensor u = random_tensor({2, 9, GetParam().channels}, 1);
+  const torch::Tensor zeros = torch::zeros({2, trial.state_size}, torch::kFloat64);
+  const auto without = trial.mixer->forward({.u = u, .state = {}, .final_state = false});
+  const auto with = trial.mixer->forward({.u = u, .state = zeros, .final_state = true});
+  EXPECT_TRUE(torch::equal(without.y, with.y));
+  EXPECT_FALSE(without.state.defined());
+}
+
+TEST_P(TorchMixerLaws, SplitInvariance) {
+  const TorchTrial trial(GetParam(), kSeed, torch::kFloat64);
+  if (!trial.causal) GTEST_SKIP() << "needs the whole sequence";
+  constexpr int64_t kTime = 19;
+  const torch::Tensor u = random_tensor({2, kTime, GetParam().channels}, 1);
+  const torch::Tensor state = random_tensor({2, trial.state_size}, 2);
+  const auto whole = trial.mixer->forward({.u = u, .state = state, .final_state = true});
+  for (int64_t cut : {0, 1, 10, 19}) {
+    const auto first =
+        trial.mixer->forward({.u = u.slice(1, 0, cut), .state = state, .final_state = true});
+    const auto second =
+        trial.mixer->forward({.u = u.slice(1, cut), .state = first.state, .final_state = true});
+    const double bound =
+        Tolerance::sum<double>(kTime * trial.state_size, 1 + whole.y.abs().max().item<double>() +
+                                                             whole.state.abs().max().item<double>())
+            .bound;
+    const torch::Tensor y = torch::cat({first.y, second.y}, 1);
+    EXPECT_LE((y - whole.y).abs().max().item<double>(), bound) << "cut at " << cut;
+    EXPECT_LE((second.state - whole.state).abs().max().item<double>(), bound) << "cut at " << cut;
+  }
+}
+
+/// Every element of every parameter, of the input and of the initial state, through the output and
+/// the final state, by central differences in double.
+TEST_P(TorchMixerLaws, GradientMatchesFiniteDifference) {
+  TorchTrial trial(GetParam(), kSeed, torch::kFloat64);
+  constexpr int64_t kBatch = 2, kTime = 7;
+  const int64_t channels = GetParam().channels;
+  std::map<std::string, torch::Tensor> inputs = trial.parameters;
+  inputs["(input)"] = random_tensor({kBatch, kTime, channels}, 1).requires_grad_();
+  inputs["(state)"] = random_tensor({kBatch, trial.state_size}, 2).requires_grad_();
+  const torch::Tensor y_weight = random_tensor({kBatch, kTime, channels}, 3);
+  const torch::Tensor state_weight = random_tensor({kBatch, trial.state_size}, 4);
+  const auto loss = [&] {
+    const auto output = trial.mixer->forward(
+        {.u = inputs.at("(input)"), .state = inputs.at("(state)"), .final_state = true});
+    return (output.y * y_weight).sum() + (output.state * state_weight).sum();
+  };
+  loss().backward();
+
+  const torch::NoGradGuard no_grad;
+  constexpr double kStep = 1e-5;
+  const double loss_size = std::abs(loss().item<double>()) + kBatch * kTime * channels;
+  for (auto& [name, tensor] : inputs) {
+    if (tensor.numel() == 0) continue;
+    ASSERT_TRUE(tensor.grad().defined()) << name << " has no gradient";
+    const torch::Tensor gradient = tensor.grad().contiguous();
+    // Rounding of the loss over the step, and the third derivative times its square.
+    const double bound = 64 * loss_size * std::numeric_limits<double>::epsilon() / kStep +
+                         64 * kStep * kStep * (1 + gradient.abs().max().item<double>());
+    Worst worst("gradient of " + name);
+    double* values = tensor.data_ptr<double>();
+    for (int64_t i = 0; i < tensor.numel(); ++i) {
+      const double value = values[i];
+      values[i] = value + kStep;
+      const double above = loss().item<double>();
+      values[i] = value - kStep;
+      const double below = loss().item<double>();
+      values[i] = value;
+      worst.compare(i, (above - below) / (2 * kStep), gradient.data_ptr<double>()[i], {bound});
+    }
+    EXPECT_TRUE(worst.ok());
+  }
+}
+
+}  // namespace longwave::mixers::testing
