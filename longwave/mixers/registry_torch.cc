@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "longwave/base/assert.h"
+#include "longwave/mixers/lssl/lssl_torch.h"
 #include "longwave/mixers/mixer_torch.h"
 #include "longwave/mixers/registry.h"
 #include "longwave/mixers/s4d/s4d_torch.h"
@@ -19,6 +20,7 @@ struct TorchFamily {
 
 /// In the order of registry.cc.
 constexpr std::array kTorchFamilies = {
+    TorchFamily{"lssl", lssl::make_torch},
     TorchFamily{"s4d", s4d::make_torch},
 };
 
