@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/mixers/dss/dss.h"
 #include "longwave/mixers/lssl/lssl.h"
 #include "longwave/mixers/s4d/s4d.h"
 
@@ -15,6 +16,7 @@ namespace {
 /// In the order of the ladder; registry_torch.cc has the torch forms in the same order.
 constexpr std::array kFamilies = {
     lssl::kFamily,
+    dss::kFamily,
     s4d::kFamily,
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "longwave/base/assert.h"
+#include "longwave/mixers/dss/dss_torch.h"
 #include "longwave/mixers/lssl/lssl_torch.h"
 #include "longwave/mixers/mixer_torch.h"
 #include "longwave/mixers/registry.h"
@@ -21,6 +22,7 @@ struct TorchFamily {
 /// In the order of registry.cc.
 constexpr std::array kTorchFamilies = {
     TorchFamily{"lssl", lssl::make_torch},
+    TorchFamily{"dss", dss::make_torch},
     TorchFamily{"s4d", s4d::make_torch},
 };
 
