@@ -30,7 +30,7 @@ struct TaskInfo {
   /// Standardisation that a model applies itself, so that it is fed and answers in raw units:
   /// inputs enter as (x - shift) / scale, real outputs leave as y * scale + shift.
   /// One entry per feature, or empty for none. Estimated on the training split only.
-  std::vector<float> input_shift, input_scale, target_shift, target_scale;
+  std::vector<float> input_shift = {}, input_scale = {}, target_shift = {}, target_scale = {};
 };
 
 /// One sequence. Only the vectors that TaskInfo names are filled.

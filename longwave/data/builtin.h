@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "longwave/data/dataset.h"
+
+/// The sources that come with the library, each defined in the file of its name.
+namespace longwave::data {
+
+extern const Source kFashionMnist;
+extern const Source kDelay;
+extern const Source kReconstruct;
+extern const Source kAdding;
+extern const Source kCopying;
+extern const Source kSelectiveCopying;
+extern const Source kMackeyGlass;
+extern const Source kParity;
+
+}  // namespace longwave::data
