@@ -11,46 +11,16 @@
 #include <hwy/highway.h>
 
 #include "longwave/ops/long_conv/fft-inl.h"
+#include "longwave/ops/simd/channel_group-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
 namespace {
 
-/// As many adjacent channels as a vector has lanes, or fewer at the end.
-struct Group {
-  int64_t first;
-  int64_t count;
-};
-
-Group group_at(int64_t index, int64_t channels) {
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FftTag()));
-  return {index * lanes, std::min(lanes, channels - index * lanes)};
-}
-
-/// One number of each channel of a group; zero in lanes without a channel.
-HWY_INLINE FftVec load_lanes(const float* at, int64_t stride, Group group) {
-  const FftTag d;
-  if (stride == 1 && group.count == static_cast<int64_t>(hn::Lanes(d))) return hn::LoadU(d, at);
-  HWY_ALIGN float row[kFftMaxLanes] = {};
-  for (int64_t c = 0; c < group.count; ++c) row[c] = at[c * stride];
-  return hn::Load(d, row);
-}
-
-HWY_INLINE void store_lanes(FftVec value, float* at, int64_t stride, Group group) {
-  const FftTag d;
-  if (stride == 1 && group.count == static_cast<int64_t>(hn::Lanes(d))) {
-    hn::StoreU(value, d, at);
-    return;
-  }
-  HWY_ALIGN float row[kFftMaxLanes] = {};
-  hn::Store(value, d, row);
-  for (int64_t c = 0; c < group.count; ++c) at[c * stride] = row[c];
-}
-
 /// The rows of one sequence and a group of its channels, with zeros after the end.
 template <typename T>
 struct Sequence {
-  Sequence(const View<T, 3>& x, int64_t batch, Group channels)
+  Sequence(const View<T, 3>& x, int64_t batch, ChannelGroup channels)
       : data(x.data() + batch * x.stride(0) + channels.first * x.stride(2)),
         time(x.extent(1)),
         row_stride(x.stride(1)),
@@ -58,10 +28,10 @@ struct Sequence {
         group(channels) {}
 
   HWY_INLINE FftVec at(int64_t t) const {
-    return load_lanes(data + t * row_stride, lane_stride, group);
+    return load_channels(data + t * row_stride, lane_stride, group);
   }
   HWY_INLINE void set(int64_t t, FftVec value) const {
-    store_lanes(value, data + t * row_stride, lane_stride, group);
+    store_channels(value, data + t * row_stride, lane_stride, group);
   }
   HWY_INLINE FftPoint load(int64_t t) const {
     const FftVec zero = hn::Zero(FftTag());
@@ -72,7 +42,7 @@ struct Sequence {
   int64_t time;
   int64_t row_stride;
   int64_t lane_stride;
-  Group group;
+  ChannelGroup group;
 };
 
 /// Writes real parts, scaled, plus a multiple of another sequence: y = re / size + d u.
@@ -90,9 +60,9 @@ struct PlusSkip {
   bool has_skip;
 };
 
-FftVec load_skip(const View<const float, 1>& d, Group group) {
+FftVec load_skip(const View<const float, 1>& d, ChannelGroup group) {
   if (d.absent()) return hn::Zero(FftTag());
-  return load_lanes(d.data() + group.first * d.stride(0), d.stride(0), group);
+  return load_channels(d.data() + group.first * d.stride(0), d.stride(0), group);
 }
 
 /// Taps of a kernel that can meet a sample.
@@ -103,7 +73,7 @@ int64_t useful_taps(const View<const float, 2>& K, int64_t most) {
 /// Both kernels as one sequence modulo x^size - i: lag l at point l, lag -(1+l) at size-1-l with
 /// factor -i, because x^-(1+l) = -i x^(size-1-l).
 void load_kernels(const View<const float, 2>& K, const View<const float, 2>& K_ahead, int64_t time,
-                  const FftPlan& plan, Group group, float* rows) {
+                  const FftPlan& plan, ChannelGroup group, float* rows) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(FftTag()));
   std::fill_n(rows, plan.size() * 2 * lanes, 0.0f);
   for (int64_t c = 0; c < group.count; ++c) {
@@ -118,7 +88,7 @@ void load_kernels(const View<const float, 2>& K, const View<const float, 2>& K_a
 
 /// The gradient of load_kernels, divided by the size of the transform.
 void store_kernels(const float* rows, const View<float, 2>& dK, const View<float, 2>& dK_ahead,
-                   int64_t time, const FftPlan& plan, Group group) {
+                   int64_t time, const FftPlan& plan, ChannelGroup group) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(FftTag()));
   const float scale = 1.0f / static_cast<float>(plan.size());
   for (int64_t c = 0; c < group.count; ++c) {
@@ -141,7 +111,7 @@ struct Scratch {
   float* butterfly;
 };
 
-void convolve_group(const LongConvArgs<float>& args, Group group, const Scratch& scratch) {
+void convolve_group(const LongConvArgs<float>& args, ChannelGroup group, const Scratch& scratch) {
   const FftPlan& plan = *args.plan;
   const FftVec scale = hn::Set(FftTag(), 1.0f / static_cast<float>(plan.size()));
   load_kernels(args.K, args.K_ahead, args.u.extent(1), plan, group, scratch.kernel);
@@ -175,7 +145,8 @@ FftVec add_products(const Sequence<const float>& dy, const Sequence<const float>
   return hn::Add(total, hn::Add(even, odd));
 }
 
-void convolve_group_grad(const LongConvGradArgs<float>& args, Group group, const Scratch& scratch) {
+void convolve_group_grad(const LongConvGradArgs<float>& args, ChannelGroup group,
+                         const Scratch& scratch) {
   const FftPlan& plan = *args.plan;
   const FftTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -207,8 +178,8 @@ void convolve_group_grad(const LongConvGradArgs<float>& args, Group group, const
   FftWalk(plan, scratch.sum, scratch.butterfly).inverse(FftRows{scratch.sum});
   store_kernels(scratch.sum, args.dK, args.dK_ahead, args.u.extent(1), plan, group);
   if (!args.d.absent()) {
-    store_lanes(skip_sum, args.dd.data() + group.first * args.dd.stride(0), args.dd.stride(0),
-                group);
+    store_channels(skip_sum, args.dd.data() + group.first * args.dd.stride(0), args.dd.stride(0),
+                   group);
   }
 }
 
@@ -230,7 +201,7 @@ void for_each_group(int64_t channels, int64_t time, Workspace& workspace, const 
       const Scratch scratch{mine, mine + spectrum, mine + 2 * spectrum, mine + 3 * spectrum,
                             mine + 4 * spectrum};
       for (int64_t g = groups * worker / workers; g < groups * (worker + 1) / workers; ++g) {
-        body(group_at(g, channels), scratch);
+        body(channel_group(g, channels), scratch);
       }
     }
   });
@@ -239,13 +210,14 @@ void for_each_group(int64_t channels, int64_t time, Workspace& workspace, const 
 void convolve(const LongConvArgs<float>& args, Workspace& workspace) {
   for_each_group(
       args.u.extent(2), args.u.extent(1), workspace,
-      [&](Group group, const Scratch& scratch) { convolve_group(args, group, scratch); });
+      [&](ChannelGroup group, const Scratch& scratch) { convolve_group(args, group, scratch); });
 }
 
 void convolve_grad(const LongConvGradArgs<float>& args, Workspace& workspace) {
-  for_each_group(
-      args.u.extent(2), args.u.extent(1), workspace,
-      [&](Group group, const Scratch& scratch) { convolve_group_grad(args, group, scratch); });
+  for_each_group(args.u.extent(2), args.u.extent(1), workspace,
+                 [&](ChannelGroup group, const Scratch& scratch) {
+                   convolve_group_grad(args, group, scratch);
+                 });
 }
 
 }  // namespace
