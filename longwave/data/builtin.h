@@ -7,6 +7,8 @@
 namespace longwave::data {
 
 extern const Source kFashionMnist;
+extern const Source kCsv;
+extern const Source kWav;
 extern const Source kDelay;
 extern const Source kReconstruct;
 extern const Source kAdding;

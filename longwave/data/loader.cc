@@ -58,7 +58,10 @@ Batch make_batch(const Dataset& dataset, std::span<const int64_t> indices) {
   Batch batch;
   batch.batch = count;
   batch.lengths.resize(indices.size());
-  parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+  // Threads are worth waking for some ten thousand numbers each.
+  constexpr int64_t kNumbers = 16384;
+  const int64_t grain = 1 + kNumbers / std::max<int64_t>(1, info.length);
+  parallel_for(count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       examples[i] = dataset.example(indices[i]);
       batch.lengths[i] = checked_length(info, examples[i], indices[i]);

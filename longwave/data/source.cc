@@ -9,8 +9,9 @@
 namespace longwave::data {
 
 std::span<const Source> sources() {
-  static const std::array kAll = {kFashionMnist,     kDelay,       kReconstruct, kAdding, kCopying,
-                                  kSelectiveCopying, kMackeyGlass, kParity};
+  static const std::array kAll = {kFashionMnist, kCsv,    kWav,     kDelay,
+                                  kReconstruct,  kAdding, kCopying, kSelectiveCopying,
+                                  kMackeyGlass,  kParity};
   return kAll;
 }
 
