@@ -31,8 +31,9 @@ constexpr torch::ScalarType scalar_type_of() {
 template <typename T, int Rank>
 View<T, Rank> view_of(const torch::Tensor& tensor) {
   if (!tensor.defined()) return {};
-  require(tensor.scalar_type() == scalar_type_of<std::remove_const_t<T>>() && tensor.device().is_cpu(),
-          "operator on tensors", "operands must be on the CPU and of one precision");
+  require(
+      tensor.scalar_type() == scalar_type_of<std::remove_const_t<T>>() && tensor.device().is_cpu(),
+      "operator on tensors", "operands must be on the CPU and of one precision");
   require(tensor.dim() == Rank && !tensor.is_conj(), "operator on tensors",
           "an operand has the wrong number of extents");
   std::array<int64_t, Rank> extents{}, strides{};

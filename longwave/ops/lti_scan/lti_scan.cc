@@ -2,11 +2,11 @@
 #include "longwave/ops/lti_scan/lti_scan.h"
 
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include "longwave/base/error.h"
 #include "longwave/ops/lti_scan/lti_scan_cpu.h"
 #include "longwave/ops/lti_scan/lti_scan_ref.h"
+#include "longwave/ops/require_shape.h"
 
 namespace longwave::ops {
 namespace {
@@ -14,27 +14,15 @@ namespace {
 // Sequences times steps up to which packing operands for the tiles costs more than it saves.
 constexpr int64_t kStepwise = 4;
 
-template <typename T, int Rank>
-void check_shape(const char* where, const char* name, const View<T, Rank>& view,
-                 const std::array<int64_t, Rank>& wanted, const char* meaning) {
-  if (view.extents() == wanted) return;
-  throw InvalidArgument(
-      {.where = where,
-       .what = fmt::format("{} has another shape than u and a ask for", name),
-       .got = fmt::format("({})", fmt::join(view.extents(), ", ")),
-       .fix = fmt::format("give {} as {} = ({})", name, meaning, fmt::join(wanted, ", "))});
-}
-
 template <typename T>
 void check(const char* where, const LtiScanArgs<T>& args) {
   const int64_t batch = args.u.extent(0), time = args.u.extent(1), channels = args.u.extent(2);
   const int64_t modes = args.a.extent(1);
-  check_shape<const std::complex<T>, 2>(where, "a", args.a, {channels, modes}, "(channels, modes)");
-  check_shape<const std::complex<T>, 2>(where, "c", args.c, {channels, modes}, "(channels, modes)");
-  if (!args.d.absent()) check_shape<const T, 1>(where, "d", args.d, {channels}, "(channels)");
-  check_shape<std::complex<T>, 3>(where, "h", args.h, {batch, channels, modes},
-                                  "(batch, channels, modes)");
-  check_shape<T, 3>(where, "y", args.y, {batch, time, channels}, "(batch, time, channels)");
+  require_shape(where, "a", args.a, {channels, modes});
+  require_shape(where, "c", args.c, {channels, modes});
+  if (!args.d.absent()) require_shape(where, "d", args.d, {channels});
+  require_shape(where, "h", args.h, {batch, channels, modes});
+  require_shape(where, "y", args.y, {batch, time, channels});
 }
 
 template <typename T>
@@ -44,17 +32,17 @@ void check(const LtiScanGradArgs<T>& args) {
   const int64_t modes = args.a.extent(1);
   const std::array<int64_t, 3> signal{batch, time, channels}, state{batch, channels, modes};
   const std::array<int64_t, 2> factor{channels, modes};
-  check_shape<const std::complex<T>, 2>(where, "a", args.a, factor, "(channels, modes)");
-  check_shape<const std::complex<T>, 2>(where, "c", args.c, factor, "(channels, modes)");
-  check_shape<std::complex<T>, 2>(where, "da", args.da, factor, "(channels, modes)");
-  check_shape<std::complex<T>, 2>(where, "dc", args.dc, factor, "(channels, modes)");
-  check_shape<const std::complex<T>, 3>(where, "h0", args.h0, state, "(batch, channels, modes)");
-  check_shape<std::complex<T>, 3>(where, "dh0", args.dh0, state, "(batch, channels, modes)");
+  require_shape(where, "a", args.a, factor);
+  require_shape(where, "c", args.c, factor);
+  require_shape(where, "da", args.da, factor);
+  require_shape(where, "dc", args.dc, factor);
+  require_shape(where, "h0", args.h0, state);
+  require_shape(where, "dh0", args.dh0, state);
   if (!args.dh.absent()) {
-    check_shape<const std::complex<T>, 3>(where, "dh", args.dh, state, "(batch, channels, modes)");
+    require_shape(where, "dh", args.dh, state);
   }
-  check_shape<const T, 3>(where, "dy", args.dy, signal, "(batch, time, channels)");
-  check_shape<T, 3>(where, "du", args.du, signal, "(batch, time, channels)");
+  require_shape(where, "dy", args.dy, signal);
+  require_shape(where, "du", args.du, signal);
   if (args.d.absent() != args.dd.absent()) {
     throw InvalidArgument({.where = where,
                            .what = "d and dd must be both given or both absent",
@@ -62,8 +50,8 @@ void check(const LtiScanGradArgs<T>& args) {
                            .fix = "leave out dd exactly when the scan had no skip"});
   }
   if (!args.d.absent()) {
-    check_shape<const T, 1>(where, "d", args.d, {channels}, "(channels)");
-    check_shape<T, 1>(where, "dd", args.dd, {channels}, "(channels)");
+    require_shape(where, "d", args.d, {channels});
+    require_shape(where, "dd", args.dd, {channels});
   }
 }
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+namespace longwave::ops {
+
+struct LinearScanOutput {
+  torch::Tensor h;      ///< (batch, time, channels) every state
+  torch::Tensor final;  ///< (batch, channels) the last one, or h0 if there are no steps
+};
+
+/// linear_scan (see linear_scan.h) as a torch function, differentiable in every input through h and
+/// final.
+///
+///   a (batch or 1, time or 1, channels), or (channels) for one factor everywhere,
+///   b (batch, time, channels), h0 (batch, channels) or undefined for zero.
+///
+/// All are float32, float64 or complex of these, of one type; any strides will do. Where a has
+/// extent 1, its gradient is summed inside, without a temporary of the extents of b: so do not
+/// expand it before the call.
+///
+/// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
+///            asking for them throws c10::Error.
+LinearScanOutput linear_scan(const torch::Tensor& a, const torch::Tensor& b,
+                             const torch::Tensor& h0 = {});
+
+}  // namespace longwave::ops
