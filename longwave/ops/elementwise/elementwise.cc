@@ -1,30 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/elementwise/elementwise.h"
 
-#include <algorithm>
 #include <concepts>
 
 #include "longwave/base/error.h"
-#include "longwave/base/parallel.h"
 #include "longwave/ops/elementwise/elementwise_cpu.h"
+#include "longwave/ops/rows.h"
 
 namespace longwave::ops {
 namespace {
-
-/// Elements below which a second thread does not pay.
-constexpr int64_t kGrain = 16384;
-
-/// Pieces of rows that are worth a thread.
-template <typename Body>
-void over_rows(int64_t rows, int64_t channels, const Body& body) {
-  parallel_for(rows, std::max<int64_t>(1, kGrain / std::max<int64_t>(channels, 1)), body);
-}
-
-/// The SIMD kernels take rows whose elements are adjacent.
-template <typename... Views>
-bool adjacent(const Views&... views) {
-  return ((views.absent() || views.stride(1) == 1 || views.extent(1) <= 1) && ...);
-}
 
 template <typename T>
 const T* row_or_null(const View<const T, 2>& view, int64_t row) {
@@ -39,7 +23,7 @@ void activate(Activation f, std::span<const float> x, std::span<float> y) {
   const auto body = [&](int64_t begin, int64_t end) {
     cpu::activate_row(f, end - begin, x.data() + begin, y.data() + begin);
   };
-  parallel_for(static_cast<int64_t>(x.size()), kGrain, body);
+  parallel_for(static_cast<int64_t>(x.size()), kRowsGrain, body);
 }
 
 template <>
@@ -56,7 +40,7 @@ void activate_grad(Activation f, std::span<const float> x, std::span<const float
   const auto body = [&](int64_t begin, int64_t end) {
     cpu::activate_grad_row(f, end - begin, x.data() + begin, dy.data() + begin, dx.data() + begin);
   };
-  parallel_for(static_cast<int64_t>(x.size()), kGrain, body);
+  parallel_for(static_cast<int64_t>(x.size()), kRowsGrain, body);
 }
 
 template <>
