@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "longwave/base/parameter.h"
+#include "longwave/base/view.h"
+
+namespace longwave::nn {
+
+/// weight (outputs, inputs) and bias (outputs), both uniform on +-1 / sqrt(inputs).
+ParameterTable linear_parameters(int64_t inputs, int64_t outputs);
+
+/// An affine map of each row: y = x weight^T + bias.
+///
+/// Looks at the weights that it was made from: they must outlive it and must not be replaced.
+///
+/// Errors     DataError if a tensor is missing or misshapen.
+/// Threads    const use is safe from many threads.
+class Linear {
+ public:
+  Linear(const Weights& weights, int64_t inputs, int64_t outputs);
+
+  int64_t outputs() const { return weight_.extent(0); }
+
+  /// x (rows, inputs) to y (rows, outputs), which must not overlap. Never allocates for few rows.
+  void apply(View<const float, 2> x, View<float, 2> y) const;
+
+  /// As `apply`, added to what y holds.
+  void add(View<const float, 2> x, View<float, 2> y) const;
+
+ private:
+  View<const float, 2> weight_;
+  View<const float, 1> bias_;
+};
+
+}  // namespace longwave::nn

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include "longwave/nn/linear_torch.h"
+#include "longwave/nn/mixing.h"
+
+namespace longwave::nn {
+
+/// The training form of Mixing with the dropout of its residual branch:
+///
+///   y = x + mask mixing(v)
+///
+/// One node of the graph. What the activation and the gate need is computed again in the backward
+/// pass, tile by tile in the cache, so that only v and the projection are kept.
+///
+/// Shapes     x, v, y (batch, time, channels); mask (batch, 1, channels), (batch, time, channels)
+/// or
+///            undefined for none.
+/// Numerics   float32 or float64 by the type of v.
+struct MixingCall {
+  MixingKind kind;
+  ops::Activation activation;
+  torch::Tensor x;
+  torch::Tensor v;
+  torch::Tensor mask;
+};
+torch::Tensor mixing(const MixingCall& call, const ParameterLookup& parameters);
+
+}  // namespace longwave::nn

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "longwave/base/parameter.h"
+#include "longwave/base/view.h"
+#include "longwave/base/workspace.h"
+#include "longwave/nn/linear.h"
+
+namespace longwave::nn {
+
+/// The position-wise network of a block; `hidden` channels inside.
+///
+///   kGelu    down gelu(up h)                        up (hidden, channels)
+///   kSwiglu  down (a silu(b)),  (a, b) = up h       up (2 hidden, channels)
+enum class MlpKind : uint8_t { kGelu, kSwiglu };
+
+/// "gelu" or "swiglu"; the text must be one of them.
+MlpKind mlp_kind(std::string_view text);
+
+/// up.weight, up.bias, down.weight, down.bias.
+ParameterTable mlp_parameters(MlpKind kind, int64_t channels, int64_t hidden);
+
+/// The second residual branch of a block: x += mlp(h).
+///
+/// Source     Shazeer 2020, arXiv:2002.05202 (kSwiglu).
+/// Errors     DataError if a tensor is missing or misshapen.
+/// Threads    const use is safe from many threads with distinct workspaces.
+class Mlp {
+ public:
+  Mlp(const Weights& weights, MlpKind kind, int64_t channels, int64_t hidden);
+
+  size_t workspace_bytes(int64_t rows) const;
+
+  /// x (rows, channels) in and out, h (rows, channels), not the same. Never allocates for few rows.
+  void apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const;
+
+ private:
+  MlpKind kind_;
+  int64_t hidden_;
+  Linear up_;
+  Linear down_;
+};
+
+}  // namespace longwave::nn

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/nn/norm_torch.h"
+
+#include <cmath>
+#include <span>
+
+#include "longwave/ops/norm/norm.h"
+#include "longwave/ops/tensor_view_torch.h"
+
+namespace longwave::nn {
+namespace {
+
+using ops::view_of;
+using ops::with_precision_of;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using OptionalTensor = c10::optional<torch::Tensor>;
+
+std::span<const uint8_t> valid_rows(const torch::Tensor& valid) {
+  if (!valid.defined()) return {};
+  return {valid.data_ptr<uint8_t>(), static_cast<size_t>(valid.numel())};
+}
+
+/// x as dense rows of channels.
+torch::Tensor rows_of(const torch::Tensor& x) { return x.contiguous().view({-1, x.size(-1)}); }
+
+class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& w, const OptionalTensor& b, ops::RowNorm kind) {
+    const torch::Tensor rows = rows_of(x);
+    torch::Tensor y = torch::empty_like(rows);
+    const torch::Tensor moments = torch::empty({rows.size(0), 2}, rows.options());
+    with_precision_of(x, [&](auto number) {
+      using T = decltype(number);
+      ops::row_norm<T>({.kind = kind,
+                        .epsilon = T(kNormEpsilon),
+                        .x = view_of<const T, 2>(rows),
+                        .w = view_of<const T, 1>(w),
+                        .b = view_of<const T, 1>(b.value_or(torch::Tensor())),
+                        .y = view_of<T, 2>(y),
+                        .moments = view_of<T, 2>(moments)});
+    });
+    context->save_for_backward({rows, w, moments});
+    context->saved_data["kind"] = static_cast<int64_t>(kind);
+    context->saved_data["bias"] = b.has_value();
+    return y.view(x.sizes());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const torch::Tensor &x = saved[0], &w = saved[1], &moments = saved[2];
+    const torch::Tensor dy = rows_of(gradients[0]);
+    const torch::Tensor dx = torch::empty_like(x), dw = torch::empty_like(w);
+    const torch::Tensor db =
+        context->saved_data["bias"].toBool() ? torch::empty_like(w) : torch::Tensor();
+    const auto kind = static_cast<ops::RowNorm>(context->saved_data["kind"].toInt());
+    with_precision_of(x, [&](auto number) {
+      using T = decltype(number);
+      Workspace workspace(ops::norm_workspace_bytes<T>(x.size(1)));
+      ops::row_norm_grad<T>({.kind = kind,
+                             .x = view_of<const T, 2>(x),
+                             .w = view_of<const T, 1>(w),
+                             .moments = view_of<const T, 2>(moments),
+                             .dy = view_of<const T, 2>(dy),
+                             .dx = view_of<T, 2>(dx),
+                             .dw = view_of<T, 1>(dw),
+                             .db = view_of<T, 1>(db)},
+                            workspace);
+    });
+    return {dx.view(gradients[0].sizes()), dw, db, torch::Tensor()};
+  }
+};
+
+/// Mean and variance of a batch, as computed by the forward pass.
+struct BatchMoments {
+  torch::Tensor mean, var;  // (channels)
+};
+
+BatchMoments batch_moments(const torch::Tensor& rows, const torch::Tensor& valid) {
+  BatchMoments moments{torch::empty({rows.size(1)}, rows.options()),
+                       torch::empty({rows.size(1)}, rows.options())};
+  with_precision_of(rows, [&](auto number) {
+    using T = decltype(number);
+    Workspace workspace(ops::norm_workspace_bytes<T>(rows.size(1)));
+    ops::channel_moments<T>({.x = view_of<const T, 2>(rows),
+                             .valid = valid_rows(valid),
+                             .mean = view_of<T, 1>(moments.mean),
+                             .var = view_of<T, 1>(moments.var)},
+                            workspace);
+  });
+  return moments;
+}
+
+torch::Tensor affine(const torch::Tensor& rows, const torch::Tensor& scale,
+                     const torch::Tensor& shift) {
+  const torch::Tensor y = torch::empty_like(rows);
+  with_precision_of(rows, [&](auto number) {
+    using T = decltype(number);
+    ops::channel_affine<T>({.x = view_of<const T, 2>(rows),
+                            .scale = view_of<const T, 1>(scale),
+                            .shift = view_of<const T, 1>(shift),
+                            .y = view_of<T, 2>(y)});
+  });
+  return y;
+}
+
+class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& w, const torch::Tensor& b,
+                               const OptionalTensor& valid, const torch::Tensor& running_mean,
+                               const torch::Tensor& running_var) {
+    const torch::Tensor rows = rows_of(x);
+    const torch::Tensor mask = valid.value_or(torch::Tensor());
+    const BatchMoments moments = batch_moments(rows, mask);
+    const torch::Tensor inverse = (moments.var + kNormEpsilon).rsqrt();
+    const torch::Tensor scale = w * inverse;
+    const torch::Tensor y = affine(rows, scale, b - moments.mean * scale);
+    const double count = mask.defined() ? mask.sum().item<double>() : rows.size(0);
+    running_mean.mul_(1 - kNormMomentum).add_(moments.mean, kNormMomentum);
+    running_var.mul_(1 - kNormMomentum)
+        .add_(moments.var, kNormMomentum * count / std::max(count - 1, 1.0));
+    context->save_for_backward({rows, w, moments.mean, inverse, mask});
+    return y.view(x.sizes());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const torch::Tensor &x = saved[0], &w = saved[1], &valid = saved[4];
+    const torch::Tensor dy = rows_of(gradients[0]), dx = torch::empty_like(x);
+    const torch::Tensor dw = torch::empty_like(w), db = torch::empty_like(w);
+    with_precision_of(x, [&](auto number) {
+      using T = decltype(number);
+      Workspace workspace(ops::norm_workspace_bytes<T>(x.size(1)));
+      ops::batch_norm_grad<T>({.x = view_of<const T, 2>(x),
+                               .w = view_of<const T, 1>(w),
+                               .mean = view_of<const T, 1>(saved[2]),
+                               .inverse = view_of<const T, 1>(saved[3]),
+                               .dy = view_of<const T, 2>(dy),
+                               .valid = valid_rows(valid),
+                               .dx = view_of<T, 2>(dx),
+                               .dw = view_of<T, 1>(dw),
+                               .db = view_of<T, 1>(db)},
+                              workspace);
+    });
+    return {
+        dx.view(gradients[0].sizes()), dw, db, torch::Tensor(), torch::Tensor(), torch::Tensor()};
+  }
+};
+
+}  // namespace
+
+torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
+                   const ParameterLookup& parameters) {
+  const torch::Tensor weight = parameters("weight");
+  if (kind == NormKind::kRms) {
+    return RowNormFunction::apply(x, weight, c10::nullopt, ops::RowNorm::kRms);
+  }
+  const torch::Tensor bias = parameters("bias");
+  if (kind == NormKind::kLayer) {
+    return RowNormFunction::apply(x, weight, OptionalTensor(bias), ops::RowNorm::kLayer);
+  }
+  const torch::Tensor mean = parameters("running_mean"), var = parameters("running_var");
+  if (phase == Phase::kTraining) {
+    const OptionalTensor mask =
+        valid.defined() ? OptionalTensor(valid.contiguous()) : OptionalTensor();
+    return BatchNormFunction::apply(x, weight, bias, mask, mean, var);
+  }
+  const torch::Tensor scale = weight / (var + kNormEpsilon).sqrt();
+  return x * scale + (bias - mean * scale);
+}
+
+}  // namespace longwave::nn

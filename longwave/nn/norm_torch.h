@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include "longwave/nn/linear_torch.h"
+#include "longwave/nn/norm.h"
+
+namespace longwave::nn {
+
+/// Share of the newest batch in the running statistics of kBatch.
+inline constexpr double kNormMomentum = 0.1;
+
+enum class Phase : uint8_t { kTraining, kEvaluation };
+
+/// The training form of Norm, by our own kernels forwards and backwards.
+///
+/// In training kBatch takes its statistics over batch and valid steps and moves the running ones
+/// towards them (with the unbiased variance); otherwise it uses the running ones.
+///
+///   running = (1 - kNormMomentum) running + kNormMomentum current
+///
+/// Shapes     x and result (batch, time, channels); valid (batch, time) uint8, or undefined for
+/// all. Numerics   float32 or float64 by the type of x.
+torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
+                   const ParameterLookup& parameters);
+
+}  // namespace longwave::nn
