@@ -24,26 +24,45 @@ struct Interface {
   int64_t output_size = 1;  ///< classes, or entries of a real vector
 };
 
-/// The "model" section of a recipe: pattern, d_model, norm, pooling, ...
+/// The "model" section of a recipe without the section's name: pattern, d_model, norm, ...
 Schema model_schema();
 
 /// The families named in a pattern such as "s4d*4" or "s5*2 lru s5*2", one entry a layer.
+///
+/// Errors     ConfigError if the pattern is malformed or names an unknown family.
 std::vector<std::string> layers_of(const std::string& pattern);
+
+/// "model.*" and, for each family in the pattern, its section: what a model's options consist of.
+Schema config_schema(const std::string& pattern);
 
 /// All that decides the shapes of a model: what config.json holds.
 struct Config {
   Interface interface;
-  Options options;  ///< "model.*" and one section for each family in the pattern
+  Options options;  ///< obeys config_schema(options.text("model.pattern"))
 };
 
-/// Every parameter of the model by checkpoint name, in the order of the data flow.
+/// Picks the model's options out of a larger set, such as a whole recipe; families that the
+/// pattern does not name are left behind, sections that are missing keep their defaults.
+Config make_config(const Interface& interface, const Options& settings);
+
+/// Every parameter of the model by checkpoint name, in the order of the data flow:
+/// encoder.*, layers.N.{norm,mixer,mixing,mlp_norm,mlp}.*, norm.* (prenorm only), decoder.*.
+///
+/// Buffers encoder.shift, encoder.scale (real inputs) and decoder.shift, decoder.scale hold the
+/// standardisation, 0 and 1 unless set: inputs enter as (x - shift) / scale, outputs leave as
+/// y scale + shift.
 ParameterTable parameters(const Config& config);
 
 /// Encoder, layers, pooling and decoder without torch: what the runtime runs.
 ///
-/// States are rows of `state_size()` floats: the layers' states one after the other, then the
-/// pooling's. Real inputs and outputs are in raw units (Config's standardisation is inside).
+///   x = encoder(input);  x = layers(x);  x = norm(x) (prenorm);  output = decoder(pool(x))
 ///
+/// States are rows of `state_size()` floats: the layers' states one after the other, then the
+/// pooling's. Real inputs and outputs are in raw units. Long inputs are processed in chunks of
+/// time, so that the workspace of a causal model does not grow with the length.
+///
+/// Errors     InvalidArgument if shapes disagree, a token lies outside the vocabulary, or `step` is
+///            asked of a model that is not causal.
 /// Threads    const use is safe from many threads with distinct states and workspaces.
 class SequenceModel {
  public:
@@ -54,23 +73,25 @@ class SequenceModel {
   const Config& config() const;
   int64_t state_size() const;
   bool causal() const;
+
+  /// Bytes that `prefill` of this size, or of any shorter one, and `step` need.
   size_t workspace_bytes(int64_t batch, int64_t time) const;
 
   /// Real inputs in `input`, or tokens in `tokens`; the other view is absent.
   struct Prefill {
-    View<const float, 3> input;     // (batch, time, input_size)
-    View<const int64_t, 2> tokens;  // (batch, time)
-    View<float, 2> state;           // (batch, state_size) in: before, out: after
-    View<float, 3> output;          // (batch, time, output_size), or (batch, 1, output_size) where
-                                    // one answer a sequence is asked: that of the last step
+    View<const float, 3> input{};     // (batch, time, input_size)
+    View<const int64_t, 2> tokens{};  // (batch, time)
+    View<float, 2> state;             // (batch, state_size) in: before, out: after
+    View<float, 3> output;  // (batch, time, output_size), or (batch, 1, output_size) where
+                            // one answer a sequence is asked: the one after the last step
   };
   void prefill(const Prefill& args, Workspace& workspace) const;
 
   struct Step {
-    View<const float, 2> input;     // (batch, input_size)
-    View<const int64_t, 1> tokens;  // (batch)
-    View<float, 2> state;           // (batch, state_size)
-    View<float, 2> output;          // (batch, output_size): the answer so far
+    View<const float, 2> input{};     // (batch, input_size)
+    View<const int64_t, 1> tokens{};  // (batch)
+    View<float, 2> state;             // (batch, state_size)
+    View<float, 2> output;            // (batch, output_size): the answer so far
   };
   /// One sample; never allocates.
   void step(const Step& args, Workspace& workspace) const;

@@ -12,19 +12,31 @@ namespace longwave::models {
 /// The training form of SequenceModel: the same parameter table registered as torch parameters
 /// (kBuffer ones as buffers) under the same names with '.' replaced by '/'.
 ///
+/// Takes raw units as the runtime does, but returns outputs in standardised units, for the loss:
+/// a raw target y is compared as (y - decoder.shift) / decoder.scale.
+///
 /// Differentiable through initial and final states. `train()` and `eval()` switch dropout and
-/// batch statistics, nothing else.
+/// batch statistics, nothing else. After `to(torch::kFloat64)` it computes in float64, for gradient
+/// checks.
+///
+/// Padding: with `lengths`, steps beyond a sequence's length change nothing within it: they enter
+/// neither batch statistics nor the pooling, and mixers see zeros there. Per-step outputs there
+/// are finite and meaningless.
+///
+/// Errors     InvalidArgument if shapes disagree; DataError if a tensor is missing or misshapen.
+/// Threads    one forward pass at a time while training (running statistics).
 class TorchSequenceModel : public torch::nn::Module {
  public:
   TorchSequenceModel(Config config, const Weights& weights);
   ~TorchSequenceModel() override;
 
   struct Call {
-    torch::Tensor input;       // (batch, time, input_size) float, raw units, or undefined
-    torch::Tensor tokens;      // (batch, time) int64, or undefined
-    torch::Tensor lengths;     // (batch) int64 valid steps, or undefined for all
-    torch::Tensor state;       // (batch, state_size), or undefined for zeros
-    bool final_state = false;  // whether the state after the last step is wanted
+    torch::Tensor input{};      // (batch, time, input_size) float, raw units, or undefined
+    torch::Tensor tokens{};     // (batch, time) int64, or undefined
+    torch::Tensor lengths{};    // (batch) int64 valid steps, or undefined for all
+    torch::Tensor state{};      // (batch, state_size), or undefined for zeros
+    bool final_state = false;   // whether the state after the last step is wanted; not with lengths
+    uint64_t dropout_seed = 0;  // of the dropout masks: its own for each training step
   };
   struct Output {
     torch::Tensor output;  // (batch, output_size) or (batch, time, output_size), standardised units

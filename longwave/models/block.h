@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "longwave/base/options.h"
+#include "longwave/base/parameter.h"
+#include "longwave/base/view.h"
+#include "longwave/base/workspace.h"
+#include "longwave/mixers/mixer.h"
+#include "longwave/nn/mixing.h"
+#include "longwave/nn/mlp.h"
+#include "longwave/nn/norm.h"
+
+namespace longwave::models {
+
+/// What the "model" section says about every block, read once.
+struct BlockConfig {
+  enum class NormPlace : uint8_t { kBefore, kAfter };
+
+  int64_t channels;
+  nn::NormKind norm;
+  NormPlace place;
+  ops::Activation activation;
+  nn::MixingKind mixing;
+  nn::MlpKind mlp;
+  int64_t hidden;  ///< channels inside the MLP, 0 for none
+
+  /// From options that hold "model.*".
+  static BlockConfig from(const Options& options);
+};
+
+/// norm.*, mixer.*, mixing.*, and with an MLP mlp_norm.*, mlp.*; `options` hold the family's
+/// section.
+ParameterTable block_parameters(const BlockConfig& config, const std::string& family,
+                                const Options& options);
+
+/// One layer of a model: a mixer along time and a mixing of channels, each in a residual branch.
+///
+///   before   x += mixing(mixer(norm(x)));    x += mlp(mlp_norm(x))
+///   after    x = norm(x + mixing(mixer(x))); x = mlp_norm(x + mlp(x))
+///
+/// Looks at the weights that it was made from: they must outlive it and must not be replaced.
+///
+/// Errors     DataError if a tensor is missing or misshapen.
+/// Threads    const use is safe from many threads with distinct states and workspaces.
+class Block {
+ public:
+  struct Layer {
+    const std::string& family;
+    const Options& options;  ///< the whole model's
+    const Weights& weights;  ///< seen from the layer
+    double rate;             ///< multiplies every step size
+  };
+  Block(const BlockConfig& config, const Layer& layer);
+
+  const mixers::Mixer& mixer() const { return *mixer_; }
+
+  size_t workspace_bytes(int64_t batch, int64_t time) const;
+
+  /// One sample (time must be 1) or any number of them through the mixer.
+  enum class Mode : uint8_t { kStep, kPrefill };
+
+  /// x (batch, time, channels) dense, in and out; state (batch, mixer().state_size()).
+  void run(Mode mode, View<float, 3> x, View<float, 2> state, Workspace& workspace) const;
+
+ private:
+  BlockConfig config_;
+  nn::Norm norm_;
+  std::unique_ptr<mixers::Mixer> mixer_;
+  nn::Mixing mixing_;
+  std::optional<nn::Norm> mlp_norm_;
+  std::optional<nn::Mlp> mlp_;
+};
+
+}  // namespace longwave::models

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/models/block_torch.h"
+
+#include <utility>
+
+#include "longwave/base/philox.h"
+#include "longwave/nn/mixing_torch.h"
+#include "longwave/nn/mlp_torch.h"
+
+namespace longwave::models {
+
+TorchBlock::TorchBlock(const BlockConfig& config, const std::string& family, const Options& options,
+                       const std::string& name, nn::ParameterLookup parameters)
+    : config_(config),
+      name_(name),
+      parameters_(std::move(parameters)),
+      dropout_(options.real("model.dropout")),
+      dropout_tied_(options.flag("model.dropout_tied")),
+      mixer_(mixers::make_torch_mixer(family, options.section(family), config.channels,
+                                      nn::scoped(parameters_, "mixer"))) {}
+
+torch::Tensor TorchBlock::mask(const torch::Tensor& x, const Context& context,
+                               const char* branch) const {
+  if (context.training == nn::Phase::kEvaluation || dropout_ == 0) return {};
+  return nn::dropout_mask(
+      {.rate = dropout_, .seed = context.dropout_seed, .stream = stream_id(name_ + "." + branch)},
+      {x.size(0), dropout_tied_ ? 1 : x.size(1), config_.channels}, x);
+}
+
+torch::Tensor TorchBlock::norm(const char* name, const torch::Tensor& x,
+                               const Context& context) const {
+  return nn::norm(config_.norm, x, context.valid, context.training, nn::scoped(parameters_, name));
+}
+
+TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tensor& state,
+                                       const Context& context) const {
+  const bool before = config_.place == BlockConfig::NormPlace::kBefore;
+  torch::Tensor u = before ? norm("norm", x, context) : x;
+  // Mixers that look ahead must not see padding.
+  if (context.valid.defined()) u = u * context.valid.unsqueeze(2);
+  const mixers::TorchMixer::Output mixed =
+      mixer_->forward({.u = u, .state = state, .final_state = context.final_state});
+  torch::Tensor y = nn::mixing({.kind = config_.mixing,
+                                .activation = config_.activation,
+                                .x = x,
+                                .v = mixed.y,
+                                .mask = mask(x, context, "mixing")},
+                               nn::scoped(parameters_, "mixing"));
+  if (!before) y = norm("norm", y, context);
+  if (config_.hidden > 0) {
+    const torch::Tensor h = before ? norm("mlp_norm", y, context) : y;
+    y = nn::mlp({.kind = config_.mlp, .x = y, .h = h, .mask = mask(x, context, "mlp")},
+                nn::scoped(parameters_, "mlp"));
+    if (!before) y = norm("mlp_norm", y, context);
+  }
+  return {y, mixed.state};
+}
+
+}  // namespace longwave::models

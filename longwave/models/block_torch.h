@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "longwave/mixers/mixer_torch.h"
+#include "longwave/models/block.h"
+#include "longwave/nn/dropout_torch.h"
+#include "longwave/nn/linear_torch.h"
+#include "longwave/nn/norm_torch.h"
+
+namespace longwave::models {
+
+/// The training form of Block.
+///
+/// Dropout acts once at the end of each residual branch, and nowhere else.
+class TorchBlock {
+ public:
+  /// `name` is the layer's place in the model; `parameters` are seen from there.
+  TorchBlock(const BlockConfig& config, const std::string& family, const Options& options,
+             const std::string& name, nn::ParameterLookup parameters);
+
+  struct Context {
+    nn::Phase training;
+    torch::Tensor valid;    // (batch, time) uint8, or undefined for all
+    uint64_t dropout_seed;  // of this forward pass
+    bool final_state;
+  };
+  struct Output {
+    torch::Tensor x;
+    torch::Tensor state;
+  };
+  /// x (batch, time, channels); state (batch, state_size) or undefined for zeros.
+  Output forward(const torch::Tensor& x, const torch::Tensor& state, const Context& context) const;
+
+ private:
+  torch::Tensor mask(const torch::Tensor& x, const Context& context, const char* branch) const;
+  torch::Tensor norm(const char* name, const torch::Tensor& x, const Context& context) const;
+
+  BlockConfig config_;
+  std::string name_;
+  nn::ParameterLookup parameters_;
+  double dropout_;
+  bool dropout_tied_;
+  std::unique_ptr<mixers::TorchMixer> mixer_;
+};
+
+}  // namespace longwave::models

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/models/sequence_model.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "longwave/base/error.h"
+#include "longwave/models/block.h"
+#include "longwave/nn/embedding.h"
+#include "longwave/nn/linear.h"
+#include "longwave/nn/norm.h"
+#include "longwave/nn/pooling.h"
+
+namespace longwave::models {
+namespace {
+
+/// Steps of a sequence that causal models process at a time: enough rows for a fast product, few
+/// enough for the cache.
+int64_t chunk_steps(int64_t batch) {
+  constexpr int64_t kRows = 8192;
+  return std::clamp<int64_t>(kRows / std::max<int64_t>(batch, 1), 256, 1024);
+}
+
+ParameterTable standardisation_parameters(int64_t size) {
+  return {{.name = "shift",
+           .shape = {size},
+           .group = ParameterGroup::kBuffer,
+           .init = constant_init(0)},
+          {.name = "scale",
+           .shape = {size},
+           .group = ParameterGroup::kBuffer,
+           .init = constant_init(1)}};
+}
+
+std::string layer_name(size_t layer) { return "layers." + std::to_string(layer); }
+
+void check_interface(const Interface& interface) {
+  if (interface.input_size >= 1 && interface.output_size >= 1) return;
+  throw ConfigError({.where = "io",
+                     .what = "input_size and output_size must be at least 1",
+                     .got = std::to_string(interface.input_size) + " and " +
+                            std::to_string(interface.output_size),
+                     .fix = {}});
+}
+
+}  // namespace
+
+ParameterTable parameters(const Config& config) {
+  check_interface(config.interface);
+  const Interface& interface = config.interface;
+  const BlockConfig block = BlockConfig::from(config.options);
+  ParameterTable table;
+  if (interface.input == Interface::Input::kTokens) {
+    append(table, nn::embedding_parameters(interface.input_size, block.channels));
+  } else {
+    append(table, nn::linear_parameters(interface.input_size, block.channels));
+    append(table, standardisation_parameters(interface.input_size));
+  }
+  table = with_prefix("encoder", std::move(table));
+  const std::vector<std::string> layers = layers_of(config.options.text("model.pattern"));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    append(table, with_prefix(layer_name(i), block_parameters(block, layers[i], config.options)));
+  }
+  if (block.place == BlockConfig::NormPlace::kBefore) {
+    append(table, with_prefix("norm", nn::norm_parameters(block.norm, block.channels)));
+  }
+  append(table,
+         with_prefix("decoder", nn::linear_parameters(block.channels, interface.output_size)));
+  append(table, with_prefix("decoder", standardisation_parameters(interface.output_size)));
+  return table;
+}
+
+struct SequenceModel::Parts {
+  Config config;
+  Weights weights;
+  BlockConfig block;
+  std::vector<std::string> families;
+  std::optional<nn::Embedding> embedding;
+  std::optional<nn::Linear> encoder;
+  View<const float, 1> input_shift, input_scale, output_shift, output_scale;
+  std::vector<Block> blocks;
+  std::vector<int64_t> state_begin;  // of each layer, and of the pooling
+  std::optional<nn::Norm> norm;
+  std::optional<nn::Pooling> pooling;
+  std::optional<nn::Linear> decoder;
+  int64_t state_size = 0;
+  bool causal = true;
+
+  Parts(Config c, const Weights& w, double rate);
+  void make_blocks(double rate);
+
+  bool sequence_output() const { return config.interface.output == Interface::Output::kSequence; }
+  int64_t input_size() const { return config.interface.input_size; }
+  int64_t output_size() const { return config.interface.output_size; }
+
+  /// One chunk of time: the views hold its steps only.
+  void run(Block::Mode mode, const Prefill& chunk, Workspace& workspace) const;
+  void encode(const Prefill& chunk, View<float, 3> x, Workspace& workspace) const;
+  void decode(View<const float, 2> rows, View<float, 3> output, Workspace& workspace) const;
+  /// The answer of a sequence, from what the pooling has seen.
+  void answer(View<const float, 2> state, View<float, 3> output, Workspace& workspace) const;
+  void check(const Prefill& args) const;
+};
+
+SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
+    : config(std::move(c)), weights(w), block(BlockConfig::from(config.options)) {
+  check_interface(config.interface);
+  const Weights in = weights.scope("encoder"), out = weights.scope("decoder");
+  if (config.interface.input == Interface::Input::kTokens) {
+    embedding.emplace(in, input_size(), block.channels);
+  } else {
+    encoder.emplace(in, input_size(), block.channels);
+    input_shift = in.view<1>("shift", {input_size()});
+    input_scale = in.view<1>("scale", {input_size()});
+  }
+  make_blocks(rate);
+  if (block.place == BlockConfig::NormPlace::kBefore) {
+    norm.emplace(weights.scope("norm"), block.norm, block.channels);
+  }
+  decoder.emplace(out, block.channels, output_size());
+  output_shift = out.view<1>("shift", {output_size()});
+  output_scale = out.view<1>("scale", {output_size()});
+}
+
+void SequenceModel::Parts::make_blocks(double rate) {
+  families = layers_of(config.options.text("model.pattern"));
+  for (size_t i = 0; i < families.size(); ++i) {
+    const Weights layer = weights.scope(layer_name(i));
+    blocks.emplace_back(block, Block::Layer{families[i], config.options, layer, rate});
+    state_begin.push_back(state_size);
+    state_size += blocks.back().mixer().state_size();
+    causal = causal && blocks.back().mixer().causal();
+  }
+  state_begin.push_back(state_size);
+  if (!sequence_output()) return;
+  pooling.emplace(nn::pooling_kind(config.options.text("model.pool")), block.channels);
+  state_size += pooling->state_size();
+}
+
+void SequenceModel::Parts::check(const Prefill& args) const {
+  const bool tokens = embedding.has_value();
+  require(tokens ? args.input.absent() : args.tokens.absent(), "sequence_model",
+          tokens ? "this model takes tokens" : "this model takes real inputs");
+  const int64_t batch = tokens ? args.tokens.extent(0) : args.input.extent(0);
+  const int64_t time = tokens ? args.tokens.extent(1) : args.input.extent(1);
+  require(tokens || args.input.extent(2) == input_size(), "sequence_model",
+          "input must be (batch, time, input_size)");
+  require(args.state.extent(0) == batch && args.state.extent(1) == state_size, "sequence_model",
+          "state must be (batch, state_size)");
+  require(args.output.extent(0) == batch && args.output.extent(2) == output_size() &&
+              args.output.extent(1) == (sequence_output() ? 1 : time),
+          "sequence_model", "output must be (batch, time or 1, output_size)");
+  if (tokens) embedding->check(args.tokens);
+}
+
+void SequenceModel::Parts::encode(const Prefill& chunk, View<float, 3> x,
+                                  Workspace& workspace) const {
+  if (embedding) return embedding->apply(chunk.tokens, x);
+  const Workspace::Scope scope(workspace);
+  const int64_t batch = x.extent(0), time = x.extent(1), rows = batch * time;
+  const View<float, 2> standard(workspace.take<float>(rows * input_size()).data(),
+                                {rows, input_size()});
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t t = 0; t < time; ++t) {
+      for (int64_t i = 0; i < input_size(); ++i) {
+        standard(b * time + t, i) = (chunk.input(b, t, i) - input_shift(i)) / input_scale(i);
+      }
+    }
+  }
+  encoder->apply(standard, {x.data(), {rows, block.channels}});
+}
+
+void SequenceModel::Parts::decode(View<const float, 2> rows, View<float, 3> output,
+                                  Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const int64_t time = output.extent(1);
+  const View<float, 2> standard(workspace.take<float>(rows.extent(0) * output_size()).data(),
+                                {rows.extent(0), output_size()});
+  decoder->apply(rows, standard);
+  for (int64_t b = 0; b < output.extent(0); ++b) {
+    for (int64_t t = 0; t < time; ++t) {
+      for (int64_t i = 0; i < output_size(); ++i) {
+        output(b, t, i) = standard(b * time + t, i) * output_scale(i) + output_shift(i);
+      }
+    }
+  }
+}
+
+void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const int64_t batch = chunk.state.extent(0), channels = block.channels;
+  const int64_t time = embedding ? chunk.tokens.extent(1) : chunk.input.extent(1);
+  const int64_t rows = batch * time;
+  const View<float, 3> x(workspace.take<float>(rows * channels).data(), {batch, time, channels});
+  const View<float, 2> x_rows(x.data(), {rows, channels});
+  encode(chunk, x, workspace);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const int64_t size = state_begin[i + 1] - state_begin[i];
+    blocks[i].run(mode, x, chunk.state.slice(1, state_begin[i], size), workspace);
+  }
+  if (norm) norm->apply(x_rows, x_rows);
+  if (!sequence_output()) return decode(x_rows, chunk.output, workspace);
+  pooling->add(x, chunk.state.slice(1, state_begin.back(), pooling->state_size()));
+}
+
+void SequenceModel::Parts::answer(View<const float, 2> state, View<float, 3> output,
+                                  Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const int64_t batch = state.extent(0);
+  const View<float, 2> pooled(workspace.take<float>(batch * block.channels).data(),
+                              {batch, block.channels});
+  pooling->pooled(state.slice(1, state_begin.back(), pooling->state_size()), pooled);
+  decode(pooled, output, workspace);
+}
+
+SequenceModel::SequenceModel(Config config, const Weights& weights, double rate)
+    : parts_(std::make_unique<Parts>(std::move(config), weights, rate)) {}
+
+SequenceModel::~SequenceModel() = default;
+
+const Config& SequenceModel::config() const { return parts_->config; }
+int64_t SequenceModel::state_size() const { return parts_->state_size; }
+bool SequenceModel::causal() const { return parts_->causal; }
+
+size_t SequenceModel::workspace_bytes(int64_t batch, int64_t time) const {
+  const int64_t steps = parts_->causal ? std::min(time, chunk_steps(batch)) : time;
+  const int64_t rows = batch * steps;
+  size_t inner = Workspace::bytes_for<float>(rows * parts_->input_size());
+  for (const Block& block : parts_->blocks) {
+    inner = std::max(inner, block.workspace_bytes(batch, steps));
+  }
+  const int64_t decoded = parts_->sequence_output() ? batch : rows;
+  const size_t output = Workspace::bytes_for<float>(decoded * parts_->output_size());
+  const size_t stream = Workspace::bytes_for<float>(rows * parts_->block.channels);
+  const size_t pooled = Workspace::bytes_for<float>(batch * parts_->block.channels);
+  return std::max(stream + std::max(inner, output), pooled + output);
+}
+
+void SequenceModel::prefill(const Prefill& args, Workspace& workspace) const {
+  const Parts& parts = *parts_;
+  parts.check(args);
+  const int64_t batch = args.state.extent(0);
+  const int64_t time = parts.embedding ? args.tokens.extent(1) : args.input.extent(1);
+  const int64_t steps = parts.causal ? chunk_steps(batch) : std::max<int64_t>(time, 1);
+  for (int64_t begin = 0; begin < time && batch > 0; begin += steps) {
+    const int64_t count = std::min(steps, time - begin);
+    Prefill chunk = args;
+    if (parts.embedding) {
+      chunk.tokens = args.tokens.slice(1, begin, count);
+    } else {
+      chunk.input = args.input.slice(1, begin, count);
+    }
+    if (!parts.sequence_output()) chunk.output = args.output.slice(1, begin, count);
+    parts.run(Block::Mode::kPrefill, chunk, workspace);
+  }
+  if (parts.sequence_output()) parts.answer(args.state, args.output, workspace);
+}
+
+void SequenceModel::step(const Step& args, Workspace& workspace) const {
+  const Parts& parts = *parts_;
+  require(parts.causal, "sequence_model", "a model that looks ahead has no step");
+  Prefill chunk;
+  chunk.state = args.state;
+  chunk.output = {args.output.data(),
+                  {args.output.extent(0), 1, args.output.extent(1)},
+                  {args.output.stride(0), 0, args.output.stride(1)}};
+  if (parts.embedding) {
+    chunk.tokens = {args.tokens.data(), {args.tokens.extent(0), 1}, {args.tokens.stride(0), 0}};
+  } else {
+    chunk.input = {args.input.data(),
+                   {args.input.extent(0), 1, args.input.extent(1)},
+                   {args.input.stride(0), 0, args.input.stride(1)}};
+  }
+  parts.check(chunk);
+  parts.run(Block::Mode::kStep, chunk, workspace);
+  if (parts.sequence_output()) parts.answer(chunk.state, chunk.output, workspace);
+}
+
+int64_t SequenceModel::layer_count() const { return static_cast<int64_t>(parts_->blocks.size()); }
+
+const std::string& SequenceModel::layer_family(int64_t layer) const {
+  require(layer >= 0 && layer < layer_count(), "sequence_model", "no such layer");
+  return parts_->families[layer];
+}
+
+const mixers::Mixer& SequenceModel::layer_mixer(int64_t layer) const {
+  require(layer >= 0 && layer < layer_count(), "sequence_model", "no such layer");
+  return parts_->blocks[layer].mixer();
+}
+
+}  // namespace longwave::models

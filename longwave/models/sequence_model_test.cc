@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/models/sequence_model.h"
+
+#include <gtest/gtest.h>
+
+#include "longwave/base/error.h"
+#include "longwave/base/testing/allocation_count.h"
+#include "longwave/models/testing/model_case.h"
+
+namespace longwave::models {
+namespace {
+
+using testing::all_cases;
+using testing::case_name;
+using testing::close;
+using testing::ModelCase;
+using testing::Trial;
+
+class SequenceModelLaws : public ::testing::TestWithParam<ModelCase> {
+ protected:
+  static constexpr uint64_t kSeed = 7;
+  static constexpr int64_t kBatch = 3;
+
+  const SequenceModel model_{GetParam().config(), GetParam().weights(kSeed)};
+};
+
+TEST_P(SequenceModelLaws, StepEqualsPrefill) {
+  if (!model_.causal()) GTEST_SKIP() << "has no step";
+  for (int64_t time : {1, 2, 37}) {
+    Trial all(model_, kBatch, time, kSeed), each(model_, kBatch, time, kSeed);
+    all.prefill();
+    each.steps();
+    EXPECT_TRUE(close("output", model_, time, all.output, each.output));
+    EXPECT_TRUE(close("state", model_, time, all.state, each.state));
+  }
+}
+
+TEST_P(SequenceModelLaws, SplitInvariance) {
+  if (!model_.causal()) GTEST_SKIP() << "needs the whole sequence";
+  constexpr int64_t kTime = 47;
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    Trial whole(model_, kBatch, kTime, seed), parts(model_, kBatch, kTime, seed);
+    whole.prefill();
+    Random random(seed);
+    for (int64_t begin = 0; begin < kTime;) {
+      const int64_t count = std::min(random.integer(20), kTime - begin);
+      parts.prefill(begin, count);
+      begin += count;
+    }
+    EXPECT_TRUE(close("output", model_, kTime, whole.output, parts.output)) << "seed " << seed;
+    EXPECT_TRUE(close("state", model_, kTime, whole.state, parts.state)) << "seed " << seed;
+  }
+}
+
+TEST_P(SequenceModelLaws, NoStepsLeaveTheStateAsItIs) {
+  Trial run(model_, kBatch, 0, kSeed);
+  const std::vector<float> before = run.state;
+  run.prefill();
+  EXPECT_EQ(before, run.state);
+  for (float value : run.output) EXPECT_TRUE(std::isfinite(value));
+}
+
+TEST_P(SequenceModelLaws, BatchInvariance) {
+  constexpr int64_t kTime = 29;
+  Trial all(model_, kBatch, kTime, kSeed), alone(model_, 1, kTime, kSeed);
+  const int64_t last = kBatch - 1;
+  const auto pick = [&](const auto& from, auto& to) {
+    std::copy_n(from.begin() + last * to.size(), to.size(), to.begin());
+  };
+  pick(all.input, alone.input);
+  pick(all.tokens, alone.tokens);
+  pick(all.state, alone.state);
+  all.prefill();
+  alone.prefill();
+  std::vector<float> expected = alone.output;
+  pick(all.output, expected);
+  EXPECT_TRUE(close("output", model_, kTime, expected, alone.output));
+  expected = alone.state;
+  pick(all.state, expected);
+  EXPECT_TRUE(close("state", model_, kTime, expected, alone.state));
+}
+
+TEST_P(SequenceModelLaws, StepNeverAllocates) {
+  if (!model_.causal()) GTEST_SKIP() << "has no step";
+  Trial run(model_, kBatch, 2, kSeed);
+  Workspace workspace(model_.workspace_bytes(kBatch, 1));
+  model_.step(run.step_args(0), workspace);
+  const SequenceModel::Step args = run.step_args(1);
+  const int64_t before = longwave::testing::allocation_count();
+  model_.step(args, workspace);
+  EXPECT_EQ(longwave::testing::allocation_count(), before);
+}
+
+TEST_P(SequenceModelLaws, WorkspaceServesEveryShorterInput) {
+  Workspace workspace(model_.workspace_bytes(kBatch, 40));
+  for (int64_t time : {40, 39, 17, 1, 0}) {
+    Trial run(model_, kBatch, time, kSeed);
+    EXPECT_NO_THROW(model_.prefill(run.args(0, time), workspace));
+    EXPECT_EQ(workspace.used(), 0u);
+  }
+}
+
+TEST_P(SequenceModelLaws, WeightsAreTheTable) {
+  const Config config = GetParam().config();
+  for (const Parameter& parameter : parameters(config)) {
+    Weights incomplete;
+    const Weights complete = GetParam().weights(kSeed);
+    for (const auto& [name, tensor] : complete.all()) {
+      if (name != parameter.name) incomplete.put(name, tensor.clone());
+    }
+    EXPECT_THROW(SequenceModel(config, incomplete), DataError) << parameter.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SequenceModelLaws, ::testing::ValuesIn(all_cases()),
+                         [](const auto& info) { return case_name(info); });
+
+TEST(SequenceModel, LongInputsNeedNoMoreMemory) {
+  const ModelCase test_case{"long", {}, {}};
+  const SequenceModel model(test_case.config(), test_case.weights(1));
+  EXPECT_EQ(model.workspace_bytes(1, 5000), model.workspace_bytes(1, 1000000));
+  EXPECT_EQ(model.workspace_bytes(64, 5000), model.workspace_bytes(64, 1000000));
+}
+
+TEST(SequenceModel, ChunksOfTimeDoNotShow) {
+  const ModelCase test_case{"long", {}, {Interface::Input::kReal, 1, Interface::Output::kStep, 1}};
+  const SequenceModel model(test_case.config(), test_case.weights(1));
+  constexpr int64_t kTime = 2500;
+  Trial whole(model, 1, kTime, 3), parts(model, 1, kTime, 3);
+  whole.prefill();
+  parts.prefill(0, 777);
+  parts.prefill(777, kTime - 777);
+  EXPECT_TRUE(close("output", model, kTime, whole.output, parts.output));
+}
+
+TEST(SequenceModel, StandardisationIsThatOfTheBuffers) {
+  // A model whose layers do nothing to speak of: the answer is a function of (x - shift) / scale.
+  const ModelCase test_case{"units", {}, {Interface::Input::kReal, 1, Interface::Output::kStep, 1}};
+  Weights plain = test_case.weights(1), scaled = test_case.weights(1);
+  const auto set = [](Weights& weights, const char* name, float value) {
+    Tensor tensor(DType::kFloat32, {1});
+    tensor.elements<float>()[0] = value;
+    weights.put(name, std::move(tensor));
+  };
+  for (const char* end : {"encoder", "decoder"}) {
+    set(plain, (std::string(end) + ".shift").c_str(), 0);
+    set(plain, (std::string(end) + ".scale").c_str(), 1);
+  }
+  set(scaled, "encoder.shift", 8);
+  set(scaled, "encoder.scale", 4);
+  set(scaled, "decoder.shift", -2);
+  set(scaled, "decoder.scale", 0.5);
+  const SequenceModel in_standard(test_case.config(), plain), in_raw(test_case.config(), scaled);
+  Trial standard(in_standard, 2, 9, 3), raw(in_raw, 2, 9, 3);
+  for (float& x : raw.input) x = x * 4 + 8;
+  standard.prefill();
+  raw.prefill();
+  for (float& y : standard.output) y = y * 0.5f - 2;
+  EXPECT_TRUE(close("output", in_raw, 9, standard.output, raw.output));
+}
+
+TEST(SequenceModel, MeanPoolingCountsBeyondFloat32) {
+  const ModelCase test_case{"mean", {"model.d_model=1"}, {}};
+  const SequenceModel model(test_case.config(), test_case.weights(1));
+  Trial run(model, 1, 3, 1);
+  // The state ends in sum, count, and what rounding took from both.
+  float* end = run.state.data() + run.state.size();
+  constexpr float kMany = 16777216;  // float32 cannot add 1 to it
+  end[-3] = kMany;
+  run.prefill();
+  EXPECT_EQ(static_cast<double>(end[-3]) + end[-1], kMany + 3.0);
+}
+
+TEST(SequenceModel, RejectsWhatItCannotTake) {
+  const ModelCase test_case{
+      "tokens", {}, {Interface::Input::kTokens, 5, Interface::Output::kStep, 5}};
+  const SequenceModel model(test_case.config(), test_case.weights(1));
+  Trial run(model, 2, 3, 1);
+  for (int64_t bad : {int64_t{-1}, int64_t{5}}) {
+    const std::vector<float> before = run.state;
+    run.tokens[4] = bad;
+    EXPECT_THROW(run.prefill(), InvalidArgument);
+    EXPECT_EQ(run.state, before);
+  }
+  run.tokens[4] = 0;
+  SequenceModel::Prefill args = run.args(0, 3);
+  args.state = args.state.slice(1, 0, 1);
+  Workspace workspace(model.workspace_bytes(2, 3));
+  EXPECT_THROW(model.prefill(args, workspace), InvalidArgument);
+  EXPECT_THROW(model.layer_mixer(2), InvalidArgument);
+}
+
+TEST(Pattern, NamesOneFamilyALayer) {
+  EXPECT_EQ(layers_of("s4d"), std::vector<std::string>{"s4d"});
+  EXPECT_EQ(layers_of("  s4d*2   s4d "), (std::vector<std::string>{"s4d", "s4d", "s4d"}));
+}
+
+TEST(Pattern, RejectsWhatItCannotRead) {
+  for (const char* bad : {"", " ", "s4d*", "s4d*0", "s4d*-1", "s4d*2x", "*3",
+                          "s4d*9999999999999999", "s4d*1025", "nothing", "s4d,s4d"}) {
+    EXPECT_THROW(layers_of(bad), ConfigError) << bad;
+  }
+}
+
+TEST(Config, IsPickedOutOfARecipe) {
+  Schema recipe = config_schema("s4d*2");
+  recipe.push_back({.key = "train.lr", .value = 0.1, .help = ""});
+  Options settings(recipe);
+  settings.assign("model.d_model=12", "test");
+  const Config config = make_config({}, settings);
+  EXPECT_EQ(config.options.integer("model.d_model"), 12);
+  EXPECT_FALSE(config.options.has("train.lr"));
+}
+
+TEST(Config, EveryOptionIsDocumented) {
+  for (const Option& option : model_schema()) EXPECT_FALSE(option.help.empty()) << option.key;
+}
+
+}  // namespace
+}  // namespace longwave::models
