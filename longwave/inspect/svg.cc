@@ -12,14 +12,15 @@ namespace longwave::inspect {
 namespace {
 
 // Room around the plotting area for labels, in pixels.
-constexpr double kLeft = 58, kRight = 10, kTop = 10, kBottom = 40;
-
-constexpr std::array<std::string_view, 8> kInkNames = {"i1", "i2", "i3",    "i4",
-                                                       "i5", "i6", "faint", "spread"};
-
-std::string_view name_of(Ink ink) { return kInkNames[static_cast<size_t>(ink)]; }
+constexpr double kLeft = 58, kRight = 18, kTop = 10, kBottom = 40;
 
 }  // namespace
+
+std::string_view class_of(Ink ink) {
+  constexpr std::array<std::string_view, 8> kNames = {"i1", "i2", "i3",    "i4",
+                                                      "i5", "i6", "faint", "spread"};
+  return kNames[static_cast<size_t>(ink)];
+}
 
 std::string escape_markup(std::string_view text) {
   std::string safe;
@@ -69,7 +70,8 @@ void Plot::line(std::span<const double> x, std::span<const double> y, Ink ink) {
     if (shows) path += fmt::format("{}{:.1f} {:.1f}", is_down ? "L" : "M", at.x, at.y);
     is_down = shows;
   }
-  if (!path.empty()) body_ += fmt::format("<path class=\"line {}\" d=\"{}\"/>", name_of(ink), path);
+  if (!path.empty())
+    body_ += fmt::format("<path class=\"line {}\" d=\"{}\"/>", class_of(ink), path);
 }
 
 void Plot::band(std::span<const double> x, std::span<const double> low,
@@ -82,13 +84,13 @@ void Plot::band(std::span<const double> x, std::span<const double> low,
     back.insert(0, fmt::format("L{:.1f} {:.1f}", top.x, top.y));
   }
   if (!there.empty()) {
-    body_ += fmt::format("<path class=\"area {}\" d=\"{}{}Z\"/>", name_of(ink), there, back);
+    body_ += fmt::format("<path class=\"area {}\" d=\"{}{}Z\"/>", class_of(ink), there, back);
   }
 }
 
 void Plot::points(std::span<const double> x, std::span<const double> y, Ink ink, double radius,
                   std::span<const std::string> notes) {
-  body_ += fmt::format("<g class=\"dots {}\">", name_of(ink));
+  body_ += fmt::format("<g class=\"dots {}\">", class_of(ink));
   for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
     const Place at = place(x[i], y[i]);
     if (!std::isfinite(at.x) || !std::isfinite(at.y)) continue;
@@ -101,7 +103,7 @@ void Plot::points(std::span<const double> x, std::span<const double> y, Ink ink,
 }
 
 void Plot::bars(std::span<const double> edges, std::span<const double> heights, Ink ink) {
-  body_ += fmt::format("<g class=\"area {}\">", name_of(ink));
+  body_ += fmt::format("<g class=\"area {}\">", class_of(ink));
   for (size_t i = 0; i + 1 < edges.size() && i < heights.size(); ++i) {
     const Place from = place(edges[i], std::max(y_.low, y_.scale == Scale::kLog ? y_.low : 0.0));
     const Place to = place(edges[i + 1], heights[i]);
@@ -117,7 +119,7 @@ void Plot::circle(double x, double y, double radius, Ink ink) {
   if (!std::isfinite(middle.x + middle.y + corner.x + corner.y)) return;
   body_ += fmt::format(
       "<ellipse class=\"line {}\" cx=\"{:.1f}\" cy=\"{:.1f}\" rx=\"{:.1f}\" ry=\"{:.1f}\"/>",
-      name_of(ink), middle.x, middle.y, std::abs(corner.x - middle.x),
+      class_of(ink), middle.x, middle.y, std::abs(corner.x - middle.x),
       std::abs(corner.y - middle.y));
 }
 

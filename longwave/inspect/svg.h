@@ -18,6 +18,9 @@ std::string escape_markup(std::string_view text);
 /// Colours of a series: a class that the style sheet of the page gives a colour.
 enum class Ink : uint8_t { kFirst, kSecond, kThird, kFourth, kFifth, kSixth, kFaint, kSpread };
 
+/// The name of that class.
+std::string_view class_of(Ink ink);
+
 /// A plot with axes, written as one inline <svg> element without ids, scripts or style of its own.
 ///
 ///   Plot plot({.width = 420, .height = 260, .title = "Loss"}, x_axis, y_axis);

@@ -36,11 +36,11 @@ ModelInput random_input(const models::Interface& interface, const Weights& weigh
     return input;
   }
   const Shape features = {interface.input_size};
-  const bool has_scale = weights.has("input_scale") && weights.has("input_shift");
+  const bool has_scale = weights.has("encoder.scale") && weights.has("encoder.shift");
   for (int64_t t = 0; t < input.time; ++t) {
     for (int64_t i = 0; i < interface.input_size; ++i) {
-      const double scale = has_scale ? weights.get("input_scale", features)[i] : 1.0;
-      const double shift = has_scale ? weights.get("input_shift", features)[i] : 0.0;
+      const double scale = has_scale ? weights.get("encoder.scale", features)[i] : 1.0;
+      const double shift = has_scale ? weights.get("encoder.shift", features)[i] : 0.0;
       input.values.push_back(static_cast<float>(shift + scale * random.normal()));
     }
   }

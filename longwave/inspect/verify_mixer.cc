@@ -10,6 +10,7 @@
 #include "longwave/inspect/error_bound.h"
 #include "longwave/inspect/verify.h"
 #include "longwave/theory/simulate.h"
+#include "longwave/theory/spectrum.h"
 
 namespace longwave::inspect {
 namespace {
@@ -42,22 +43,7 @@ theory::DiscreteSystem with_outputs(const theory::DiscreteSystem& system,
   return part;
 }
 
-/// y = K * u with K[j] = Re(C A^j B), D added to K[0].
-MatrixXd convolve(const theory::DiscreteSystem& system, const MatrixXd& u) {
-  MatrixXd y = MatrixXd::Zero(u.rows(), system.C.rows());
-  const bool diagonal = is_diagonal(system);
-  const Eigen::VectorXcd poles = system.A.diagonal();
-  Eigen::MatrixXcd row = system.C;
-  for (Eigen::Index j = 0; j < u.rows(); ++j) {
-    MatrixXd response = (row * system.B).real();
-    if (j == 0) response += system.D;
-    y.bottomRows(u.rows() - j) += u.topRows(u.rows() - j) * response.transpose();
-    row = diagonal ? Eigen::MatrixXcd(row * poles.asDiagonal()) : Eigen::MatrixXcd(row * system.A);
-  }
-  return y;
-}
-
-/// The bound of `convolve` in double precision: recurrences of A^j, and sums of `time` products.
+/// The bound of a convolution in double precision: recurrences of A^j, and sums of `time` products.
 MatrixXd convolution_bound(const theory::DiscreteSystem& system, const MatrixXd& u) {
   const double terms = static_cast<double>(u.rows() + system.A.rows());
   return terms * rounding_bound(system, u, {.epsilon = std::numeric_limits<double>::epsilon()});
@@ -80,7 +66,8 @@ void judge_system(const mixers::Mixer& mixer, int64_t index, const MatrixXd& u, 
     judge.chosen_y.col(index * count + i) = judge.y.col(index * outputs + rows.back());
   }
   const theory::DiscreteSystem part = with_outputs(system, rows);
-  judge.convolved.middleCols(index * count, count) = convolve(part, fed);
+  judge.convolved.middleCols(index * count, count) =
+      theory::convolve(theory::impulse_response(part, fed.rows()), fed);
   judge.convolved_bound.middleCols(index * count, count) = convolution_bound(part, fed);
 }
 

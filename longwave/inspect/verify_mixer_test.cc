@@ -9,6 +9,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/philox.h"
 #include "longwave/inspect/verify.h"
+#include "longwave/mixers/registry.h"
 #include "longwave/theory/system.h"
 
 namespace longwave::inspect {
@@ -105,6 +106,22 @@ TEST(VerifyMixer, AllViewsOfARightLayerAgree) {
     for (const ViewCheck& check : checks_of({systems, width, 6, Fault::kNone})) {
       EXPECT_TRUE(check.ok()) << check.view << ' ' << check.difference << " > " << check.bound;
       EXPECT_GT(check.difference, 0) << check.view;
+    }
+  }
+}
+
+TEST(VerifyMixer, AllViewsOfEveryFamilyAgree) {
+  for (const mixers::Family& family : mixers::families()) {
+    const Options options(family.schema());
+    const Weights weights = initialise(family.parameters(options, 6), 11);
+    for (const double rate : {1.0, 0.5}) {
+      const auto mixer = family.make(options, 6, weights, rate);
+      for (const ViewCheck& check :
+           verify_mixer(*mixer, std::string(family.name), {.length = 307, .seed = 2}, {})) {
+        EXPECT_TRUE(check.ok()) << family.name << ' ' << check.view << ": " << check.difference
+                                << " > " << check.bound << " at step " << check.step;
+        if (::testing::Test::HasFailure()) break;
+      }
     }
   }
 }
