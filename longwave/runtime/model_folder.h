@@ -2,25 +2,52 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 #include "longwave/base/parameter.h"
 #include "longwave/models/sequence_model.h"
 
 namespace longwave::runtime {
 
-/// A trained model on disk: `config.json` (format, interface and options as nested objects) and
-/// `model.safetensors` (float32 tensors under the names of the parameter table) in one folder.
+/// A trained model on disk: `config.json` and `model.safetensors` in one folder.
+///
+///   config.json        {"format": "longwave-model", "version": 1, "io": {...}, "model": {...},
+///                      and a section for each family in the pattern}
+///   model.safetensors  float32 tensors under the names of the parameter table
 struct ModelFolder {
   models::Config config;
   Weights weights;
 };
 
-/// Reads and checks both files. IoError, ConfigError or DataError say what is wrong where.
+/// Version of config.json that this library writes and reads.
+inline constexpr int64_t kModelVersion = 1;
+
+/// The text of config.json.
+std::string format_model_config(const models::Config& config);
+
+/// Reads the text of config.json. Options that are left out have their defaults, except "format",
+/// "version", "io.*", "model.pattern" and "model.d_model", which must be there.
+///
+/// Errors     ConfigError at "where:line" for what is unknown, missing or out of range.
+models::Config parse_model_config(std::string_view text, std::string_view where);
+
+/// Reads and checks both files.
+///
+/// Errors     IoError if a file cannot be read; ConfigError as above; DataError if the tensors are
+///            damaged, not finite, or not those of the configuration.
 ModelFolder load_model_folder(const std::filesystem::path& folder);
 
-/// Writes both files so that a reader sees the old pair or the new one, never a mixture: to a
-/// temporary folder beside it, synced, then renamed.
+/// Replaces or creates the folder in one step: a reader sees the old pair or the new one, never a
+/// mixture. Whatever else an earlier folder of the name held is gone.
+///
+/// Errors     IoError, an earlier folder is untouched then; DataError if a tensor is missing.
 void save_model_folder(const std::filesystem::path& folder, const models::Config& config,
+                       const Weights& weights);
+
+/// Writes both files into an existing folder, for those who add more files to it before they make
+/// it visible (io::AtomicFolder). Errors as `save_model_folder`.
+void write_model_files(const std::filesystem::path& folder, const models::Config& config,
                        const Weights& weights);
 
 }  // namespace longwave::runtime

@@ -4,16 +4,18 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "longwave/models/sequence_model.h"
+#include "longwave/runtime/state.h"
 
 namespace longwave::runtime {
 
 /// A loaded model, shared by its sessions.
 ///
+/// Errors     as load_model_folder; InvalidArgument if the rate is not positive and finite.
 /// Threads    immutable: share it freely.
 class Model {
  public:
@@ -31,29 +33,26 @@ class Model {
   uint64_t fingerprint_;
 };
 
-/// The whole memory of one sequence: a value that can be copied, compared, saved and sent.
-struct State {
-  uint64_t fingerprint = 0;
-  int64_t position = 0;  ///< steps consumed so far
-  std::vector<float> values;
-  bool operator==(const State&) const = default;
-};
-
-/// Writes atomically. IoError says what failed.
-void save_state(const std::filesystem::path& path, const State& state);
-
-/// Bounds-checked. DataError if the file is damaged.
-State load_state(const std::filesystem::path& path);
-
 /// One sequence being processed in constant memory.
 ///
+///   Session session(Model::load("runs/demo/best"));
+///   for (float sample : samples) use(session.step({&sample, 1}));
+///
+/// To fork a sequence, copy `state()` and `restore` it later, here or in another session.
+///
+/// Errors     InvalidArgument, with the state untouched, if the input has the wrong size, is not
+///            finite or not in the vocabulary; if a model that looks ahead is stepped, or is given
+///            a second piece of a sequence.
 /// Threads    one owner at a time.
 class Session {
  public:
   explicit Session(std::shared_ptr<const Model> model);
 
+  const Model& model() const { return *model_; }
+
   /// Any number of samples at once, (time, input_size) row after row; returns outputs row after row
-  /// (`output_size` numbers a step, or only the last answer where one a sequence is asked).
+  /// (`output_size` numbers a step, or only the last answer where one a sequence is asked). The
+  /// result is valid until the next call.
   std::span<const float> prefill(std::span<const float> input);
   std::span<const float> prefill(std::span<const int64_t> tokens);
 
@@ -70,9 +69,18 @@ class Session {
   void reset();
 
  private:
+  using Network = models::SequenceModel;
+
+  std::span<const float> prefill(Network::Prefill args, int64_t time);
+  std::span<const float> step(Network::Step args);
+  int64_t input_size() const { return model_->network().config().interface.input_size; }
+  int64_t output_size() const { return model_->network().config().interface.output_size; }
+  bool takes_tokens() const;
+
   std::shared_ptr<const Model> model_;
   State state_;
-  Workspace workspace_;
+  Workspace step_workspace_;
+  std::optional<Workspace> prefill_workspace_;  // grows to what the longest call so far needed
   std::vector<float> output_;
 };
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/runtime/model_folder.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/io/atomic_file.h"
+#include "longwave/io/config_file.h"
+#include "longwave/io/file.h"
+#include "longwave/io/safetensors.h"
+
+namespace longwave::runtime {
+namespace {
+
+constexpr const char* kFormat = "longwave-model";
+constexpr const char* kConfigName = "config.json";
+constexpr const char* kWeightsName = "model.safetensors";
+
+/// Bytes of a config.json that are read at most.
+constexpr uint64_t kConfigLimit = 1 << 20;
+
+/// What a config.json consists of for models of this pattern.
+Schema file_schema(const std::string& pattern) {
+  Schema schema = {
+      {.key = "format", .value = kFormat, .help = "what the file is", .choices = {kFormat}},
+      {.key = "version",
+       .value = kModelVersion,
+       .help = "of the file",
+       .least = 1,
+       .most = static_cast<double>(kModelVersion)},
+      {.key = "io.input",
+       .value = "real",
+       .help = "what a step is: real numbers or a token",
+       .choices = {"real", "tokens"}},
+      {.key = "io.input_size",
+       .value = int64_t{1},
+       .help = "features of a step, or size of the vocabulary",
+       .least = 1,
+       .most = 1 << 24},
+      {.key = "io.output",
+       .value = "sequence",
+       .help = "one answer a sequence, or one a step",
+       .choices = {"sequence", "step"}},
+      {.key = "io.output_size",
+       .value = int64_t{1},
+       .help = "classes, or entries of a real vector",
+       .least = 1,
+       .most = 1 << 24},
+  };
+  const Schema model = models::config_schema(pattern);
+  schema.insert(schema.end(), model.begin(), model.end());
+  return schema;
+}
+
+const io::Setting& required(const std::vector<io::Setting>& settings, const std::string& key,
+                            std::string_view where) {
+  const auto found = std::ranges::find(settings, key, &io::Setting::key);
+  if (found != settings.end()) return *found;
+  throw ConfigError({.where = std::string(where),
+                     .what = "\"" + key + "\" is missing",
+                     .got = std::to_string(settings.size()) + " settings",
+                     .fix = "this is no model configuration, or it was cut off"});
+}
+
+const std::string& required_text(const std::vector<io::Setting>& settings, const std::string& key,
+                                 std::string_view where) {
+  const io::Setting& setting = required(settings, key, where);
+  if (const auto* text = std::get_if<std::string>(&setting.value)) return *text;
+  throw ConfigError({.where = std::string(where) + ":" + std::to_string(setting.line),
+                     .what = key + ": must be text",
+                     .got = to_string(setting.value),
+                     .fix = {}});
+}
+
+/// The tensors of the table and no other, so that a file says what the model is.
+Weights of_table(const ParameterTable& table, const Weights& weights) {
+  Weights result;
+  for (const Parameter& parameter : table) {
+    const std::span<const float> values = weights.get(parameter.name, parameter.shape);
+    Tensor tensor(DType::kFloat32, parameter.shape);
+    std::ranges::copy(values, tensor.elements<float>().begin());
+    result.put(parameter.name, std::move(tensor));
+  }
+  return result;
+}
+
+void check_tensors(const models::Config& config, const Weights& weights, const std::string& where) {
+  const ParameterTable table = models::parameters(config);
+  for (const Parameter& parameter : table) weights.get(parameter.name, parameter.shape);
+  if (weights.all().size() == table.size()) return;
+  for (const auto& [name, tensor] : weights.all()) {
+    if (std::ranges::find(table, name, &Parameter::name) != table.end()) continue;
+    throw DataError({.where = where,
+                     .what = "tensor " + name + " belongs to no layer of the model",
+                     .got = std::to_string(weights.all().size()) + " tensors, " +
+                            std::to_string(table.size()) + " expected",
+                     .fix = "check that config.json and model.safetensors belong together"});
+  }
+}
+
+}  // namespace
+
+std::string format_model_config(const models::Config& config) {
+  using Interface = models::Interface;
+  Options file(file_schema(config.options.text("model.pattern")));
+  const Interface& io = config.interface;
+  file.set("io.input", io.input == Interface::Input::kTokens ? "tokens" : "real", kConfigName);
+  file.set("io.input_size", io.input_size, kConfigName);
+  file.set("io.output", io.output == Interface::Output::kStep ? "step" : "sequence", kConfigName);
+  file.set("io.output_size", io.output_size, kConfigName);
+  for (const Option& option : config.options.schema()) {
+    file.set(option.key, config.options.at(option.key), kConfigName);
+  }
+  return io::to_json(file);
+}
+
+models::Config parse_model_config(std::string_view text, std::string_view where) {
+  using Interface = models::Interface;
+  const std::vector<io::Setting> settings = io::parse_json(text, where);
+  required_text(settings, "format", where);
+  for (const char* key :
+       {"version", "io.input", "io.input_size", "io.output", "io.output_size", "model.d_model"}) {
+    required(settings, key, where);
+  }
+  Options file(file_schema(required_text(settings, "model.pattern", where)));
+  io::apply(settings, where, file);
+  models::Interface io;
+  io.input =
+      file.text("io.input") == "tokens" ? Interface::Input::kTokens : Interface::Input::kReal;
+  io.input_size = file.integer("io.input_size");
+  io.output =
+      file.text("io.output") == "step" ? Interface::Output::kStep : Interface::Output::kSequence;
+  io.output_size = file.integer("io.output_size");
+  return models::make_config(io, file);
+}
+
+ModelFolder load_model_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path config_path = folder / kConfigName;
+  const std::filesystem::path weights_path = folder / kWeightsName;
+  models::Config config =
+      parse_model_config(io::read_text(config_path, kConfigLimit), config_path.string());
+  io::Safetensors file = io::load_safetensors(
+      weights_path, {.not_finite = io::SafetensorsOptions::NotFinite::kReject});
+  check_tensors(config, file.weights, weights_path.string());
+  return {std::move(config), std::move(file.weights)};
+}
+
+void write_model_files(const std::filesystem::path& folder, const models::Config& config,
+                       const Weights& weights) {
+  const Weights tensors = of_table(models::parameters(config), weights);
+  io::write_file_atomically(folder / kConfigName, format_model_config(config));
+  io::save_safetensors(folder / kWeightsName, tensors, {{"format", kFormat}});
+}
+
+void save_model_folder(const std::filesystem::path& folder, const models::Config& config,
+                       const Weights& weights) {
+  io::AtomicFolder atomic(folder);
+  write_model_files(atomic.path(), config, weights);
+  atomic.commit();
+}
+
+}  // namespace longwave::runtime
