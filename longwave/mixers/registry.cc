@@ -7,17 +7,17 @@
 
 #include "longwave/base/error.h"
 #include "longwave/mixers/dss/dss.h"
+#include "longwave/mixers/lru/lru.h"
 #include "longwave/mixers/lssl/lssl.h"
 #include "longwave/mixers/s4d/s4d.h"
+#include "longwave/mixers/s5/s5.h"
 
 namespace longwave::mixers {
 namespace {
 
 /// In the order of the ladder; registry_torch.cc has the torch forms in the same order.
 constexpr std::array kFamilies = {
-    lssl::kFamily,
-    dss::kFamily,
-    s4d::kFamily,
+    lssl::kFamily, dss::kFamily, s4d::kFamily, s5::kFamily, lru::kFamily,
 };
 
 }  // namespace

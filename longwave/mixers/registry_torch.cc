@@ -5,10 +5,12 @@
 
 #include "longwave/base/assert.h"
 #include "longwave/mixers/dss/dss_torch.h"
+#include "longwave/mixers/lru/lru_torch.h"
 #include "longwave/mixers/lssl/lssl_torch.h"
 #include "longwave/mixers/mixer_torch.h"
 #include "longwave/mixers/registry.h"
 #include "longwave/mixers/s4d/s4d_torch.h"
+#include "longwave/mixers/s5/s5_torch.h"
 
 namespace longwave::mixers {
 namespace {
@@ -21,9 +23,9 @@ struct TorchFamily {
 
 /// In the order of registry.cc.
 constexpr std::array kTorchFamilies = {
-    TorchFamily{"lssl", lssl::make_torch},
-    TorchFamily{"dss", dss::make_torch},
-    TorchFamily{"s4d", s4d::make_torch},
+    TorchFamily{"lssl", lssl::make_torch}, TorchFamily{"dss", dss::make_torch},
+    TorchFamily{"s4d", s4d::make_torch},   TorchFamily{"s5", s5::make_torch},
+    TorchFamily{"lru", lru::make_torch},
 };
 
 }  // namespace

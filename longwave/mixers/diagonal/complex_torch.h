@@ -54,7 +54,7 @@ inline torch::Tensor complex_state(const torch::Tensor& state, const torch::Tens
 
 /// The reverse: complex (batch, ...) as state rows.
 inline torch::Tensor state_rows(const torch::Tensor& h) {
-  return torch::view_as_real(h).reshape({h.size(0), -1});
+  return torch::view_as_real(h).flatten(1);
 }
 
 }  // namespace longwave::mixers
