@@ -2,35 +2,19 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "longwave/cli/commands.h"
 #include "longwave/cli/help.h"
 #include "longwave/cli/program.h"
+#include "longwave/cli/testing/run_command.h"
 
 namespace longwave::cli {
 namespace {
 
-struct Outcome {
-  ExitCode code;
-  std::string out, err;
-};
-
-using Variables = std::map<std::string, std::string>;
-
-Outcome run(const Program& program, const std::vector<std::string>& arguments,
-            const Variables& variables = {}) {
-  std::istringstream in;
-  std::ostringstream out, err;
-  Console console{.in = in, .out = out, .err = err};
-  const ExitCode code = run_program(program, arguments, console, [&](const char* name) {
-    const auto found = variables.find(name);
-    return found == variables.end() ? nullptr : found->second.c_str();
-  });
-  return {code, out.str(), err.str()};
-}
+using testing::Outcome;
+using testing::run;
+using testing::Variables;
 
 Command probe_command(ExitCode (*act)(Call&)) {
   return {.name = "probe",

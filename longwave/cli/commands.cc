@@ -3,6 +3,9 @@
 
 namespace longwave::cli {
 
-std::vector<Command> commands() { return {train_command(), docs_command()}; }
+std::vector<Command> commands() {
+  return {train_command(),   stream_command(), verify_command(),
+          inspect_command(), bench_command(),  docs_command()};
+}
 
 }  // namespace longwave::cli

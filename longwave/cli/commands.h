@@ -7,8 +7,12 @@
 
 namespace longwave::cli {
 
+Command bench_command();
 Command docs_command();
+Command inspect_command();
+Command stream_command();
 Command train_command();
+Command verify_command();
 
 /// Every command in the order of the overview. Those that need libtorch hand over to
 /// longwave-train, which has the same table with `run` replaced (commands_torch.h).
