@@ -23,7 +23,7 @@ cmake --build "$build" --target "${names[@]/%/_fuzz}"
 for name in "${names[@]}"; do
   corpus=$corpora/$name
   mkdir -p "$corpus"
-  "$build/${name}_fuzz" --seeds="$corpus"
+  "$build/${name}_fuzz" --seeds="$corpus" -runs=0 -verbosity=0 2>/dev/null
   echo "fuzz: $name for $seconds s"
   "$build/${name}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
     -print_final_stats=1 -verbosity=0 -artifact_prefix="$corpora/$name-" "$corpus"
