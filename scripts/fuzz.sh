@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes every parser for SECONDS each (default 60): builds the preset `fuzz`, lets each program write
-# its seeds, and stops with its status at the first that crashes, leaks or runs out of memory.
+# Fuzzes every parser for SECONDS each (default 60): builds the preset `fuzz`, lets each program
+# write its seeds, and stops at the first program that crashes, leaks or runs out of memory.
 #   scripts/fuzz.sh [SECONDS] [NAME...]        for example: scripts/fuzz.sh 300 safetensors
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -11,7 +11,7 @@ packages=(
   # training
   libtorch-dev
   # tests and checks
-  libgtest-dev libbenchmark-dev clang clang-format libclang-rt-14-dev python3
+  libgtest-dev libbenchmark-dev clang clang-format libclang-rt-14-dev libomp-dev python3
   # data of the demo
   dataset-fashion-mnist
 )
