@@ -58,8 +58,8 @@ Batch make_batch(const Dataset& dataset, std::span<const int64_t> indices) {
   Batch batch;
   batch.batch = count;
   batch.lengths.resize(indices.size());
-  // Threads are worth waking for some ten thousand numbers each.
-  constexpr int64_t kNumbers = 16384;
+  // Threads are worth waking for some ten thousand numbers each, and costly on a busy machine.
+  constexpr int64_t kNumbers = 65536;
   const int64_t grain = 1 + kNumbers / std::max<int64_t>(1, info.length);
   parallel_for(count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
