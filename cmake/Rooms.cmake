@@ -80,6 +80,8 @@ function(longwave_library target)
   target_include_directories(${target}_runtime PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(${target}_runtime PUBLIC cxx_std_20)
+  # Threads come from base/parallel_for alone; Eigen would start a team for every matrix product.
+  target_compile_definitions(${target}_runtime PRIVATE EIGEN_DONT_PARALLELIZE)
   target_link_libraries(${target}_runtime
     PUBLIC fmt::fmt
     PRIVATE OpenMP::OpenMP_CXX ZLIB::ZLIB
