@@ -6,6 +6,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/testing/allocation_count.h"
 #include "longwave/models/testing/model_case.h"
+#include "longwave/theory/system.h"
 
 namespace longwave::models {
 namespace {
@@ -157,6 +158,19 @@ TEST(SequenceModel, StandardisationIsThatOfTheBuffers) {
   raw.prefill();
   for (float& y : standard.output) y = y * 0.5f - 2;
   EXPECT_TRUE(close("output", in_raw, 9, standard.output, raw.output));
+}
+
+TEST(SequenceModel, RateMultipliesEveryStepSize) {
+  const ModelCase test_case{"rate", {"s4d.discretization=zoh"}, {}};
+  const Weights weights = test_case.weights(1);
+  const SequenceModel once(test_case.config(), weights), twice(test_case.config(), weights, 2);
+  for (int64_t layer = 0; layer < once.layer_count(); ++layer) {
+    // exp(2 dt A) = exp(dt A)^2
+    const auto A = once.layer_mixer(layer).system(1).A,
+               squared = twice.layer_mixer(layer).system(1).A;
+    const double bound = std::numeric_limits<float>::epsilon() * 8;
+    EXPECT_LT((A * A - squared).cwiseAbs().maxCoeff(), bound);
+  }
 }
 
 TEST(SequenceModel, MeanPoolingCountsBeyondFloat32) {

@@ -76,6 +76,7 @@ inline std::vector<ModelCase> all_cases() {
     const std::string name(family.name);
     cases.push_back({name, {"model.pattern=" + name + "*2"}, two_features});
   }
+  cases.push_back({"lookingAhead", {"s4d.bidirectional=true"}, two_features});
   cases.push_back({"steps", {}, {Input::kReal, 3, Output::kStep, 2}});
   cases.push_back({"tokens", {}, {Input::kTokens, 11, Output::kStep, 11}});
   cases.push_back({"tokensToOne", {"model.pool=last"}, {Input::kTokens, 5, Output::kSequence, 2}});
