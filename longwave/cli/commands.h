@@ -8,7 +8,9 @@
 namespace longwave::cli {
 
 Command bench_command();
+Command data_command();
 Command docs_command();
+Command doctor_command();
 Command inspect_command();
 Command stream_command();
 Command train_command();
