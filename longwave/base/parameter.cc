@@ -77,6 +77,15 @@ Weights initialise(const ParameterTable& table, uint64_t seed) {
     parameter.init(tensor.elements<float>(), random);
     weights.put(parameter.name, std::move(tensor));
   }
+  for (const Parameter& parameter : table) {
+    if (!parameter.adjust) continue;
+    const size_t dot = parameter.name.rfind('.');
+    const Weights layer =
+        dot == std::string::npos ? weights : weights.scope(parameter.name.substr(0, dot));
+    Tensor tensor = weights.all().at(parameter.name).clone();
+    parameter.adjust(tensor.elements<float>(), layer);
+    weights.put(parameter.name, std::move(tensor));
+  }
   return weights;
 }
 

@@ -22,12 +22,18 @@ enum class ParameterGroup : uint8_t {
   kBuffer,   ///< not trained: running statistics, frozen values
 };
 
+class Weights;
+
 /// One parameter of a layer: declared once, read by training, runtime and documentation.
 struct Parameter {
   std::string name;  ///< the checkpoint key within its layer, such as "A_re"
   Shape shape;       ///< float32; complex values end in an extent of 2 (re, im)
   ParameterGroup group = ParameterGroup::kMain;
   std::function<void(std::span<float>, Random&)> init;  ///< fills the elements in row-major order
+
+  /// Changes the elements once all parameters of the model are filled; sees those of its own layer
+  /// by their names in the layer's table. Absent for most.
+  std::function<void(std::span<float>, const Weights&)> adjust = {};
 };
 
 using ParameterTable = std::vector<Parameter>;

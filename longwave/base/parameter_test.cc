@@ -27,6 +27,17 @@ TEST(Initialise, AddingAParameterChangesNoOther) {
   EXPECT_EQ(after.all().size(), 3u);
 }
 
+TEST(Initialise, AdjustingSeesTheParametersOfTheLayer) {
+  ParameterTable table = example_table();
+  table[0].adjust = [](std::span<float> out, const Weights& layer) {
+    for (float& x : out) x = 2 * layer.get("bias", {3})[0];
+  };
+  const Weights inner = initialise(with_prefix("layers.1", table), 1);
+  const Weights outer = initialise(table, 1);
+  EXPECT_EQ(inner.get("layers.1.weight", {3, 2})[5], 1.0f);
+  EXPECT_EQ(outer.get("weight", {3, 2})[0], 1.0f);
+}
+
 TEST(Weights, ScopesSeeTheSameStorage) {
   const Weights weights = initialise(with_prefix("layers.0", example_table()), 1);
   const Weights layer = weights.scope("layers").scope("0");

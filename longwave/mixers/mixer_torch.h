@@ -23,8 +23,8 @@ class TorchMixer {
   virtual ~TorchMixer() = default;
 
   struct Call {
-    torch::Tensor u;           // (batch, time, channels)
-    torch::Tensor state;       // (batch, state_size), or undefined for zeros
+    torch::Tensor u = {};      // (batch, time, channels)
+    torch::Tensor state = {};  // (batch, state_size), or undefined for zeros
     bool final_state = false;  // whether the state after the last step is wanted
   };
   struct Output {

@@ -9,6 +9,7 @@
 #include "longwave/mixers/dss/dss.h"
 #include "longwave/mixers/lru/lru.h"
 #include "longwave/mixers/lssl/lssl.h"
+#include "longwave/mixers/s4/s4.h"
 #include "longwave/mixers/s4d/s4d.h"
 #include "longwave/mixers/s5/s5.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 /// In the order of the ladder; registry_torch.cc has the torch forms in the same order.
 constexpr std::array kFamilies = {
-    lssl::kFamily, dss::kFamily, s4d::kFamily, s5::kFamily, lru::kFamily,
+    lssl::kFamily, s4::kFamily, dss::kFamily, s4d::kFamily, s5::kFamily, lru::kFamily,
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "longwave/mixers/lssl/lssl_torch.h"
 #include "longwave/mixers/mixer_torch.h"
 #include "longwave/mixers/registry.h"
+#include "longwave/mixers/s4/s4_torch.h"
 #include "longwave/mixers/s4d/s4d_torch.h"
 #include "longwave/mixers/s5/s5_torch.h"
 
@@ -23,9 +24,9 @@ struct TorchFamily {
 
 /// In the order of registry.cc.
 constexpr std::array kTorchFamilies = {
-    TorchFamily{"lssl", lssl::make_torch}, TorchFamily{"dss", dss::make_torch},
-    TorchFamily{"s4d", s4d::make_torch},   TorchFamily{"s5", s5::make_torch},
-    TorchFamily{"lru", lru::make_torch},
+    TorchFamily{"lssl", lssl::make_torch}, TorchFamily{"s4", s4::make_torch},
+    TorchFamily{"dss", dss::make_torch},   TorchFamily{"s4d", s4d::make_torch},
+    TorchFamily{"s5", s5::make_torch},     TorchFamily{"lru", lru::make_torch},
 };
 
 }  // namespace

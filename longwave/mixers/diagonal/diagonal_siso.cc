@@ -6,6 +6,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/mixers/diagonal/complex_rows.h"
+#include "longwave/mixers/look_ahead.h"
 #include "longwave/ops/lti_scan/lti_scan.h"
 #include "longwave/theory/system.h"
 
@@ -14,14 +15,6 @@ namespace {
 
 std::vector<std::complex<float>> rounded(const std::vector<std::complex<double>>& numbers) {
   return {numbers.begin(), numbers.end()};
-}
-
-/// Steps [begin, begin + count) in reverse order.
-template <typename T>
-View<T, 3> reversed(const View<T, 3>& view, int64_t begin, int64_t count) {
-  return {&view(0, begin + count - 1, 0),
-          {view.extent(0), count, view.extent(2)},
-          {view.stride(0), -view.stride(1), view.stride(2)}};
 }
 
 }  // namespace
@@ -36,7 +29,7 @@ DiagonalSiso::DiagonalSiso(SisoFactors factors)
 size_t DiagonalSiso::workspace_bytes(int64_t batch, int64_t time) const {
   const size_t scan = ops::lti_scan_workspace_bytes(batch, factors_.channels, factors_.modes);
   const int64_t row = 2 * factors_.channels * factors_.modes;
-  const size_t half = causal() ? 0 : Workspace::bytes_for<float>(batch * time * factors_.channels);
+  const size_t half = causal() ? 0 : look_ahead_workspace_bytes(batch, time, factors_.channels);
   return scan + half + ComplexRows::workspace_bytes(batch, row);
 }
 
@@ -56,7 +49,7 @@ void DiagonalSiso::prefill(const Prefill& args, Workspace& workspace) const {
 }
 
 void DiagonalSiso::bidirectional(const Prefill& args, Workspace& workspace) const {
-  const int64_t batch = args.u.extent(0), time = args.u.extent(1);
+  const int64_t batch = args.u.extent(0);
   const int64_t numbers = batch * factors_.channels * factors_.modes;
   const auto state = workspace.take<std::complex<float>>(numbers);
   const View<std::complex<float>, 3> h(state.data(), {batch, factors_.channels, factors_.modes});
@@ -68,23 +61,10 @@ void DiagonalSiso::bidirectional(const Prefill& args, Workspace& workspace) cons
                  .h = h,
                  .y = args.y},
                 workspace);
-  if (time < 2 || batch == 0) return;
-  const View<float, 3> back(workspace.take<float>(batch * time * factors_.channels).data(),
-                            args.u.extents());
-  std::ranges::fill(state, 0.0f);
-  // back[t] for t < time - 1 is the readout after u[time-1], ..., u[t+1].
-  ops::lti_scan({.u = reversed(args.u, 1, time - 1),
-                 .a = view(a_),
-                 .c = view(c_back_),
-                 .d = {},
-                 .h = h,
-                 .y = reversed(back, 0, time - 1)},
-                workspace);
-  for (int64_t b = 0; b < batch; ++b) {
-    for (int64_t t = 0; t + 1 < time; ++t) {
-      for (int64_t i = 0; i < factors_.channels; ++i) args.y(b, t, i) += back(b, t, i);
-    }
-  }
+  add_look_ahead(args, workspace, [&](const View<const float, 3>& u, const View<float, 3>& y) {
+    std::ranges::fill(state, 0.0f);
+    ops::lti_scan({.u = u, .a = view(a_), .c = view(c_back_), .d = {}, .h = h, .y = y}, workspace);
+  });
 }
 
 void DiagonalSiso::step(const Step& args, Workspace& workspace) const {

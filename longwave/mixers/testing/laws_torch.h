@@ -95,7 +95,8 @@ TEST_P(TorchMixerLaws, NoStateIsTheZeroState) {
   const torch::Tensor zeros = torch::zeros({2, trial.state_size}, torch::kFloat64);
   const auto without = trial.mixer->forward({.u = u, .state = {}, .final_state = false});
   const auto with = trial.mixer->forward({.u = u, .state = zeros, .final_state = true});
-  EXPECT_TRUE(torch::equal(without.y, with.y));
+  // S4 has another form for each; the bound is that of float, the arithmetic is double.
+  EXPECT_TRUE(close("y", *GetParam().make(kSeed), 9, values_of(with.y), values_of(without.y)));
   EXPECT_FALSE(without.state.defined());
 }
 

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/mixers/s4/s4_torch.h"
+
+#include <string>
+#include <utility>
+
+#include "longwave/base/error.h"
+#include "longwave/mixers/diagonal/complex_torch.h"
+#include "longwave/mixers/s4/s4.h"
+#include "longwave/ops/dense_scan/dense_scan_torch.h"
+#include "longwave/ops/dplr_kernel/dplr_kernel_torch.h"
+#include "longwave/ops/long_conv/long_conv_torch.h"
+
+namespace longwave::mixers::s4 {
+namespace {
+
+using torch::Tensor;
+
+/// Continuous systems of all channels in double; conjugate pairs once.
+struct Systems {
+  Tensor dt;      // (channels)
+  Tensor Lambda;  // (channels, modes)
+  Tensor P;       // (rank, channels, modes)
+  Tensor B;       // (channels, modes)
+};
+
+/// Discrete systems on real states (re, im, re, im, ...).
+struct RealSystems {
+  Tensor A;  // (channels, state, state)
+  Tensor B;  // (channels, state)
+};
+
+Tensor interleaved(const Tensor& x) { return torch::view_as_real(x.contiguous()).flatten(-2); }
+
+/// A = blocks [[re, -im], [im, re]] of Lambda, less 2 p p^T for each column of P; bilinear.
+RealSystems real_systems(const Systems& systems) {
+  const Tensor re = torch::real(systems.Lambda), im = torch::imag(systems.Lambda);
+  const Tensor diagonal = torch::stack({re, re}, 2).flatten(1);
+  const Tensor above =
+      torch::stack({-im, torch::zeros_like(im)}, 2).flatten(1).narrow(1, 0, 2 * im.size(1) - 1);
+  const Tensor skew = torch::diag_embed(above, 1) - torch::diag_embed(above, -1);
+  const Tensor p = interleaved(systems.P);
+  const Tensor A = torch::diag_embed(diagonal) + skew - 2 * torch::einsum("rhi,rhj->hij", {p, p});
+
+  const Tensor half = (systems.dt / 2).reshape({-1, 1, 1}) * A;
+  const Tensor dtB = systems.dt.reshape({-1, 1}) * interleaved(systems.B);
+  const Tensor I = torch::eye(A.size(1), A.options().requires_grad(false));
+  const Tensor step = torch::linalg_solve(I - half, torch::cat({I + half, dtB.unsqueeze(2)}, 2));
+  return {step.narrow(2, 0, A.size(1)), step.select(2, A.size(1))};
+}
+
+/// C of y = C x from the Ct of a kernel of `length`: C (I - Abar^length) = Ct.
+Tensor recovered_readout(const RealSystems& systems, const Tensor& Ct, int64_t length) {
+  const Tensor I = torch::eye(systems.A.size(1), Ct.options().dtype(torch::kFloat64));
+  const Tensor rest = I - torch::matrix_power(systems.A, length);
+  const Tensor row = interleaved(2 * Ct.conj().resolve_conj());
+  return torch::linalg_solve(rest.transpose(1, 2), row.unsqueeze(2)).squeeze(2);
+}
+
+class S4Torch : public TorchMixer {
+ public:
+  S4Torch(const Options& options, int64_t channels, TorchParameters parameters)
+      : shapes_(options, channels),
+        bidirectional_(options.flag("bidirectional")),
+        parameters_(std::move(parameters)) {}
+
+  Output forward(const Call& call) const override {
+    const bool states = call.final_state || call.state.defined();
+    if (states && !bidirectional_) return chunked(call);
+    const Tensor y = convolutional(call.u);
+    return {y, call.final_state ? call.u.new_zeros({call.u.size(0), 0}) : Tensor()};
+  }
+
+ private:
+  Systems systems() const {
+    const int64_t repeats = shapes_.channels / shapes_.copies;
+    const Tensor Lambda =
+        torch::complex(-torch::exp(wide(parameters_("A_log_re"))), wide(parameters_("A_im")));
+    return {torch::exp(wide(parameters_("log_dt"))), Lambda.repeat({repeats, 1}),
+            wide_complex(parameters_("P")).repeat({1, repeats, 1}),
+            wide_complex(parameters_("B")).repeat({repeats, 1})};
+  }
+
+  Tensor convolutional(const Tensor& u) const {
+    const int64_t time = u.size(1);
+    if (time > shapes_.length) {
+      throw InvalidArgument(
+          {.where = "s4",
+           .what = "the sequence is longer than the training kernel",
+           .got = std::to_string(time) + " steps, s4.length = " + std::to_string(shapes_.length),
+           .fix = "set s4.length to at least " + std::to_string(time)});
+    }
+    const torch::Dtype real = u.scalar_type(), complex = complex_of(real);
+    const Systems all = systems();
+    const auto kernel = [&](const char* readout) {
+      return ops::dplr_kernel({.Lambda = all.Lambda.to(complex),
+                               .P = all.P.to(complex),
+                               .B = all.B.to(complex),
+                               .Ct = wide_complex(parameters_(readout)).to(complex),
+                               .dt = all.dt.to(real),
+                               .length = shapes_.length})
+          .narrow(1, 0, time);
+    };
+    const Tensor ahead = bidirectional_ ? kernel("Ct_back") : Tensor();
+    return ops::long_conv(u, kernel("Ct"), ahead, parameters_("D").to(real));
+  }
+
+  Output chunked(const Call& call) const {
+    const torch::Dtype real = call.u.scalar_type();
+    const RealSystems discrete = real_systems(systems());
+    const Tensor C = recovered_readout(discrete, wide_complex(parameters_("Ct")), shapes_.length);
+    const Tensor state = call.state.defined()
+                             ? call.state.reshape({-1, shapes_.channels, 2 * shapes_.modes})
+                             : call.state;
+    const ops::DenseScanOutput out =
+        ops::dense_scan(call.u, discrete.A.to(real), discrete.B.to(real), C.to(real),
+                        parameters_("D").to(real), state);
+    return {out.y, call.final_state ? out.state.flatten(1) : Tensor()};
+  }
+
+  Shapes shapes_;
+  bool bidirectional_;
+  TorchParameters parameters_;
+};
+
+}  // namespace
+
+std::unique_ptr<TorchMixer> make_torch(const Options& options, int64_t channels,
+                                       TorchParameters parameters) {
+  return std::make_unique<S4Torch>(options, channels, std::move(parameters));
+}
+
+}  // namespace longwave::mixers::s4
