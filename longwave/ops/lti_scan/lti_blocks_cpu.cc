@@ -24,42 +24,72 @@ constexpr int kForwardModes = HWY_MAX_BYTES >= 64 ? 4 : 2;
 constexpr int kSumsModes = HWY_MAX_BYTES >= 64 ? 2 : 1;
 constexpr int kAdjointModes = HWY_MAX_BYTES >= 64 ? 4 : 2;
 
+// kCount modes in registers. Members rather than an array, which the compiler would keep in memory.
+template <class Mode, int kCount>
+struct Bundle {
+  template <class Body>
+  HWY_INLINE void each(const Body& body, int k = 0) {
+    body(first, k);
+    rest.each(body, k + 1);
+  }
+
+  Mode first;
+  Bundle<Mode, kCount - 1> rest;
+};
+template <class Mode>
+struct Bundle<Mode, 0> {
+  template <class Body>
+  HWY_INLINE void each(const Body&, int) {}
+};
+
+struct ForwardMode {
+  HWY_INLINE void load(const float* factors, const float* h) {
+    const D d;
+    a_re = hn::Load(d, factors + 0 * kRow);
+    a_im = hn::Load(d, factors + 1 * kRow);
+    c_re = hn::Load(d, factors + 2 * kRow);
+    c_im = hn::Load(d, factors + 3 * kRow);
+    h_re = hn::Load(d, h + 0 * kRow);
+    h_im = hn::Load(d, h + 1 * kRow);
+  }
+  // Real and imaginary parts go into sums of their own: one chain would be too long.
+  HWY_INLINE void step(V u, V& y, V& minus) {
+    const V next = hn::NegMulAdd(a_im, h_im, hn::MulAdd(a_re, h_re, u));
+    h_im = hn::MulAdd(a_re, h_im, hn::Mul(a_im, h_re));
+    h_re = next;
+    y = hn::MulAdd(c_re, h_re, y);
+    minus = hn::MulAdd(c_im, h_im, minus);
+  }
+  HWY_INLINE void store(float* h) const {
+    const D d;
+    hn::Store(h_re, d, h + 0 * kRow);
+    hn::Store(h_im, d, h + 1 * kRow);
+  }
+
+  V a_re, a_im, c_re, c_im, h_re, h_im;
+};
+
 template <int kModes, Pass kPass>
 void forward_modes(const LtiForwardBlock& block, int64_t mode, int64_t lane) {
   const D d;
-  V a_re[kModes], a_im[kModes], c_re[kModes], c_im[kModes], h_re[kModes], h_im[kModes];
   const float* factors = block.factors + mode * 4 * kRow + lane;
   float* h = block.h + mode * 2 * kRow + lane;
-  for (int k = 0; k < kModes; ++k) {
-    a_re[k] = hn::Load(d, factors + (4 * k + 0) * kRow);
-    a_im[k] = hn::Load(d, factors + (4 * k + 1) * kRow);
-    c_re[k] = hn::Load(d, factors + (4 * k + 2) * kRow);
-    c_im[k] = hn::Load(d, factors + (4 * k + 3) * kRow);
-    h_re[k] = hn::Load(d, h + (2 * k + 0) * kRow);
-    h_im[k] = hn::Load(d, h + (2 * k + 1) * kRow);
-  }
+  Bundle<ForwardMode, kModes> modes;
+  modes.each([&](ForwardMode & m, int k) __attribute__((always_inline)) {
+    m.load(factors + k * 4 * kRow, h + k * 2 * kRow);
+  });
+  const V skip = hn::Load(d, block.d + lane);
   const float* u_row = block.u + lane;
   float* y_row = block.y + lane;
   for (int64_t t = 0; t < block.time; ++t, u_row += kRow, y_row += kRow) {
     const V u = hn::Load(d, u_row);
-    V y;
-    if constexpr (kPass == Pass::kFirst) {
-      y = hn::Mul(hn::Load(d, block.d + lane), u);
-    } else {
-      y = hn::Load(d, y_row);
-    }
-    for (int k = 0; k < kModes; ++k) {
-      const V next = hn::NegMulAdd(a_im[k], h_im[k], hn::MulAdd(a_re[k], h_re[k], u));
-      h_im[k] = hn::MulAdd(a_re[k], h_im[k], hn::Mul(a_im[k], h_re[k]));
-      h_re[k] = next;
-      y = hn::NegMulAdd(c_im[k], h_im[k], hn::MulAdd(c_re[k], h_re[k], y));
-    }
-    hn::Store(y, d, y_row);
+    V y = kPass == Pass::kFirst ? hn::Mul(skip, u) : hn::Load(d, y_row);
+    V minus = hn::Zero(d);
+    modes.each([&](ForwardMode & m, int) __attribute__((always_inline)) { m.step(u, y, minus); });
+    hn::Store(hn::Sub(y, minus), d, y_row);
   }
-  for (int k = 0; k < kModes; ++k) {
-    hn::Store(h_re[k], d, h + (2 * k + 0) * kRow);
-    hn::Store(h_im[k], d, h + (2 * k + 1) * kRow);
-  }
+  modes.each([&](ForwardMode & m, int k)
+                 __attribute__((always_inline)) { m.store(h + k * 2 * kRow); });
 }
 
 // Runs `first` or `later` on groups of kModes modes, then on single ones.
@@ -102,51 +132,65 @@ void add_to(V value, double* row) {
   for (size_t i = 0; i < hn::Lanes(d); ++i) row[i] += static_cast<double>(lanes[i]);
 }
 
+struct SumsMode {
+  HWY_INLINE void load(const float* factors, const float* hs) {
+    const D d;
+    a_re = hn::Load(d, factors + 0 * kRow);
+    a_im = hn::Load(d, factors + 1 * kRow);
+    h_re = hn::Load(d, hs + 0 * kRow);
+    h_im = hn::Load(d, hs + 1 * kRow);
+    s_re = hn::Load(d, hs + 2 * kRow);
+    s_im = hn::Load(d, hs + 3 * kRow);
+    dy_h_re = dy_h_im = dy_s_re = dy_s_im = hn::Zero(d);
+  }
+  HWY_INLINE void step(V u, V dy) {
+    const V s_next = hn::NegMulAdd(a_im, s_im, hn::MulAdd(a_re, s_re, h_re));
+    s_im = hn::MulAdd(a_re, s_im, hn::MulAdd(a_im, s_re, h_im));
+    s_re = s_next;
+    const V h_next = hn::NegMulAdd(a_im, h_im, hn::MulAdd(a_re, h_re, u));
+    h_im = hn::MulAdd(a_re, h_im, hn::Mul(a_im, h_re));
+    h_re = h_next;
+    dy_h_re = hn::MulAdd(dy, h_re, dy_h_re);
+    dy_h_im = hn::MulAdd(dy, h_im, dy_h_im);
+    dy_s_re = hn::MulAdd(dy, s_re, dy_s_re);
+    dy_s_im = hn::MulAdd(dy, s_im, dy_s_im);
+  }
+  HWY_INLINE void store(float* hs, double* sums) const {
+    const D d;
+    hn::Store(h_re, d, hs + 0 * kRow);
+    hn::Store(h_im, d, hs + 1 * kRow);
+    hn::Store(s_re, d, hs + 2 * kRow);
+    hn::Store(s_im, d, hs + 3 * kRow);
+    add_to(dy_h_re, sums + 0 * kRow);
+    add_to(dy_h_im, sums + 1 * kRow);
+    add_to(dy_s_re, sums + 2 * kRow);
+    add_to(dy_s_im, sums + 3 * kRow);
+  }
+
+  V a_re, a_im, h_re, h_im, s_re, s_im;
+  V dy_h_re, dy_h_im, dy_s_re, dy_s_im;
+};
+
 template <int kModes>
 void sums_modes(const LtiSumsBlock& block, int64_t mode, int64_t lane) {
   const D d;
-  V a_re[kModes], a_im[kModes], h_re[kModes], h_im[kModes], s_re[kModes], s_im[kModes];
-  V dh_re[kModes], dh_im[kModes], ds_re[kModes], ds_im[kModes];
   const float* factors = block.factors + mode * 4 * kRow + lane;
   float* hs = block.hs + mode * 4 * kRow + lane;
-  for (int k = 0; k < kModes; ++k) {
-    a_re[k] = hn::Load(d, factors + (4 * k + 0) * kRow);
-    a_im[k] = hn::Load(d, factors + (4 * k + 1) * kRow);
-    h_re[k] = hn::Load(d, hs + (4 * k + 0) * kRow);
-    h_im[k] = hn::Load(d, hs + (4 * k + 1) * kRow);
-    s_re[k] = hn::Load(d, hs + (4 * k + 2) * kRow);
-    s_im[k] = hn::Load(d, hs + (4 * k + 3) * kRow);
-    dh_re[k] = dh_im[k] = ds_re[k] = ds_im[k] = hn::Zero(d);
-  }
+  double* sums = block.sums + mode * 4 * kRow + lane;
+  Bundle<SumsMode, kModes> modes;
+  modes.each([&](SumsMode & m, int k) __attribute__((always_inline)) {
+    m.load(factors + k * 4 * kRow, hs + k * 4 * kRow);
+  });
   const float* u_row = block.u + lane;
   const float* dy_row = block.dy + lane;
   for (int64_t t = 0; t < block.time; ++t, u_row += kRow, dy_row += kRow) {
     const V u = hn::Load(d, u_row);
     const V dy = hn::Load(d, dy_row);
-    for (int k = 0; k < kModes; ++k) {
-      const V s_next = hn::NegMulAdd(a_im[k], s_im[k], hn::MulAdd(a_re[k], s_re[k], h_re[k]));
-      s_im[k] = hn::MulAdd(a_re[k], s_im[k], hn::MulAdd(a_im[k], s_re[k], h_im[k]));
-      s_re[k] = s_next;
-      const V h_next = hn::NegMulAdd(a_im[k], h_im[k], hn::MulAdd(a_re[k], h_re[k], u));
-      h_im[k] = hn::MulAdd(a_re[k], h_im[k], hn::Mul(a_im[k], h_re[k]));
-      h_re[k] = h_next;
-      dh_re[k] = hn::MulAdd(dy, h_re[k], dh_re[k]);
-      dh_im[k] = hn::MulAdd(dy, h_im[k], dh_im[k]);
-      ds_re[k] = hn::MulAdd(dy, s_re[k], ds_re[k]);
-      ds_im[k] = hn::MulAdd(dy, s_im[k], ds_im[k]);
-    }
+    modes.each([&](SumsMode & m, int) __attribute__((always_inline)) { m.step(u, dy); });
   }
-  double* sums = block.sums + mode * 4 * kRow + lane;
-  for (int k = 0; k < kModes; ++k) {
-    hn::Store(h_re[k], d, hs + (4 * k + 0) * kRow);
-    hn::Store(h_im[k], d, hs + (4 * k + 1) * kRow);
-    hn::Store(s_re[k], d, hs + (4 * k + 2) * kRow);
-    hn::Store(s_im[k], d, hs + (4 * k + 3) * kRow);
-    add_to(dh_re[k], sums + (4 * k + 0) * kRow);
-    add_to(dh_im[k], sums + (4 * k + 1) * kRow);
-    add_to(ds_re[k], sums + (4 * k + 2) * kRow);
-    add_to(ds_im[k], sums + (4 * k + 3) * kRow);
-  }
+  modes.each([&](SumsMode & m, int k) __attribute__((always_inline)) {
+    m.store(hs + k * 4 * kRow, sums + k * 4 * kRow);
+  });
 }
 
 void sums_block(const LtiSumsBlock& block) {
@@ -165,44 +209,53 @@ void sums_block(const LtiSumsBlock& block) {
   });
 }
 
+struct AdjointMode {
+  HWY_INLINE void load(const float* factors, const float* g) {
+    const D d;
+    a_re = hn::Load(d, factors + 0 * kRow);
+    a_im = hn::Load(d, factors + 1 * kRow);
+    c_re = hn::Load(d, factors + 2 * kRow);
+    c_im = hn::Load(d, factors + 3 * kRow);
+    g_re = hn::Load(d, g + 0 * kRow);
+    g_im = hn::Load(d, g + 1 * kRow);
+  }
+  // g is conj(a) g[t+1] before and conj(a) g[t] after.
+  HWY_INLINE void step(V dy, V& du) {
+    const V re = hn::MulAdd(c_re, dy, g_re);
+    const V im = hn::NegMulAdd(c_im, dy, g_im);
+    du = hn::Add(du, re);
+    g_re = hn::MulAdd(a_re, re, hn::Mul(a_im, im));
+    g_im = hn::NegMulAdd(a_im, re, hn::Mul(a_re, im));
+  }
+  HWY_INLINE void store(float* g) const {
+    const D d;
+    hn::Store(g_re, d, g + 0 * kRow);
+    hn::Store(g_im, d, g + 1 * kRow);
+  }
+
+  V a_re, a_im, c_re, c_im, g_re, g_im;
+};
+
 template <int kModes, Pass kPass>
 void adjoint_modes(const LtiAdjointBlock& block, int64_t mode, int64_t lane) {
   const D d;
-  V a_re[kModes], a_im[kModes], c_re[kModes], c_im[kModes], g_re[kModes], g_im[kModes];
   const float* factors = block.factors + mode * 4 * kRow + lane;
   float* g = block.g + mode * 2 * kRow + lane;
-  for (int k = 0; k < kModes; ++k) {
-    a_re[k] = hn::Load(d, factors + (4 * k + 0) * kRow);
-    a_im[k] = hn::Load(d, factors + (4 * k + 1) * kRow);
-    c_re[k] = hn::Load(d, factors + (4 * k + 2) * kRow);
-    c_im[k] = hn::Load(d, factors + (4 * k + 3) * kRow);
-    g_re[k] = hn::Load(d, g + (2 * k + 0) * kRow);
-    g_im[k] = hn::Load(d, g + (2 * k + 1) * kRow);
-  }
+  Bundle<AdjointMode, kModes> modes;
+  modes.each([&](AdjointMode & m, int k) __attribute__((always_inline)) {
+    m.load(factors + k * 4 * kRow, g + k * 2 * kRow);
+  });
+  const V skip = hn::Load(d, block.d + lane);
   const float* dy_row = block.dy + (block.time - 1) * kRow + lane;
   float* du_row = block.du + (block.time - 1) * kRow + lane;
   for (int64_t t = 0; t < block.time; ++t, dy_row -= kRow, du_row -= kRow) {
     const V dy = hn::Load(d, dy_row);
-    V du;
-    if constexpr (kPass == Pass::kFirst) {
-      du = hn::Mul(hn::Load(d, block.d + lane), dy);
-    } else {
-      du = hn::Load(d, du_row);
-    }
-    for (int k = 0; k < kModes; ++k) {
-      // g is conj(a) g[t+1] here and takes in conj(c) dy[t] first.
-      const V re = hn::MulAdd(c_re[k], dy, g_re[k]);
-      const V im = hn::NegMulAdd(c_im[k], dy, g_im[k]);
-      du = hn::Add(du, re);
-      g_re[k] = hn::MulAdd(a_re[k], re, hn::Mul(a_im[k], im));
-      g_im[k] = hn::NegMulAdd(a_im[k], re, hn::Mul(a_re[k], im));
-    }
+    V du = kPass == Pass::kFirst ? hn::Mul(skip, dy) : hn::Load(d, du_row);
+    modes.each([&](AdjointMode & m, int) __attribute__((always_inline)) { m.step(dy, du); });
     hn::Store(du, d, du_row);
   }
-  for (int k = 0; k < kModes; ++k) {
-    hn::Store(g_re[k], d, g + (2 * k + 0) * kRow);
-    hn::Store(g_im[k], d, g + (2 * k + 1) * kRow);
-  }
+  modes.each([&](AdjointMode & m, int k)
+                 __attribute__((always_inline)) { m.store(g + k * 2 * kRow); });
 }
 
 void adjoint_block(const LtiAdjointBlock& block) {
