@@ -8,6 +8,13 @@ namespace longwave::ops {
 /// Steps that the block kernels take at a time: their panels stay in the first-level cache.
 inline constexpr int64_t kLtiScanBlock = 256;
 
+/// Rows of memory that will be wanted soon: the block kernels fetch one a step into the cache.
+struct SoonRows {
+  const float* row = nullptr;
+  int64_t step = 0;  ///< floats from one row to the next
+  int64_t count = 0;
+};
+
 /// One block of steps of one tile: the inner loops of the float kernels.
 ///
 /// All panels are dense with 16 lanes (LtiTiling) as last extent. Per mode, `factors` holds the
@@ -17,6 +24,7 @@ struct LtiBlock {
   int64_t modes = 0;               // of a lane
   const float* factors = nullptr;  // (modes, 4, 16)
   const float* d = nullptr;        // (16) skip; 0 where a lane must not count it
+  SoonRows soon[2];                // hints; change nothing but the time taken
 };
 
 /// Advances h by a block and writes y = Re(sum c h) + d u.

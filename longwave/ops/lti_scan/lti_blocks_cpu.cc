@@ -4,6 +4,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "longwave/ops/lti_scan/lti_blocks_cpu.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
@@ -69,6 +70,13 @@ struct ForwardMode {
   V a_re, a_im, c_re, c_im, h_re, h_im;
 };
 
+// Fetches row `t` of what is wanted soon.
+HWY_INLINE void fetch_soon(const LtiBlock& block, int64_t t) {
+  for (const SoonRows& rows : block.soon) {
+    if (t < rows.count) hwy::Prefetch(rows.row + t * rows.step);
+  }
+}
+
 template <int kModes, Pass kPass>
 void forward_modes(const LtiForwardBlock& block, int64_t mode, int64_t lane) {
   const D d;
@@ -82,6 +90,7 @@ void forward_modes(const LtiForwardBlock& block, int64_t mode, int64_t lane) {
   const float* u_row = block.u + lane;
   float* y_row = block.y + lane;
   for (int64_t t = 0; t < block.time; ++t, u_row += kRow, y_row += kRow) {
+    if constexpr (kPass == Pass::kFirst) fetch_soon(block, t);
     const V u = hn::Load(d, u_row);
     V y = kPass == Pass::kFirst ? hn::Mul(skip, u) : hn::Load(d, y_row);
     V minus = hn::Zero(d);
@@ -92,14 +101,13 @@ void forward_modes(const LtiForwardBlock& block, int64_t mode, int64_t lane) {
                  __attribute__((always_inline)) { m.store(h + k * 2 * kRow); });
 }
 
-// Runs `first` or `later` on groups of kModes modes, then on single ones.
+// Covers the modes by bundles of kModes, then by ever smaller ones: `run(count, first mode)`.
 template <int kModes, typename Run>
-void for_each_modes(int64_t modes, Run run) {
-  int64_t mode = 0;
+void for_each_bundle(int64_t modes, const Run& run, int64_t mode = 0) {
   for (; mode + kModes <= modes; mode += kModes) {
     run(std::integral_constant<int, kModes>(), mode);
   }
-  for (; mode < modes; ++mode) run(std::integral_constant<int, 1>(), mode);
+  if constexpr (kModes > 1) for_each_bundle<kModes / 2>(modes, run, mode);
 }
 
 // y = d u: what a block without modes gives, and what the first pass starts from.
@@ -113,7 +121,7 @@ void scale_rows(const float* scale, const float* from, int64_t time, float* to) 
 void forward_block(const LtiForwardBlock& block) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(D()));
   if (block.modes == 0) scale_rows(block.d, block.u, block.time, block.y);
-  for_each_modes<kForwardModes>(block.modes, [&](auto count, int64_t mode) {
+  for_each_bundle<kForwardModes>(block.modes, [&](auto count, int64_t mode) {
     for (int64_t lane = 0; lane < kRow; lane += lanes) {
       if (mode == 0) {
         forward_modes<count(), Pass::kFirst>(block, mode, lane);
@@ -199,12 +207,13 @@ void sums_block(const LtiSumsBlock& block) {
   for (int64_t lane = 0; lane < kRow; lane += lanes) {
     V sum = hn::Zero(d);
     for (int64_t t = 0; t < block.time; ++t) {
+      fetch_soon(block, t);
       sum = hn::MulAdd(hn::Load(d, block.dy + t * kRow + lane),
                        hn::Load(d, block.u + t * kRow + lane), sum);
     }
     add_to(sum, block.dd + lane);
   }
-  for_each_modes<kSumsModes>(block.modes, [&](auto count, int64_t mode) {
+  for_each_bundle<kSumsModes>(block.modes, [&](auto count, int64_t mode) {
     for (int64_t lane = 0; lane < kRow; lane += lanes) sums_modes<count()>(block, mode, lane);
   });
 }
@@ -249,6 +258,7 @@ void adjoint_modes(const LtiAdjointBlock& block, int64_t mode, int64_t lane) {
   const float* dy_row = block.dy + (block.time - 1) * kRow + lane;
   float* du_row = block.du + (block.time - 1) * kRow + lane;
   for (int64_t t = 0; t < block.time; ++t, dy_row -= kRow, du_row -= kRow) {
+    if constexpr (kPass == Pass::kFirst) fetch_soon(block, t);
     const V dy = hn::Load(d, dy_row);
     V du = kPass == Pass::kFirst ? hn::Mul(skip, dy) : hn::Load(d, du_row);
     modes.each([&](AdjointMode & m, int) __attribute__((always_inline)) { m.step(dy, du); });
@@ -261,7 +271,7 @@ void adjoint_modes(const LtiAdjointBlock& block, int64_t mode, int64_t lane) {
 void adjoint_block(const LtiAdjointBlock& block) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(D()));
   if (block.modes == 0) scale_rows(block.d, block.dy, block.time, block.du);
-  for_each_modes<kAdjointModes>(block.modes, [&](auto count, int64_t mode) {
+  for_each_bundle<kAdjointModes>(block.modes, [&](auto count, int64_t mode) {
     for (int64_t lane = 0; lane < kRow; lane += lanes) {
       if (mode == 0) {
         adjoint_modes<count(), Pass::kFirst>(block, mode, lane);

@@ -73,6 +73,8 @@ class BackwardTile {
       block.time = std::min(kLtiScanBlock, time - begin);
       tiling_.load(args_.u, row_block_, group_, begin, block.time, first_);
       tiling_.load(args_.dy, row_block_, group_, begin, block.time, second_);
+      block.soon[0] = soon(args_.u, begin + kLtiScanBlock);
+      block.soon[1] = soon(args_.dy, begin + kLtiScanBlock);
       lti_sums_block(block);
     }
     if (!args_.dh.absent()) add_final_state(scratch);
@@ -95,6 +97,8 @@ class BackwardTile {
       const int64_t begin = i * kLtiScanBlock;
       block.time = std::min(kLtiScanBlock, time - begin);
       tiling_.load(args_.dy, row_block_, group_, begin, block.time, first_);
+      block.soon[0] = soon(args_.dy, begin - kLtiScanBlock);
+      block.soon[1] = soon(args_.du, begin);
       lti_adjoint_block(block);
       tiling_.store(second_, row_block_, group_, begin, block.time, args_.du);
     }
@@ -105,6 +109,10 @@ class BackwardTile {
   }
 
  private:
+  SoonRows soon(View<const float, 3> signal, int64_t begin) const {
+    return tiling_.soon(signal, row_block_, group_, begin, kLtiScanBlock);
+  }
+
   void start(LtiBlock& block, const float* factors) const {
     block.modes = tiling_.lane_modes();
     block.factors = factors;

@@ -60,6 +60,15 @@ void LtiTiling::load(View<const float, 3> from, int64_t row_block, int64_t group
   });
 }
 
+SoonRows LtiTiling::soon(View<const float, 3> signal, int64_t row_block, int64_t group,
+                         int64_t begin, int64_t count) const {
+  const int64_t first = std::max<int64_t>(begin, 0);
+  const int64_t last = std::min(begin + count, signal.extent(1));
+  if (first >= last) return {};
+  const Lane at = lane(row_block, group, 0);
+  return {&signal(at.row, first, at.channel), signal.stride(1), last - first};
+}
+
 void LtiTiling::store(const float* panel, int64_t row_block, int64_t group, int64_t begin,
                       int64_t time, View<float, 3> to) const {
   if (time == 0) return;

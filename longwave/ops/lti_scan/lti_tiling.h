@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "longwave/base/view.h"
+#include "longwave/ops/lti_scan/lti_blocks.h"
 
 namespace longwave::ops {
 
@@ -79,6 +80,11 @@ class LtiTiling {
   /// for every slice; lanes without work become 0.
   void load(View<const float, 3> from, int64_t row_block, int64_t group, int64_t begin,
             int64_t time, float* panel) const;
+
+  /// The rows of steps [begin, begin + count) that `load` or `store` will touch, as a hint for
+  /// fetching them ahead; steps beyond the end are left out.
+  SoonRows soon(View<const float, 3> signal, int64_t row_block, int64_t group, int64_t begin,
+                int64_t count) const;
 
   /// The reverse: adds up the slices of `panel[time][kLanes]` and writes the steps of `to`.
   void store(const float* panel, int64_t row_block, int64_t group, int64_t begin, int64_t time,
