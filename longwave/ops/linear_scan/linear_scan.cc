@@ -17,8 +17,9 @@
 namespace longwave::ops {
 namespace {
 
-// Channels that a work item covers side by side, and elements that are worth another thread.
+// Rows are cut at multiples of this, a whole number of vectors on every processor, if at all.
 constexpr int64_t kColumns = 64;
+// Elements that are worth another thread.
 constexpr int64_t kGrain = 1 << 14;
 
 template <typename T>
@@ -86,17 +87,20 @@ float* floats(const View<T, Rank>& view, int64_t row, int64_t first) {
 
 int64_t pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
-// Calls `body(row, first, width)` for pieces of all rows in parallel; with `rows` 1 a piece stands
-// for all of the batch.
+// Calls `body(row, first, width)` for pieces of all rows in parallel; rows are cut only if there
+// are too few of them for the threads. `time` is that of a row.
 template <typename Body>
-void for_each_piece(int64_t rows, int64_t width, int64_t work, const Body& body) {
-  const int64_t chunks = pieces(width, kColumns);
-  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, work));
-  parallel_for(rows * chunks, grain, [&](int64_t begin, int64_t end) {
+void for_each_piece(int64_t rows, int64_t width, int64_t time, const Body& body) {
+  if (rows == 0 || width == 0) return;
+  const int64_t wanted = pieces(thread_count(), rows);
+  const int64_t span = pieces(pieces(width, wanted), kColumns) * kColumns;
+  const int64_t chunks = pieces(width, span);
+  const int64_t work = std::max<int64_t>(1, time * std::min(span, width));
+  parallel_for(rows * chunks, std::max<int64_t>(1, kGrain / work), [&](int64_t begin, int64_t end) {
     const FlushSubnormals flush;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i % chunks * kColumns;
-      body(i / chunks, first, std::min(kColumns, width - first));
+      const int64_t first = i % chunks * span;
+      body(i / chunks, first, std::min(span, width - first));
     }
   });
 }
@@ -106,20 +110,19 @@ void scan_cpu(const LinearScanArgs<T>& args) {
   const int64_t batch = args.b.extent(0), time = args.b.extent(1);
   const int64_t width = args.b.extent(2);
   const View<const T, 3> a = repeated(args.a, batch, time);
-  for_each_piece(batch, width, time * std::min(width, kColumns),
-                 [&](int64_t row, int64_t first, int64_t columns) {
-                   scan_columns({.field = kFieldOf<T>,
-                                 .width = columns,
-                                 .time = time,
-                                 .a = floats(a, row, first),
-                                 .a_step = a.stride(1) * kFloats<T>,
-                                 .b = floats(args.b, row, first),
-                                 .b_step = args.b.stride(1) * kFloats<T>,
-                                 .h0 = floats(args.h0, row, first),
-                                 .h = floats(args.h, row, first),
-                                 .h_step = args.h.stride(1) * kFloats<T>,
-                                 .final = floats(args.final, row, first)});
-                 });
+  for_each_piece(batch, width, time, [&](int64_t row, int64_t first, int64_t columns) {
+    scan_columns({.field = kFieldOf<T>,
+                  .width = columns,
+                  .time = time,
+                  .a = floats(a, row, first),
+                  .a_step = a.stride(1) * kFloats<T>,
+                  .b = floats(args.b, row, first),
+                  .b_step = args.b.stride(1) * kFloats<T>,
+                  .h0 = floats(args.h0, row, first),
+                  .h = floats(args.h, row, first),
+                  .h_step = args.h.stride(1) * kFloats<T>,
+                  .final = floats(args.final, row, first)});
+  });
 }
 
 // Where the gradient of a goes: its sums over time, or its steps.
@@ -174,10 +177,10 @@ template <typename T>
 void backward_cpu(const LinearScanGradArgs<T>& args, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const int64_t batch = args.h.extent(0), width = args.h.extent(2);
-  const int64_t work = args.h.extent(1) * std::min(width, kColumns);
+  const int64_t time = args.h.extent(1);
   if (factor_gradient(args) == FactorGradient::kStore && args.da.extent(0) == 1 && batch != 1) {
     // One factor a step for the whole batch: each piece takes the sequences in turn.
-    for_each_piece(1, width, work * batch, [&](int64_t, int64_t first, int64_t columns) {
+    for_each_piece(1, width, time * batch, [&](int64_t, int64_t first, int64_t columns) {
       for (int64_t row = 0; row < batch; ++row) {
         ScanGradColumns piece = grad_columns(args, row, first, columns);
         if (row > 0) piece.factor = FactorGradient::kAdd;
@@ -189,7 +192,7 @@ void backward_cpu(const LinearScanGradArgs<T>& args, Workspace& workspace) {
   const bool summed = factor_gradient(args) == FactorGradient::kSum;
   const std::span<double> sums = workspace.take<double>(summed ? batch * width * kFloats<T> : 0);
   std::fill(sums.begin(), sums.end(), 0.0);
-  for_each_piece(batch, width, work, [&](int64_t row, int64_t first, int64_t columns) {
+  for_each_piece(batch, width, time, [&](int64_t row, int64_t first, int64_t columns) {
     ScanGradColumns piece = grad_columns(args, row, first, columns);
     if (summed) piece.da_sum = sums.data() + (row * width + first) * kFloats<T>;
     scan_grad_columns(piece);

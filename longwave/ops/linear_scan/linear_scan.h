@@ -42,7 +42,7 @@ struct LinearScanArgs {
 /// Where a has extent 1, da is summed over the steps or sequences that it served; no gradient with
 /// the extents of b is ever stored for it.
 ///
-/// Numerics   float: sums over time in float32 within 256 steps and in double beyond; sums over the
+/// Numerics   float: sums over time in float32 within 32 steps and in double beyond; sums over the
 ///            batch in double, or in float32 where da has an extent in time. The order is fixed by
 ///            the shapes, so the result does not depend on the number of threads.
 /// Cost       two multiply-adds an element, eight if complex: bound by memory. No allocation.

@@ -10,8 +10,9 @@ HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Steps whose contributions to da are summed in float before they go to double.
-constexpr int64_t kSumSteps = 256;
+// Steps that all columns go before any goes on, so that memory is read in order. Contributions to
+// da are summed in float within them, and in double beyond.
+constexpr int64_t kSteps = 32;
 
 // Numbers in lanes: real ones are adjacent in memory.
 template <class D>
@@ -144,15 +145,13 @@ void backward(D d, const ScanGradColumns& columns, int64_t first) {
       }
       g[k] = conjugate_multiply(Number::load(d, a + k * stride), g[k]);
     }
+  }
+  for (int k = 0; k < kVectors; ++k) {
+    g[k].store(d, columns.dh0 + begin + k * stride);
     if constexpr (kFactor == FactorGradient::kSum) {
-      if (t % kSumSteps != 0) continue;
-      for (int k = 0; k < kVectors; ++k) {
-        add_to(d, sum[k], columns.da_sum + begin + k * stride);
-        sum[k] = Number::zero(d);
-      }
+      add_to(d, sum[k], columns.da_sum + begin + k * stride);
     }
   }
-  for (int k = 0; k < kVectors; ++k) g[k].store(d, columns.dh0 + begin + k * stride);
 }
 
 // Covers columns [first, width) by vectors of at most kLanes lanes, `run(tag, count, first)`, as
@@ -172,7 +171,7 @@ void cover(int64_t first, int64_t width, const Run& run) {
   }
 }
 
-void scan(const ScanColumns& columns) {
+void scan_block(const ScanColumns& columns) {
   if (columns.field == Field::kReal) {
     cover<16, 8>(0, columns.width, [&](auto d, auto count, int64_t first) {
       forward<Real<decltype(d)>, count()>(d, columns, first);
@@ -182,6 +181,20 @@ void scan(const ScanColumns& columns) {
       forward<Complex<decltype(d)>, count()>(d, columns, first);
     });
   }
+}
+
+void scan(const ScanColumns& columns) {
+  int64_t begin = 0;
+  do {
+    ScanColumns block = columns;
+    block.time = HWY_MIN(kSteps, columns.time - begin);
+    block.a += begin * columns.a_step;
+    block.b += begin * columns.b_step;
+    block.h += begin * columns.h_step;
+    if (begin > 0) block.h0 = block.h - columns.h_step;
+    scan_block(block);
+    begin += kSteps;
+  } while (begin < columns.time);
 }
 
 template <FactorGradient kFactor>
@@ -197,7 +210,7 @@ void scan_grad_with(const ScanGradColumns& columns) {
   }
 }
 
-void scan_grad(const ScanGradColumns& columns) {
+void scan_grad_block(const ScanGradColumns& columns) {
   switch (columns.factor) {
     case FactorGradient::kNone:
       return scan_grad_with<FactorGradient::kNone>(columns);
@@ -207,6 +220,24 @@ void scan_grad(const ScanGradColumns& columns) {
       return scan_grad_with<FactorGradient::kAdd>(columns);
     case FactorGradient::kSum:
       return scan_grad_with<FactorGradient::kSum>(columns);
+  }
+}
+
+void scan_grad(const ScanGradColumns& columns) {
+  const int64_t blocks = HWY_MAX((columns.time + kSteps - 1) / kSteps, int64_t{1});
+  for (int64_t i = blocks - 1; i >= 0; --i) {
+    const int64_t begin = i * kSteps;
+    ScanGradColumns block = columns;
+    block.time = HWY_MIN(kSteps, columns.time - begin);
+    block.a += begin * columns.a_step;
+    block.h += begin * columns.h_step;
+    block.dh += begin * columns.dh_step;
+    block.db += begin * columns.db_step;
+    if (block.da != nullptr) block.da += begin * columns.da_step;
+    if (begin > 0) block.h0 = block.h - columns.h_step;
+    // What reaches the state before a block waits in dh0.
+    if (i < blocks - 1) block.dfinal = columns.dh0;
+    scan_grad_block(block);
   }
 }
 
