@@ -144,7 +144,8 @@ TEST_P(TorchMixerLaws, GradientMatchesFiniteDifference) {
 
   const torch::NoGradGuard no_grad;
   constexpr double kStep = 1e-4;
-  const double loss_size = std::abs(loss().item<double>()) + kBatch * kTime * channels;
+  const double loss_size =
+      GetParam().intermediate * (std::abs(loss().item<double>()) + kBatch * kTime * channels);
   for (auto& [name, tensor] : inputs) {
     if (tensor.numel() == 0) continue;
     ASSERT_TRUE(tensor.grad().defined()) << name << " has no gradient";
