@@ -11,6 +11,7 @@ Command bench_command();
 Command data_command();
 Command docs_command();
 Command doctor_command();
+Command eval_command();
 Command inspect_command();
 Command stream_command();
 Command train_command();

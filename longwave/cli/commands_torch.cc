@@ -3,6 +3,6 @@
 
 namespace longwave::cli {
 
-std::vector<TorchRun> torch_runs() { return {}; }
+std::vector<TorchRun> torch_runs() { return {{.command = "train", .run = run_train}}; }
 
 }  // namespace longwave::cli

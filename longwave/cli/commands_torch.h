@@ -14,6 +14,8 @@ struct TorchRun {
   ExitCode (*run)(Call& call);
 };
 
+ExitCode run_train(Call& call);
+
 /// Every command that longwave-train runs itself with libtorch.
 std::vector<TorchRun> torch_runs();
 

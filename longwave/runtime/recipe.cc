@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
 
 #include "longwave/base/error.h"
 #include "longwave/data/dataset.h"
@@ -68,17 +67,11 @@ Schema recipe_schema(const std::string& source, const std::string& pattern) {
                  .value = source,
                  .help = "where sequences come from; its options stand in a section of that name",
                  .choices = sources}};
-  const auto add = [&schema](std::string_view section, Schema part) {
-    std::ranges::move(in_section(section, std::move(part)), std::back_inserter(schema));
-  };
+  const auto add = [&schema](Schema part) { std::ranges::move(part, std::back_inserter(schema)); };
   const data::Source& chosen_source = data::source(source);
-  add(chosen_source.name, chosen_source.schema());
-  add("model", models::model_schema());
-  std::set<std::string> seen;
-  for (const std::string& layer : models::layers_of(pattern)) {
-    if (seen.insert(layer).second) add(layer, mixers::family(layer).schema());
-  }
-  add("train", train_schema());
+  add(in_section(chosen_source.name, chosen_source.schema()));
+  add(models::config_schema(pattern));
+  add(in_section("train", train_schema()));
   return schema;
 }
 

@@ -35,4 +35,7 @@ Options read_recipe(std::string_view toml, std::string_view name,
 /// "train.lr: 0.01 -> 0.003" for each key whose value differs or that only one side has.
 std::vector<std::string> differences(const Options& before, const Options& after);
 
+/// docs/reference/recipe.md: every option of every section.
+std::string recipe_page();
+
 }  // namespace longwave::runtime

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/train/batch.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -97,6 +98,24 @@ Tensor from_torch(const torch::Tensor& tensor) {
   const torch::Tensor dense = tensor.detach().cpu().contiguous();
   Tensor result(own_type(dense.scalar_type()), dense.sizes().vec());
   if (result.size() > 0) std::memcpy(result.raw(), dense.data_ptr(), result.bytes());
+  return result;
+}
+
+Batch to_torch(const data::TaskInfo& info, const data::Batch& batch) {
+  const bool steps = info.target == Target::kClassPerStep || info.target == Target::kValuePerStep;
+  const auto tensor = [](const auto& values, const Shape& shape) {
+    return values.empty() ? torch::Tensor() : torch::tensor(values).reshape(shape);
+  };
+  const Shape rows{batch.batch, batch.time};
+  Batch result;
+  result.input = tensor(batch.input, {batch.batch, batch.time, info.input_size});
+  result.tokens = tensor(batch.tokens, rows);
+  const bool padded =
+      std::ranges::any_of(batch.lengths, [&](int64_t length) { return length != batch.time; });
+  if (padded) result.lengths = tensor(batch.lengths, {batch.batch});
+  result.label = tensor(batch.label, steps ? rows : Shape{batch.batch});
+  result.value = tensor(batch.value, steps ? Shape{batch.batch, batch.time, info.target_size}
+                                           : Shape{batch.batch, info.target_size});
   return result;
 }
 

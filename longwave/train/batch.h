@@ -7,7 +7,7 @@
 
 #include "longwave/base/parameter.h"
 #include "longwave/base/tensor.h"
-#include "longwave/data/dataset.h"
+#include "longwave/data/loader.h"
 
 namespace longwave::train {
 
@@ -28,6 +28,9 @@ torch::Tensor to_torch(const Tensor& tensor);
 
 /// The other way round; copies, whatever the strides.
 Tensor from_torch(const torch::Tensor& tensor);
+
+/// A loader's batch for a task of this kind; lengths only where sequences are padded.
+Batch to_torch(const data::TaskInfo& info, const data::Batch& batch);
 
 /// The tensors of a batch under "prefix.input", "prefix.label", ..., and back.
 void put(Weights& weights, const std::string& prefix, const Batch& batch);

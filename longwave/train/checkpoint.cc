@@ -187,7 +187,7 @@ fs::path CheckpointStore::write(int64_t step, Rank rank, int64_t bytes, const Fi
   fresh.commit();
   point(folder_, "latest", target.filename());
   if (rank == Rank::kBest) mark_best(step);
-  prune();
+  prune(step);
   return target;
 }
 
@@ -206,7 +206,8 @@ std::vector<int64_t> CheckpointStore::steps() const {
 std::optional<int64_t> CheckpointStore::best() const {
   std::error_code error;
   const fs::path target = fs::read_symlink(folder_ / "best", error);
-  return error ? std::nullopt : step_of(target.filename().string());
+  if (error || !fs::exists(folder_ / "best", error)) return std::nullopt;
+  return step_of(target.filename().string());
 }
 
 std::optional<int64_t> CheckpointStore::newest_whole(
@@ -220,20 +221,30 @@ std::optional<int64_t> CheckpointStore::newest_whole(
   return std::nullopt;
 }
 
-void CheckpointStore::prune() const {
-  const std::vector<int64_t> found = steps();
+void CheckpointStore::remove(int64_t step) const {
+  // Gone under its final name first: a kill in the middle leaves no half checkpoint.
+  const fs::path doomed = folder_ / fmt::format(".old_{:08}", step);
+  std::error_code ignored;
+  fs::rename(path(step), doomed, ignored);
+  fs::remove_all(doomed, ignored);
+}
+
+void CheckpointStore::prune(int64_t newest) const {
+  std::vector<int64_t> found = steps();
+  // Beyond the newest lies what a resumed run passed over because it was damaged.
+  while (!found.empty() && found.back() > newest) {
+    remove(found.back());
+    found.pop_back();
+  }
   const std::optional<int64_t> best_step = best();
   const auto count = static_cast<int64_t>(found.size());
   for (int64_t i = 0; i + keep_.last < count; ++i) {
     const int64_t step = found[static_cast<size_t>(i)];
-    if (step == best_step) continue;
-    if (keep_.every > 0 && step % keep_.every == 0) continue;
-    // Gone under its final name first: a kill in the middle leaves no half checkpoint.
-    const fs::path doomed = folder_ / fmt::format(".old_{:08}", step);
-    std::error_code ignored;
-    fs::rename(path(step), doomed, ignored);
-    fs::remove_all(doomed, ignored);
+    const bool for_ever = keep_.every > 0 && step % keep_.every == 0;
+    if (step != best_step && !for_ever) remove(step);
   }
+  std::error_code ignored;
+  if (!best_step) fs::remove(folder_ / "best", ignored);
 }
 
 }  // namespace longwave::train

@@ -42,7 +42,8 @@ class CheckpointStore {
   using Fill = std::function<Record(const std::filesystem::path& folder)>;
 
   /// Writes the checkpoint of `step`, points `latest` at it (and `best`, if it is the best), and
-  /// deletes what need not be kept. `bytes` is how much room it will take, at most.
+  /// deletes what need not be kept, and any of a later step. `bytes` is how much room it will take,
+  /// at most.
   enum class Rank : uint8_t { kOrdinary, kBest };
   std::filesystem::path write(int64_t step, Rank rank, int64_t bytes, const Fill& fill);
 
@@ -63,7 +64,8 @@ class CheckpointStore {
       const std::function<void(const std::filesystem::path&, const std::string&)>& damaged) const;
 
  private:
-  void prune() const;
+  void remove(int64_t step) const;
+  void prune(int64_t newest) const;
 
   std::filesystem::path folder_;
   Keep keep_;

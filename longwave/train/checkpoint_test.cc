@@ -68,6 +68,17 @@ TEST(CheckpointStore, DamagedCheckpointIsPassedOver) {
   EXPECT_EQ(heard.size(), 2U);
 }
 
+TEST(CheckpointStore, LaterStepsGoOnceTheRunWentBackBehindThem) {
+  const TemporaryFolder folder;
+  CheckpointStore store(folder.path(), {.last = 1});
+  store.write(20, Rank::kBest, 4096, filled(20));
+  fs::resize_file(store.path(20) / "model.safetensors", 5);
+  store.write(10, Rank::kOrdinary, 4096, filled(10));
+  EXPECT_EQ(store.steps(), Steps{10});
+  EXPECT_EQ(store.best(), std::nullopt);
+  EXPECT_FALSE(fs::is_symlink(folder.path() / "best"));
+}
+
 TEST(CheckpointStore, FailureWhileWritingLeavesTheEarlierOnes) {
   const TemporaryFolder folder;
   CheckpointStore store(folder.path(), {.last = 1});
@@ -126,7 +137,8 @@ TEST(CheckpointStore, MetaIsReadBackAsItWasWritten) {
 /// Writes checkpoints until it is killed.
 [[noreturn]] void write_for_ever(const fs::path& folder) {
   CheckpointStore store(folder, {.last = 2});
-  for (int64_t step = 1;; ++step) {
+  const std::vector<int64_t> found = store.steps();
+  for (int64_t step = found.empty() ? 1 : found.back() + 1;; ++step) {
     const Rank rank = step % 3 == 0 ? Rank::kBest : Rank::kOrdinary;
     store.write(step, rank, 4096, filled(step, 20000));
   }

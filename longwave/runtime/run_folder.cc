@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/runtime/run_folder.h"
+
+#include "longwave/base/error.h"
+
+namespace longwave::runtime {
+
+namespace fs = std::filesystem;
+
+fs::path find_model_folder(const fs::path& path) {
+  std::error_code ignored;
+  for (const char* inner : {"", "checkpoints/best", "checkpoints/latest"}) {
+    const fs::path candidate = *inner == 0 ? path : path / inner;
+    if (fs::exists(candidate / "model.safetensors", ignored)) return candidate;
+  }
+  throw IoError({.where = path.string(),
+                 .what = "is neither a model nor a run",
+                 .got = fs::exists(path, ignored) ? "no model.safetensors in it" : "no such folder",
+                 .fix = "give a run folder such as runs/delay, or a folder with config.json and "
+                        "model.safetensors"});
+}
+
+std::optional<fs::path> find_recipe(const fs::path& model_folder) {
+  std::error_code error;
+  const fs::path real = fs::canonical(model_folder, error);
+  if (error) return std::nullopt;
+  // runs/NAME/checkpoints/step_N, or a model saved in the run folder itself.
+  for (const fs::path& folder : {real.parent_path().parent_path(), real}) {
+    if (fs::exists(folder / "resolved.toml", error)) return folder / "resolved.toml";
+  }
+  return std::nullopt;
+}
+
+}  // namespace longwave::runtime

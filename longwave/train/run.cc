@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/train/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "longwave/base/error.h"
+#include "longwave/io/atomic_file.h"
+#include "longwave/io/config_file.h"
+#include "longwave/runtime/model_folder.h"
+#include "longwave/runtime/recipe.h"
+#include "longwave/train/bundle.h"
+#include "longwave/train/checkpoint.h"
+#include "longwave/train/process.h"
+#include "longwave/train/signals.h"
+
+namespace longwave::train {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+const std::vector<std::string>& csv_columns() {
+  static const std::vector<std::string> columns = {
+      "step", "epoch", "split",         "loss", "accuracy",           "mse",
+      "nmse", "ema",   "gradient_norm", "lr",   "samples_per_second", "seconds"};
+  return columns;
+}
+
+/// The folder of a fresh run must be new: nothing that exists is written over.
+void make_run_folder(const Job& job) {
+  std::error_code error;
+  if (fs::exists(job.folder / "checkpoints", error) || fs::exists(job.folder / "log.txt", error)) {
+    throw IoError({.where = job.folder.string(),
+                   .what = "holds a run already",
+                   .got = {},
+                   .fix = "go on with --resume " + job.folder.string() +
+                          ", or choose another folder with --out"});
+  }
+  fs::create_directories(job.folder, error);
+  if (error) {
+    throw IoError({.where = job.folder.string(),
+                   .what = "the run folder cannot be made",
+                   .got = error.message(),
+                   .fix = "choose another folder with --out"});
+  }
+  // Short names for the commands that want a model folder.
+  for (const char* name : {"best", "latest"}) {
+    fs::create_symlink(fs::path("checkpoints") / name, job.folder / name, error);
+  }
+  Record facts = job.facts;
+  for (auto& fact : environment()) facts.push_back(std::move(fact));
+  facts.emplace_back("seed", job.recipe.integer("seed"));
+  io::write_file_atomically(job.folder / "config.toml", job.recipe_text);
+  io::write_file_atomically(job.folder / "resolved.toml", io::to_toml(job.recipe));
+  io::write_file_atomically(job.folder / "env.json", json_line(facts) + "\n");
+}
+
+/// One session of a run: everything that lives as long as the process trains.
+class Session {
+ public:
+  explicit Session(const Job& job)
+      : train_(job.recipe.section("train")),
+        talk_(job.write, job.screen, train_.real("log_seconds"), job.folder / "log.txt"),
+        trainer_(job.recipe),
+        store_(job.folder / "checkpoints",
+               {.last = train_.integer("keep_last"), .every = train_.integer("keep_every")}),
+        folder_(job.folder),
+        metric_(runtime::deciding_metric(trainer_.info())) {
+    const data::Source& source = data::source(job.recipe.text("data.source"));
+    source_options_ = job.recipe.section(source.name);
+    validation_ = open(data::Split::kValidation);
+    if (job.start == Job::Start::kResume) restore();
+    first_step_ = trainer_.counters().step;
+    metrics_ = std::make_unique<MetricsLog>(folder_, csv_columns(), first_step_);
+  }
+
+  Outcome train();
+
+ private:
+  std::unique_ptr<data::Dataset> open(data::Split split) const {
+    const Options& recipe = trainer_.recipe();
+    return data::source(recipe.text("data.source"))
+        .open(source_options_, split, static_cast<uint64_t>(recipe.integer("seed")));
+  }
+
+  void restore();
+  void greet();
+  void one_step();
+  void report(const Trainer::Step& step);
+  void validate();
+  void checkpoint();
+  void log_evaluation(const std::string& split, const runtime::Evaluation& evaluation);
+  void test(Outcome& outcome);
+
+  bool due(int64_t every) const {
+    const int64_t step = trainer_.counters().step;
+    return step % every == 0 || step == trainer_.total_steps();
+  }
+  double epoch() const {
+    return static_cast<double>(trainer_.counters().step) /
+           static_cast<double>(trainer_.steps_per_epoch());
+  }
+
+  Options train_;
+  Options source_options_;
+  Talk talk_;
+  Trainer trainer_;
+  CheckpointStore store_;
+  fs::path folder_;
+  std::string metric_;
+  std::unique_ptr<data::Dataset> validation_;
+  std::unique_ptr<MetricsLog> metrics_;
+  Clock::time_point start_ = Clock::now();
+  int64_t first_step_ = 0;
+  int64_t saved_step_ = -1;
+  bool is_best_ = false;
+};
+
+void Session::restore() {
+  const auto step = store_.newest_whole([this](const fs::path& path, const std::string& wrong) {
+    talk_.say(fmt::format("passing over {}: {}", path.string(), wrong));
+  });
+  if (!step) {
+    throw IoError({.where = folder_.string(),
+                   .what = "there is no whole checkpoint to resume from",
+                   .got = {},
+                   .fix = "start the run anew in another folder"});
+  }
+  trainer_.restore(store_.path(*step));
+  saved_step_ = *step;
+  talk_.say(fmt::format("resumed from {}", store_.path(*step).string()));
+}
+
+void Session::greet() {
+  int64_t parameters = 0;
+  for (const Parameter& parameter : trainer_.model().table()) {
+    if (parameter.group != ParameterGroup::kBuffer) parameters += element_count(parameter.shape);
+  }
+  talk_.say(fmt::format(
+      "{}: {} sequences of up to {} steps; model {} with {} parameters; {} steps, {} an epoch; "
+      "seed {}; {} threads",
+      trainer_.recipe().text("data.source"), trainer_.dataset().size(), trainer_.info().length,
+      trainer_.recipe().text("model.pattern"), short_count(static_cast<double>(parameters)),
+      trainer_.total_steps(), trainer_.steps_per_epoch(), trainer_.recipe().integer("seed"),
+      at::get_num_threads()));
+}
+
+void Session::report(const Trainer::Step& step) {
+  const Counters& counters = trainer_.counters();
+  const double elapsed = seconds_since(start_);
+  const auto done = static_cast<double>(counters.step - first_step_);
+  const double rate = static_cast<double>(step.time_steps) * done / elapsed;
+  if (due(train_.integer("log_every"))) {
+    metrics_->append({{"step", counters.step},
+                      {"epoch", epoch()},
+                      {"split", std::string("train")},
+                      {"loss", step.loss},
+                      {"ema", counters.ema},
+                      {"gradient_norm", step.gradient_norm},
+                      {"lr", step.lr},
+                      {"samples_per_second", rate},
+                      {"seconds", counters.seconds}});
+  }
+  const bool tokens = trainer_.info().input == data::TaskInfo::Input::kTokens;
+  const auto left = static_cast<double>(trainer_.total_steps() - counters.step);
+  talk_.progress({.step = counters.step,
+                  .steps = trainer_.total_steps(),
+                  .loss = step.loss,
+                  .ema = counters.ema,
+                  .gradient_norm = step.gradient_norm,
+                  .lr = step.lr,
+                  .rate = rate,
+                  .unit = tokens ? "tok" : "samples",
+                  .memory = resident_bytes(),
+                  .eta = left * elapsed / done});
+}
+
+void Session::one_step() {
+  const Clock::time_point start = Clock::now();
+  try {
+    const Trainer::Step step = trainer_.step();
+    trainer_.counters().seconds += seconds_since(start);
+    report(step);
+  } catch (const Diverged& error) {
+    talk_.say(error.what());
+    write_bundle(folder_ / "diverged", trainer_, error.report());
+    talk_.say(
+        fmt::format("the batch and weights of that step are in {}; repeat it with "
+                    "longwave train --replay {}",
+                    (folder_ / "diverged").string(), folder_.string()));
+    throw;
+  }
+}
+
+void Session::log_evaluation(const std::string& split, const runtime::Evaluation& evaluation) {
+  Record record{{"step", trainer_.counters().step}, {"epoch", epoch()}, {"split", split}};
+  std::string line = fmt::format("{} after step {}:", split, trainer_.counters().step);
+  for (const auto& [name, value] : evaluation.metrics) {
+    record.emplace_back(name, value);
+    line += fmt::format("  {} {:.4g}", name, value);
+  }
+  record.emplace_back("samples_per_second",
+                      static_cast<double>(evaluation.steps) / evaluation.seconds);
+  record.emplace_back("seconds", trainer_.counters().seconds);
+  metrics_->append(record);
+  talk_.say(fmt::format("{}  ({} sequences, {})", line, evaluation.examples,
+                        short_time(evaluation.seconds)));
+}
+
+void Session::validate() {
+  if (validation_ == nullptr || validation_->size() == 0) return;
+  const int64_t limit = train_.integer("eval_examples");
+  const models::SequenceModel network(trainer_.model().config(), trainer_.model().weights());
+  const runtime::Evaluation evaluation = runtime::evaluate(
+      network, *validation_, limit > 0 ? limit : std::numeric_limits<int64_t>::max());
+  log_evaluation("validation", evaluation);
+  Counters& counters = trainer_.counters();
+  const double value = evaluation.metric(metric_);
+  const bool better =
+      runtime::smaller_is_better(metric_) ? value < counters.best : value > counters.best;
+  if (better || std::isnan(counters.best)) {
+    counters.best = value;
+    counters.best_step = counters.step;
+    is_best_ = true;
+  }
+}
+
+void Session::checkpoint() {
+  const int64_t step = trainer_.counters().step;
+  int64_t floats = 0;
+  for (const Parameter& parameter : trainer_.model().table()) {
+    floats += element_count(parameter.shape);
+  }
+  // Weights and two moments, four bytes each.
+  const int64_t bytes = floats * 3 * 4;
+  const bool judged = validation_ != nullptr && validation_->size() > 0;
+  // Without validation the newest is the best that is known.
+  const auto rank =
+      is_best_ || !judged ? CheckpointStore::Rank::kBest : CheckpointStore::Rank::kOrdinary;
+  store_.write(step, rank, bytes, [this](const fs::path& path) { return trainer_.save(path); });
+  is_best_ = false;
+  saved_step_ = step;
+}
+
+void Session::test(Outcome& outcome) {
+  outcome.model = store_.path(store_.best().value_or(saved_step_));
+  const std::unique_ptr<data::Dataset> dataset = open(data::Split::kTest);
+  if (!train_.flag("test_at_end") || dataset == nullptr || dataset->size() == 0) return;
+  const runtime::ModelFolder best = runtime::load_model_folder(outcome.model);
+  const models::SequenceModel network(best.config, best.weights);
+  outcome.test = runtime::evaluate(network, *dataset);
+  log_evaluation("test", *outcome.test);
+}
+
+Outcome Session::train() {
+  const Signals signals;
+  const int64_t eval_every =
+      train_.integer("eval_every") > 0 ? train_.integer("eval_every") : trainer_.steps_per_epoch();
+  const int64_t save_every =
+      train_.integer("checkpoint_every") > 0 ? train_.integer("checkpoint_every") : eval_every;
+  greet();
+  start_ = Clock::now();
+  Outcome outcome;
+  while (trainer_.counters().step < trainer_.total_steps()) {
+    one_step();
+    if (due(eval_every)) validate();
+    const Request request = Signals::take();
+    if (due(save_every) || is_best_ || request != Request::kNone) checkpoint();
+    if (request == Request::kLeave) {
+      outcome.end = Outcome::End::kInterrupted;
+      break;
+    }
+  }
+  const Counters& counters = trainer_.counters();
+  outcome.step = counters.step;
+  outcome.train_seconds = counters.seconds;
+  outcome.metric = metric_;
+  outcome.best = counters.best;
+  if (outcome.end == Outcome::End::kInterrupted) {
+    outcome.model = store_.path(saved_step_);
+    talk_.say(fmt::format("saved step {}; go on with longwave train --resume {}", counters.step,
+                          folder_.string()));
+  } else {
+    test(outcome);
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Outcome run(const Job& job) {
+  if (job.recipe.text("train.device") != "cpu") {
+    throw ConfigError({.where = "train.device",
+                       .what = "training runs on the CPU only so far",
+                       .got = "\"" + job.recipe.text("train.device") + "\"",
+                       .fix = "leave train.device out, or set it to \"cpu\""});
+  }
+  prepare_process(job.recipe.integer("train.threads"));
+  if (job.start == Job::Start::kFresh) make_run_folder(job);
+  return Session(job).train();
+}
+
+Options recipe_of_run(const fs::path& folder) {
+  return runtime::load_recipe(folder / "resolved.toml", {});
+}
+
+}  // namespace longwave::train

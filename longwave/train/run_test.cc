@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/train/run.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "longwave/base/error.h"
+#include "longwave/runtime/model_folder.h"
+#include "longwave/runtime/run_folder.h"
+#include "longwave/train/checkpoint.h"
+#include "longwave/train/dry_run.h"
+#include "longwave/train/testing/small_recipe.h"
+#include "longwave/train/testing/temporary_folder.h"
+
+namespace longwave::train {
+namespace {
+
+namespace fs = std::filesystem;
+using longwave::testing::content;
+using longwave::testing::small_recipe;
+using longwave::testing::TemporaryFolder;
+
+Job job_for(const fs::path& folder, const Options& recipe) {
+  return {.start = Job::Start::kFresh,
+          .recipe = recipe,
+          .folder = folder,
+          .recipe_text = "# as given\n",
+          .facts = {{"command", std::string("test")}},
+          .write = [](std::string_view) {},
+          .screen = Talk::Screen::kPlain};
+}
+
+int64_t lines(const std::string& text) { return std::ranges::count(text, '\n'); }
+
+TEST(Run, FolderRepeatsTheRun) {
+  const TemporaryFolder folder;
+  const Outcome first = run(job_for(folder.path() / "a", small_recipe()));
+  EXPECT_EQ(first.end, Outcome::End::kFinished);
+  EXPECT_EQ(first.step, 12);
+  ASSERT_TRUE(first.test.has_value());
+  for (const char* name :
+       {"config.toml", "resolved.toml", "env.json", "log.txt", "metrics.jsonl", "metrics.csv",
+        "checkpoints/latest/model.safetensors", "checkpoints/best/train_state.safetensors"}) {
+    EXPECT_TRUE(fs::exists(folder.path() / "a" / name)) << name;
+  }
+  run(job_for(folder.path() / "b", recipe_of_run(folder.path() / "a")));
+  const auto weights = [&](const char* name) {
+    return content(folder.path() / name / "checkpoints/latest/model.safetensors");
+  };
+  EXPECT_EQ(weights("a"), weights("b"));
+}
+
+TEST(Run, EvaluationInTrainingEqualsEvaluationOfTheModel) {
+  const TemporaryFolder folder;
+  const Options recipe = small_recipe();
+  const Outcome outcome = run(job_for(folder.path() / "run", recipe));
+  const auto model = runtime::load_model_folder(runtime::find_model_folder(folder.path() / "run"));
+  const models::SequenceModel network(model.config, model.weights);
+  const auto data = data::source("adding").open(recipe.section("adding"), data::Split::kTest, 7);
+  EXPECT_EQ(runtime::evaluate(network, *data).metrics, outcome.test->metrics);
+}
+
+TEST(Run, MetricsHaveALineForEachLoggedStep) {
+  const TemporaryFolder folder;
+  run(job_for(folder.path() / "run", small_recipe()));
+  std::istringstream stream(content(folder.path() / "run" / "metrics.jsonl"));
+  int64_t train = 0;
+  for (std::string line; std::getline(stream, line);) {
+    const nlohmann::json json = nlohmann::json::parse(line);
+    train += json["split"] == "train" ? 1 : 0;
+    EXPECT_TRUE(json["loss"].is_number()) << line;
+  }
+  EXPECT_EQ(train, 12);
+  // One heading, twelve steps, two evaluations (an epoch is 8 steps), one test.
+  EXPECT_EQ(lines(content(folder.path() / "run" / "metrics.csv")), 1 + 12 + 2 + 1);
+}
+
+TEST(Run, ExistingRunIsNotWrittenOver) {
+  const TemporaryFolder folder;
+  run(job_for(folder.path() / "run", small_recipe({"train.steps=1"})));
+  EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe())), IoError);
+}
+
+TEST(Run, OtherDevicesAreRefused) {
+  const TemporaryFolder folder;
+  EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe({"train.device=cuda"}))),
+               ConfigError);
+  EXPECT_FALSE(fs::exists(folder.path() / "run"));
+}
+
+TEST(Run, SignalSavesAndLeavesAndResumeEndsTheSame) {
+  const TemporaryFolder folder;
+  run(job_for(folder.path() / "whole", small_recipe()));
+
+  Job job = job_for(folder.path() / "cut", small_recipe({"train.log_seconds=0.0"}));
+  int64_t heard = 0;
+  // The fifth progress line brings the signal.
+  job.write = [&](std::string_view text) {
+    if (text.starts_with("step") && ++heard == 5) std::raise(SIGTERM);
+  };
+  const Outcome cut = run(job);
+  EXPECT_EQ(cut.end, Outcome::End::kInterrupted);
+  EXPECT_EQ(cut.step, 5);
+  job.start = Job::Start::kResume;
+  job.write = [](std::string_view) {};
+  const Outcome rest = run(job);
+  EXPECT_EQ(rest.end, Outcome::End::kFinished);
+  EXPECT_EQ(content(folder.path() / "whole/checkpoints/latest/model.safetensors"),
+            content(folder.path() / "cut/checkpoints/latest/model.safetensors"));
+  EXPECT_EQ(lines(content(folder.path() / "whole/metrics.csv")),
+            lines(content(folder.path() / "cut/metrics.csv")));
+}
+
+TEST(Run, UserSignalSavesAndGoesOn) {
+  const TemporaryFolder folder;
+  Job job = job_for(folder.path() / "run",
+                    small_recipe({"train.log_seconds=0.0", "train.keep_last=100"}));
+  int64_t heard = 0;
+  job.write = [&](std::string_view text) {
+    if (text.starts_with("step") && ++heard == 3) std::raise(SIGUSR1);
+  };
+  EXPECT_EQ(run(job).end, Outcome::End::kFinished);
+  EXPECT_TRUE(fs::exists(folder.path() / "run/checkpoints/step_00000003"));
+}
+
+TEST(Run, DamagedLatestCheckpointIsPassedOverOnResume) {
+  const TemporaryFolder folder;
+  Job job = job_for(folder.path() / "run",
+                    small_recipe({"train.checkpoint_every=4", "train.keep_last=10"}));
+  run(job);
+  const std::string whole = content(folder.path() / "run/checkpoints/latest/model.safetensors");
+  fs::resize_file(folder.path() / "run/checkpoints/step_00000012/model.safetensors", 100);
+  job.start = Job::Start::kResume;
+  EXPECT_EQ(run(job).step, 12);
+  EXPECT_EQ(content(folder.path() / "run/checkpoints/latest/model.safetensors"), whole);
+}
+
+TEST(Run, DivergenceLeavesABundleThatReplayRepeats) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "run";
+  // A learning rate that no model survives.
+  EXPECT_THROW(run(job_for(path, small_recipe({"train.lr=1e12", "train.ssm_lr=1e12",
+                                               "train.warmup=0.0", "train.steps=50"}))),
+               Diverged);
+  for (const char* name :
+       {"model.safetensors", "config.json", "batches.safetensors", "meta.json"}) {
+    EXPECT_TRUE(fs::exists(path / "diverged" / name)) << name;
+  }
+  try {
+    replay(path);
+    FAIL() << "the replay was finite";
+  } catch (const Diverged& error) {
+    const Record meta = read_meta(path / "diverged");
+    EXPECT_EQ(error.report().what, text_of(meta, "what"));
+    EXPECT_EQ(error.report().got, text_of(meta, "got"));
+  }
+}
+
+TEST(Run, DryRunCountsEveryParameterAndWritesNothing) {
+  const Options recipe = small_recipe();
+  const Plan plan = dry_run(recipe);
+  Trainer trainer(recipe);
+  int64_t expected = 0;
+  for (const Parameter& parameter : trainer.model().table()) {
+    expected += element_count(parameter.shape);
+  }
+  const Component& total = plan.total;
+  EXPECT_EQ(total.main + total.ssm + total.no_decay + total.buffer, expected);
+  EXPECT_EQ(plan.steps, 12);
+  EXPECT_EQ(plan.time_steps_a_step, 8 * 12);
+  EXPECT_GT(plan.seconds_a_step, 0);
+  EXPECT_NE(to_text(plan).find("layers.1.mixer"), std::string::npos);
+  EXPECT_TRUE(nlohmann::json::accept(to_json(plan)));
+}
+
+}  // namespace
+}  // namespace longwave::train

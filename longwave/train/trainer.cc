@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "longwave/base/error.h"
+#include "longwave/io/safetensors.h"
+#include "longwave/runtime/model_folder.h"
+#include "longwave/train/checkpoint.h"
+#include "longwave/train/diagnosis.h"
+
+namespace longwave::train {
+
+using models::Interface;
+
+namespace {
+
+/// Weight of a new loss in the moving mean.
+constexpr double kEmaGain = 0.02;
+
+constexpr const char* kStateFile = "train_state.safetensors";
+
+const data::TaskInfo& checked(const data::Dataset& dataset) {
+  if (dataset.size() == 0) {
+    throw DataError({.where = "training split",
+                     .what = "the data set is empty",
+                     .got = "0 sequences",
+                     .fix = "check the options of data.source"});
+  }
+  return dataset.info();
+}
+
+int64_t steps_of_run(const Options& train, int64_t steps_per_epoch) {
+  if (train.integer("steps") > 0) return train.integer("steps");
+  const double steps = train.real("epochs") * static_cast<double>(steps_per_epoch);
+  return std::max<int64_t>(1, std::llround(steps));
+}
+
+/// One 64-bit number for the random numbers of a forward pass.
+uint64_t pass_seed(uint64_t seed, int64_t step, size_t place) {
+  const auto words = philox(seed, static_cast<uint64_t>(step), place);
+  return (uint64_t{words[0]} << 32) | words[1];
+}
+
+/// Replaces a standardisation, unless there is none.
+void put_row(Weights& weights, const std::string& name, const std::vector<float>& row) {
+  if (row.empty()) return;
+  Tensor tensor(DType::kFloat32, {static_cast<int64_t>(row.size())});
+  std::ranges::copy(row, tensor.elements<float>().begin());
+  weights.put(name, std::move(tensor));
+}
+
+void put_moments(Weights& state, const std::vector<Group>& groups) {
+  for (const Group& group : groups) {
+    for (const Slot& slot : group.slots) {
+      state.put("mean/" + slot.name, from_torch(slot.mean));
+      state.put("squares/" + slot.name, from_torch(slot.squares));
+    }
+  }
+}
+
+void get_moment(const Weights& state, const std::string& name, torch::Tensor& moment) {
+  const auto found = state.all().find(name);
+  if (found == state.all().end() || found->second.shape() != moment.sizes().vec()) {
+    throw DataError({.where = kStateFile,
+                     .what = "the moments " + name + " are missing or of another shape",
+                     .got = {},
+                     .fix = "resume with the recipe that the run was started with"});
+  }
+  moment.copy_(to_torch(found->second));
+}
+
+}  // namespace
+
+Interface interface_for(const data::TaskInfo& info) {
+  using Target = data::TaskInfo::Target;
+  const bool tokens = info.input == data::TaskInfo::Input::kTokens;
+  const bool steps = info.target == Target::kClassPerStep || info.target == Target::kValuePerStep;
+  return {.input = tokens ? Interface::Input::kTokens : Interface::Input::kReal,
+          .input_size = info.input_size,
+          .output = steps ? Interface::Output::kStep : Interface::Output::kSequence,
+          .output_size = info.target_size};
+}
+
+Weights weights_for(const models::Config& config, const data::TaskInfo& info, uint64_t seed) {
+  Weights weights = initialise(models::parameters(config), seed);
+  put_row(weights, "encoder.shift", info.input_shift);
+  put_row(weights, "encoder.scale", info.input_scale);
+  put_row(weights, "decoder.shift", info.target_shift);
+  put_row(weights, "decoder.scale", info.target_scale);
+  return weights;
+}
+
+Trainer::Trainer(const Options& recipe)
+    : recipe_(recipe),
+      train_(recipe.section("train")),
+      seed_(static_cast<uint64_t>(recipe.integer("seed"))) {
+  const data::Source& source = data::source(recipe.text("data.source"));
+  dataset_ = source.open(recipe.section(source.name), data::Split::kTrain, seed_);
+  const models::Config config = models::make_config(interface_for(checked(*dataset_)), recipe);
+  loader_ = std::make_unique<data::Loader>(
+      dataset_,
+      data::LoaderOptions{.batch_size = std::min(train_.integer("batch"), dataset_->size()),
+                          .seed = seed_,
+                          .order = data::LoaderOptions::Order::kShuffled,
+                          .last = data::LoaderOptions::Last::kDrop});
+  model_ = std::make_shared<models::TorchSequenceModel>(
+      config, weights_for(config, dataset_->info(), seed_));
+  optimiser_ = std::make_unique<AdamW>(groups_of(*model_, train_), train_);
+  steps_per_epoch_ =
+      std::max<int64_t>(1, loader_->batches_per_epoch() / train_.integer("accumulate"));
+  schedule_ = schedule_of(train_, steps_of_run(train_, steps_per_epoch_));
+}
+
+Trainer::~Trainer() = default;
+
+Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
+  model_->train();
+  optimiser_->zero_grad();
+  Gradients result;
+  const auto share = 1.0 / static_cast<double>(batches.size());
+  for (size_t place = 0; place < batches.size(); ++place) {
+    const Batch& batch = batches[place];
+    const auto output = model_->forward({.input = batch.input,
+                                         .tokens = batch.tokens,
+                                         .lengths = batch.lengths,
+                                         .state = {},
+                                         .final_state = false,
+                                         .dropout_seed = pass_seed(seed_, step, place)});
+    const torch::Tensor part = loss(info(), output.output, batch) * share;
+    part.backward();
+    result.loss += part.item<double>();
+  }
+  result.norm = gradient_norm(optimiser_->groups());
+  return result;
+}
+
+Trainer::Step Trainer::step() {
+  batches_.clear();
+  Step result;
+  for (int64_t i = 0; i < train_.integer("accumulate"); ++i) {
+    batches_.push_back(to_torch(info(), loader_->next()));
+    result.sequences += batches_.back().sequences();
+    result.time_steps += batches_.back().steps();
+  }
+  const Gradients found = gradients(batches_, counters_.step);
+  result.loss = found.loss;
+  result.gradient_norm = found.norm;
+  if (!std::isfinite(found.loss) || !std::isfinite(found.norm)) {
+    throw Diverged(diagnose(*model_, batches_, counters_.step, found.loss, found.norm));
+  }
+  const double limit = train_.real("clip");
+  if (limit > 0 && found.norm > limit) scale_gradients(optimiser_->groups(), limit / found.norm);
+  const double factor = schedule_.factor(counters_.step);
+  optimiser_->step(factor);
+  result.lr = train_.real("lr") * factor;
+  counters_.ema = std::isnan(counters_.ema)
+                      ? found.loss
+                      : counters_.ema + kEmaGain * (found.loss - counters_.ema);
+  ++counters_.step;
+  return result;
+}
+
+Record Trainer::save(const std::filesystem::path& folder) const {
+  runtime::write_model_files(folder, model_->config(), model_->weights());
+  Weights state;
+  put_moments(state, optimiser_->groups());
+  io::save_safetensors(folder / kStateFile, state);
+  return {{"step", counters_.step},
+          {"epoch", static_cast<double>(counters_.step) / static_cast<double>(steps_per_epoch_)},
+          {"loader_epoch", loader_->position().epoch},
+          {"loader_index", loader_->position().index},
+          {"optimiser_steps", optimiser_->steps()},
+          {"seed", std::bit_cast<int64_t>(seed_)},
+          {"ema", counters_.ema},
+          {"best", counters_.best},
+          {"best_step", counters_.best_step},
+          {"seconds", counters_.seconds}};
+}
+
+void Trainer::restore(const std::filesystem::path& checkpoint) {
+  const Record meta = read_meta(checkpoint);
+  const Weights state = io::load_safetensors(checkpoint / kStateFile).weights;
+  load(runtime::load_model_folder(checkpoint).weights);
+  const torch::NoGradGuard no_grad;
+  for (Group& group : optimiser_->groups()) {
+    for (Slot& slot : group.slots) {
+      get_moment(state, "mean/" + slot.name, slot.mean);
+      get_moment(state, "squares/" + slot.name, slot.squares);
+    }
+  }
+  optimiser_->set_steps(integer_of(meta, "optimiser_steps"));
+  loader_->seek(
+      {.epoch = integer_of(meta, "loader_epoch"), .index = integer_of(meta, "loader_index")});
+  counters_ = {.step = integer_of(meta, "step"),
+               .ema = real_of(meta, "ema"),
+               .best = real_of(meta, "best"),
+               .best_step = integer_of(meta, "best_step"),
+               .seconds = real_of(meta, "seconds")};
+}
+
+void Trainer::load(const Weights& weights) {
+  const torch::NoGradGuard no_grad;
+  model_->load(weights);
+}
+
+}  // namespace longwave::train
