@@ -35,7 +35,7 @@ std::unique_ptr<TorchMixer> make_torch_mixer(std::string_view name, const Option
                                              int64_t channels, TorchParameters parameters) {
   const std::string_view known = family(name).name;
   const auto found = std::ranges::find(kTorchFamilies, known, &TorchFamily::name);
-  LONGWAVE_ASSERT(found != kTorchFamilies.end(), "family without a torch form");
+  LONGWAVE_ASSERT(found != kTorchFamilies.end(), "family without a training form");
   return found->make(options, channels, std::move(parameters));
 }
 

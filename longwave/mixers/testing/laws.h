@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/base/parallel.h"
 #include "longwave/base/testing/allocation_count.h"
 #include "longwave/mixers/testing/mixer_case.h"
 #include "longwave/mixers/testing/system_bound.h"
@@ -184,6 +185,22 @@ TEST_P(MixerLaws, NoAllocationInStep) {
   const int64_t before = longwave::testing::allocation_count();
   for (int64_t t = 1; t < 4; ++t) mixer_->step(run.step_args(t), workspace);
   EXPECT_EQ(longwave::testing::allocation_count(), before);
+}
+
+TEST_P(MixerLaws, SameBitsForAnyNumberOfThreads) {
+  constexpr int64_t kTime = 300;
+  const int threads = thread_count();
+  std::vector<float> results[2];
+  for (const int count : {1, 2}) {
+    Trial trial(*mixer_, kBatch, kTime, kSeed);
+    set_thread_count(count);
+    trial.prefill(*mixer_);
+    set_thread_count(threads);
+    results[count - 1] = trial.y.values;
+    results[count - 1].insert(results[count - 1].end(), trial.state.values.begin(),
+                              trial.state.values.end());
+  }
+  EXPECT_EQ(results[0], results[1]);
 }
 
 TEST_P(MixerLaws, RejectsBadShapes) {

@@ -9,8 +9,22 @@
 namespace longwave::ops {
 namespace {
 
-/// Rows of one call: fixed, so that how a row is summed depends on the shape alone.
-constexpr int64_t kBlockRows = 128;
+/// Rows and outputs of one call: fixed, so that how a number is summed depends on the shape alone.
+constexpr int64_t kBlockRows = 128, kBlockOutputs = 256;
+
+/// Keeps OpenBLAS from starting threads of its own in this thread: they change the last bits.
+class SerialBlas {
+ public:
+  SerialBlas() { set_thread_count(1); }
+  ~SerialBlas() { set_thread_count(threads_); }
+  SerialBlas(const SerialBlas&) = delete;
+  SerialBlas& operator=(const SerialBlas&) = delete;
+
+ private:
+  int threads_ = thread_count();
+};
+
+int64_t blocks_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
 /// A stride that BLAS accepts: that of a single row is meaningless and may be anything.
 template <typename T>
@@ -37,19 +51,31 @@ void product(const MatmulArgs<float>& args) {
               args.y.data(), leading(args.y));
 }
 
+/// The part of the product that `block` of the grid of blocks is.
+MatmulArgs<float> part_of(const MatmulArgs<float>& args, int64_t block) {
+  const int64_t columns = blocks_of(args.W.extent(0), kBlockOutputs);
+  const int64_t row = block / columns * kBlockRows, output = block % columns * kBlockOutputs;
+  const int64_t rows = std::min(kBlockRows, args.x.extent(0) - row);
+  const int64_t outputs = std::min(kBlockOutputs, args.W.extent(0) - output);
+  MatmulArgs<float> part = args;
+  part.x = args.x.slice(0, row, rows);
+  part.W = args.W.slice(0, output, outputs);
+  if (!args.b.absent()) part.b = args.b.slice(0, output, outputs);
+  part.y = args.y.slice(0, row, rows).slice(1, output, outputs);
+  return part;
+}
+
 }  // namespace
 
 void matmul_many_rows_cpu(const MatmulArgs<float>& args) {
-  const int64_t rows = args.x.extent(0);
-  parallel_for((rows + kBlockRows - 1) / kBlockRows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * kBlockRows;
-      const int64_t count = std::min(kBlockRows, rows - first);
-      MatmulArgs<float> part = args;
-      part.x = args.x.slice(0, first, count);
-      part.y = args.y.slice(0, first, count);
-      product(part);
-    }
+  // Below this many multiply-adds, waking a second thread costs more than it saves.
+  constexpr int64_t kGrain = 1 << 19;
+  const int64_t work = kBlockRows * kBlockOutputs * args.x.extent(1);
+  const int64_t blocks =
+      blocks_of(args.x.extent(0), kBlockRows) * blocks_of(args.W.extent(0), kBlockOutputs);
+  parallel_for(blocks, 1 + kGrain / work, [&](int64_t begin, int64_t end) {
+    const SerialBlas serial;
+    for (int64_t block = begin; block < end; ++block) product(part_of(args, block));
   });
 }
 

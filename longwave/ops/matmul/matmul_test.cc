@@ -86,6 +86,14 @@ TEST(Matmul, KernelsEqualTheFormula) {
   }
 }
 
+TEST(Matmul, DoubleIsTheFormula) {
+  const std::vector<double> x = {1, 2, 3, 4}, W = {1, 0.5, -1, 2, 0, 1};
+  std::vector<double> y(6, std::numeric_limits<double>::quiet_NaN());
+  matmul(MatmulArgs<double>{
+      .x = {x.data(), {2, 2}}, .W = {W.data(), {3, 2}}, .b = {}, .y = {y.data(), {2, 3}}});
+  EXPECT_EQ(y, (std::vector<double>{2, 3, 2, 5, 5, 4}));
+}
+
 TEST(Matmul, AddingKeepsWhatTheOutputHeld) {
   for (const Size& size : kSizes) {
     Operands operands(size, 1, 7);
@@ -122,7 +130,7 @@ TEST(Matmul, ARowAloneEqualsTheRowAmongFew) {
 }
 
 TEST(Matmul, SameBitsForAnyNumberOfThreads) {
-  for (const Size& size : {Size{1, 700, 900}, Size{700, 64, 65}}) {
+  for (const Size& size : {Size{1, 700, 900}, Size{100, 512, 600}, Size{700, 64, 65}}) {
     Operands one(size, 0, 5), two(size, 0, 5);
     const int threads = thread_count();
     set_thread_count(1);
