@@ -3,6 +3,9 @@
 
 namespace longwave::cli {
 
-std::vector<TorchRun> torch_runs() { return {{.command = "train", .run = run_train}}; }
+std::vector<TorchRun> torch_runs() {
+  return {{.command = "train", .run = run_train},
+          {.command = "verify", .run = run_verify_with_training}};
+}
 
 }  // namespace longwave::cli

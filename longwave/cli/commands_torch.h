@@ -16,6 +16,9 @@ struct TorchRun {
 
 ExitCode run_train(Call& call);
 
+/// `verify` with the training form among the views.
+ExitCode run_verify_with_training(Call& call);
+
 /// Every command that longwave-train runs itself with libtorch.
 std::vector<TorchRun> torch_runs();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -58,8 +59,8 @@ class AnswerWriter {
 
 /// The token that a number stands for.
 int64_t token_of(float value, int64_t vocabulary) {
-  const auto token = static_cast<int64_t>(value);
-  if (static_cast<float>(token) == value && token >= 0 && token < vocabulary) return token;
+  const bool in_range = value >= 0 && value < static_cast<float>(vocabulary);
+  if (in_range && std::floor(value) == value) return static_cast<int64_t>(value);
   throw DataError({.where = "stdin",
                    .what = fmt::format("a token must be an integer from 0 to {}", vocabulary - 1),
                    .got = fmt::format("{}", value),
@@ -74,27 +75,35 @@ void check_streams(const models::SequenceModel& network, const std::string& path
                          .fix = "use longwave eval, or train with bidirectional = false"});
 }
 
-/// Runs all samples through the session; returns how many.
-int64_t run_samples(Call& call, const models::Interface& interface, Session& session) {
+/// What a run of samples took, without the time spent waiting for them.
+struct Tally {
+  int64_t steps = 0;
+  std::chrono::steady_clock::duration computing{};
+};
+
+/// Runs all samples through the session.
+Tally run_samples(Call& call, const models::Interface& interface, Session& session) {
   const bool tokens = interface.input == models::Interface::Input::kTokens;
   const bool only_last = call.options.flag("last");
   SampleReader reader(call.console.in, input_format(call.options),
                       tokens ? 1 : interface.input_size);
   AnswerWriter writer(call);
   std::span<const float> answer;
-  int64_t steps = 0;
+  Tally tally;
   while (!call.console.closed()) {
     if (reader.would_wait()) writer.flush();
     const std::span<const float> sample = reader.next();
     if (sample.empty()) break;
+    const auto begin = std::chrono::steady_clock::now();
     answer =
         tokens ? session.step(token_of(sample[0], interface.input_size)) : session.step(sample);
-    ++steps;
+    tally.computing += std::chrono::steady_clock::now() - begin;
+    ++tally.steps;
     if (!only_last) writer.write(answer);
   }
-  if (only_last && steps > 0) writer.write(answer);
+  if (only_last && tally.steps > 0) writer.write(answer);
   writer.flush();
-  return steps;
+  return tally;
 }
 
 ExitCode run_stream(Call& call) {
@@ -106,18 +115,16 @@ ExitCode run_stream(Call& call) {
   if (!state_in.empty()) session.restore(runtime::load_state(state_in));
 
   const models::Interface& interface = model->network().config().interface;
-  const auto begin = std::chrono::steady_clock::now();
-  const int64_t steps = run_samples(call, interface, session);
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  const Tally tally = run_samples(call, interface, session);
 
   const std::string& state_out = call.options.text("state_out");
   if (!state_out.empty()) runtime::save_state(state_out, session.state());
   const int64_t bytes = model->network().state_size() * static_cast<int64_t>(sizeof(float));
-  call.console.say(fmt::format(
-      "{} steps in {:.3f} s{}, position {}, state {}", inspect::thousands(steps), taken.count(),
-      steps == 0 ? std::string()
-                 : fmt::format(" ({:.1f} us a step)", 1e6 * taken.count() / double(steps)),
-      inspect::thousands(session.state().position), inspect::byte_text(bytes)));
+  const double each = std::chrono::duration<double, std::micro>(tally.computing).count() /
+                      static_cast<double>(std::max<int64_t>(tally.steps, 1));
+  call.console.say(
+      fmt::format("{} steps of {:.1f} us, position {}, state {}", inspect::thousands(tally.steps),
+                  each, inspect::thousands(session.state().position), inspect::byte_text(bytes)));
   return ExitCode::kOk;
 }
 
