@@ -19,6 +19,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "dss", {"state=3", "bidirectional=true"}, 5},
 };
 INSTANTIATE_TEST_SUITE_P(Dss, MixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(Dss, CausalMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 TEST(Dss, RateObeysTheZeroOrderHoldIdentity) {
   const MixerCase exp = {"Exp", "dss", {"state=6"}, 3};

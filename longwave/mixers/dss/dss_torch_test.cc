@@ -13,6 +13,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "dss", {"state=2", "bidirectional=true"}, 3},
 };
 INSTANTIATE_TEST_SUITE_P(Dss, TorchMixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(Dss, CausalTorchMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 }  // namespace
 }  // namespace longwave::mixers::testing

@@ -18,6 +18,7 @@ const MixerCase kCases[] = {
     {"SlowRotation", "lru", {"state=8", "max_phase=0.314"}, 33},
 };
 INSTANTIATE_TEST_SUITE_P(Lru, MixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(Lru, CausalMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 TEST(Lru, RateIsAnInputHeldForSoManySteps) {
   for (int64_t rate : {2, 3, 7}) {

@@ -12,6 +12,7 @@ const MixerCase kCases[] = {
     {"Wide", "lru", {"state=5", "r_min=0.5"}, 4},
 };
 INSTANTIATE_TEST_SUITE_P(Lru, TorchMixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(Lru, CausalTorchMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 }  // namespace
 }  // namespace longwave::mixers::testing

@@ -18,6 +18,7 @@ const MixerCase kCases[] = {
     {"Fout", "lssl", {"state=32", "init=fout"}, 2},
 };
 INSTANTIATE_TEST_SUITE_P(Lssl, MixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(Lssl, CausalMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 /// (I - dt/2 A) Abar = I + dt/2 A and (I - dt/2 A) Bbar = dt B for the layer's own A and dt.
 TEST(Lssl, SystemIsTheBilinearOneOfItsHippoMatrix) {

@@ -12,6 +12,8 @@ const MixerCase kCases[] = {
     {"Lagt", "lssl", {"state=5", "init=lagt"}, 1},
 };
 INSTANTIATE_TEST_SUITE_P(Lssl, TorchMixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(Lssl, CausalTorchMixerLaws, ::testing::ValuesIn(causal(kCases)),
+                         case_name);
 
 }  // namespace
 }  // namespace longwave::mixers::testing

@@ -23,6 +23,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "s4", {"state=6", "length=64", "bidirectional=true"}, 5},
 };
 INSTANTIATE_TEST_SUITE_P(S4, MixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(S4, CausalMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 /// The kernel of the generating function from the stored Ct is that of the recovered system.
 TEST(S4, RecoveredReadoutGivesTheKernelOfCt) {

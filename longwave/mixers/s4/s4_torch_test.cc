@@ -17,6 +17,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "s4", {"state=4", "length=64", "bidirectional=true"}, 3},
 };
 INSTANTIATE_TEST_SUITE_P(S4, TorchMixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(S4, CausalTorchMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 /// Values and gradients of the form without states equal those of the form with them.
 TEST(S4Torch, ConvolutionalEqualsChunked) {

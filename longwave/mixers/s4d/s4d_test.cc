@@ -22,6 +22,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "s4d", {"state=6", "bidirectional=true"}, 5},
 };
 INSTANTIATE_TEST_SUITE_P(S4d, MixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(S4d, CausalMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 TEST(S4d, RateObeysTheZeroOrderHoldIdentity) {
   const MixerCase test_case = {"Zoh", "s4d", {"state=16"}, 3};

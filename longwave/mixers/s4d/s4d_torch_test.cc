@@ -15,6 +15,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "s4d", {"state=4", "bidirectional=true"}, 3},
 };
 INSTANTIATE_TEST_SUITE_P(S4d, TorchMixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(S4d, CausalTorchMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 }  // namespace
 }  // namespace longwave::mixers::testing

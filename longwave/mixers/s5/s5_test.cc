@@ -21,6 +21,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "s5", {"state=6", "bidirectional=true"}, 5},
 };
 INSTANTIATE_TEST_SUITE_P(S5, MixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(S5, CausalMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 TEST(S5, RateObeysTheZeroOrderHoldIdentity) {
   for (int64_t rate : {2, 3}) expect_zoh_rate_identity({"Zoh", "s5", {"state=8"}, 3}, rate, 30);

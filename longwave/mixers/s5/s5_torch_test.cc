@@ -14,6 +14,7 @@ const MixerCase kCases[] = {
     {"Bidirectional", "s5", {"state=4", "bidirectional=true"}, 3},
 };
 INSTANTIATE_TEST_SUITE_P(S5, TorchMixerLaws, ::testing::ValuesIn(kCases), case_name);
+INSTANTIATE_TEST_SUITE_P(S5, CausalTorchMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);
 
 torch::Tensor some_intervals(int64_t batch, int64_t time) {
   return torch::exp2(random_tensor({batch, time}, 8));

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,15 @@ struct MixerCase {
     return of().make(options(), channels, weights(seed), rate);
   }
 };
+
+/// Those of the cases whose mixers stream.
+inline std::vector<MixerCase> causal(std::span<const MixerCase> cases) {
+  std::vector<MixerCase> result;
+  for (const MixerCase& one : cases) {
+    if (one.make(1)->causal()) result.push_back(one);
+  }
+  return result;
+}
 
 inline void PrintTo(const MixerCase& test_case, std::ostream* out) { *out << test_case.name; }
 
