@@ -131,6 +131,8 @@ std::string training_section(const std::vector<TrainingCurve>& curves) {
       values.insert(values.end(), curve.value.begin(), curve.value.end());
     }
     if (values.empty()) continue;
+    steps.push_back(0);
+    if (metric == "accuracy") values.insert(values.end(), {0, 1});
     Plot plot({.width = 520, .height = 260, .title = std::string(metric)}, fit_axis("step", steps),
               fit_axis(std::string(metric), values));
     Figure figure{.title = std::string(metric), .explanation = {}, .picture = {}, .legend = {}};
