@@ -4,11 +4,29 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 namespace longwave::ops {
 namespace {
 
 int64_t pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+// Calls `body` with the number of lanes of a slice, a power of two, as a constant.
+template <typename Body>
+void with_constant(int64_t slice_lanes, const Body& body) {
+  switch (slice_lanes) {
+    case 1:
+      return body(std::integral_constant<int64_t, 1>());
+    case 2:
+      return body(std::integral_constant<int64_t, 2>());
+    case 4:
+      return body(std::integral_constant<int64_t, 4>());
+    case 8:
+      return body(std::integral_constant<int64_t, 8>());
+    default:
+      return body(std::integral_constant<int64_t, LtiTiling::kLanes>());
+  }
+}
 
 }  // namespace
 
@@ -53,10 +71,21 @@ void LtiTiling::load(View<const float, 3> from, int64_t row_block, int64_t group
     }
     return;
   }
-  std::fill(panel, panel + time * kLanes, 0.0f);
-  for_each_lane(row_block, group, [&](int64_t index, const Lane& lane) {
-    const float* source = &from(lane.row, begin, lane.channel);
-    for (int64_t t = 0; t < time; ++t) panel[t * kLanes + index] = source[t * from.stride(1)];
+  const int64_t count = sequences(row_block, group), step = from.stride(1);
+  if (count < slice_lanes()) std::fill(panel, panel + time * kLanes, 0.0f);
+  const float* sources[kLanes];
+  for (int64_t i = 0; i < count; ++i) {
+    const Lane at = lane(row_block, group, i);
+    sources[i] = &from(at.row, begin, at.channel);
+  }
+  with_constant(slice_lanes(), [&](auto lanes) {
+    for (int64_t t = 0; t < time; ++t) {
+      float* row = panel + t * kLanes;
+      for (int64_t i = 0; i < count; ++i) {
+        const float value = sources[i][t * step];
+        for (int64_t slice = 0; slice < kLanes; slice += lanes) row[slice + i] = value;
+      }
+    }
   });
 }
 
@@ -80,15 +109,22 @@ void LtiTiling::store(const float* panel, int64_t row_block, int64_t group, int6
     }
     return;
   }
-  for (int64_t sequence = 0; sequence < sequences(row_block, group); ++sequence) {
-    const Lane first = lane(row_block, group, sequence);
-    float* target = &to(first.row, begin, first.channel);
-    for (int64_t t = 0; t < time; ++t) {
-      float sum = 0;
-      for (int64_t i = sequence; i < kLanes; i += slice_lanes()) sum += panel[t * kLanes + i];
-      target[t * to.stride(1)] = sum;
-    }
+  const int64_t count = sequences(row_block, group), step = to.stride(1);
+  float* targets[kLanes];
+  for (int64_t i = 0; i < count; ++i) {
+    const Lane at = lane(row_block, group, i);
+    targets[i] = &to(at.row, begin, at.channel);
   }
+  with_constant(slice_lanes(), [&](auto lanes) {
+    for (int64_t t = 0; t < time; ++t) {
+      float row[kLanes];
+      std::memcpy(row, panel + t * kLanes, sizeof(row));
+      for (int64_t half = kLanes / 2; half >= lanes; half /= 2) {
+        for (int64_t i = 0; i < half; ++i) row[i] += row[half + i];
+      }
+      for (int64_t i = 0; i < count; ++i) targets[i][t * step] = row[i];
+    }
+  });
 }
 
 }  // namespace longwave::ops
