@@ -6,147 +6,29 @@
 #include <array>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
-#include "longwave/base/philox.h"
-#include "longwave/base/testing/tolerance.h"
+#include "longwave/base/testing/allocation_count.h"
 #include "longwave/ops/lti_scan/lti_scan_ref.h"
+#include "longwave/ops/lti_scan/testing/lti_problem.h"
 
 namespace longwave::ops {
 namespace {
 
-using testing::Tolerance;
+using testing::compare;
+using testing::kLtiSizes;
+using testing::name;
+using testing::output_bound;
 using testing::Worst;
-
-struct Size {
-  int64_t batch, time, channels, modes;
-};
-
-// One of each kind of tile: whole and partial groups, rows side by side, modes over lanes; lengths
-// around the block of 256 steps; extents of 0 and 1.
-constexpr std::array<Size, 16> kSizes = {{{1, 1, 1, 1},
-                                          {2, 7, 3, 2},
-                                          {1, 300, 1, 32},
-                                          {1, 513, 2, 7},
-                                          {5, 40, 1, 5},
-                                          {3, 257, 16, 4},
-                                          {2, 256, 17, 6},
-                                          {1, 255, 37, 9},
-                                          {9, 19, 7, 3},
-                                          {40, 30, 1, 2},
-                                          {33, 6, 3, 1},
-                                          {1, 600, 48, 2},
-                                          {2, 0, 5, 3},
-                                          {2, 9, 0, 3},
-                                          {0, 9, 4, 3},
-                                          {2, 9, 4, 0}}};
-
-std::string name(const Size& size) {
-  return "batch " + std::to_string(size.batch) + " time " + std::to_string(size.time) +
-         " channels " + std::to_string(size.channels) + " modes " + std::to_string(size.modes);
-}
-
-// Operands of a scan and its gradient in one place; outputs start as NaN.
+using Size = testing::LtiSize;
 template <typename T>
-struct Problem {
-  using Complex = std::complex<T>;
-
-  Problem(const Size& size, uint64_t seed) : size(size) {
-    Random random(seed);
-    const int64_t signal = size.batch * size.time * size.channels;
-    const int64_t factor = size.channels * size.modes;
-    const int64_t state = size.batch * size.channels * size.modes;
-    for (int64_t i = 0; i < signal; ++i) u.push_back(static_cast<T>(float(random.normal())));
-    for (int64_t i = 0; i < signal; ++i) dy.push_back(static_cast<T>(float(random.normal())));
-    for (int64_t i = 0; i < factor; ++i) {
-      // Radii up to 0.98, so that the error bound needs no large factor.
-      const auto pole = std::polar(random.uniform(0.3, 0.98), random.uniform(-3.1, 3.1));
-      a.push_back(Complex(std::complex<float>(pole)));
-      c.push_back(draw(random));
-    }
-    for (int64_t i = 0; i < size.channels; ++i) d.push_back(static_cast<T>(float(random.normal())));
-    for (int64_t i = 0; i < state; ++i) h.push_back(draw(random));
-    for (int64_t i = 0; i < state; ++i) dh.push_back(draw(random));
-    poison();
-  }
-
-  static Complex draw(Random& random) {
-    const double re = random.normal();
-    return Complex(std::complex<float>(std::complex<double>(re, random.normal())));
-  }
-
-  void poison() {
-    const T nan = std::numeric_limits<T>::quiet_NaN();
-    y.assign(u.size(), nan);
-    du.assign(u.size(), nan);
-    dd.assign(d.size(), nan);
-    da.assign(a.size(), Complex(nan, nan));
-    dc = da;
-    dh0.assign(h.size(), Complex(nan, nan));
-  }
-
-  LtiScanArgs<T> args() {
-    const auto [batch, time, channels, modes] = size;
-    return {.u = {u.data(), {batch, time, channels}},
-            .a = {a.data(), {channels, modes}},
-            .c = {c.data(), {channels, modes}},
-            .d = {d.data(), {channels}},
-            .h = {h.data(), {batch, channels, modes}},
-            .y = {y.data(), {batch, time, channels}}};
-  }
-
-  LtiScanGradArgs<T> grad_args() {
-    const auto [batch, time, channels, modes] = size;
-    return {.u = {u.data(), {batch, time, channels}},
-            .a = {a.data(), {channels, modes}},
-            .c = {c.data(), {channels, modes}},
-            .d = {d.data(), {channels}},
-            .h0 = {h.data(), {batch, channels, modes}},
-            .dy = {dy.data(), {batch, time, channels}},
-            .dh = {dh.data(), {batch, channels, modes}},
-            .du = {du.data(), {batch, time, channels}},
-            .da = {da.data(), {channels, modes}},
-            .dc = {dc.data(), {channels, modes}},
-            .dd = {dd.data(), {channels}},
-            .dh0 = {dh0.data(), {batch, channels, modes}}};
-  }
-
-  void forward() { run(args()); }
-  void run(const LtiScanArgs<T>& args) {
-    Workspace workspace(lti_scan_workspace_bytes(size.batch, size.channels, size.modes));
-    lti_scan(args, workspace);
-  }
-  void backward() {
-    Workspace workspace(lti_scan_backward_workspace_bytes(size.batch, size.channels, size.modes));
-    lti_scan_backward(grad_args(), workspace);
-  }
-
-  Size size;
-  std::vector<T> u, d, y, dy, du, dd;
-  std::vector<Complex> a, c, h, dh, da, dc, dh0;
-};
-
-// What rounding may do to a sum over modes of states that each collect about 1 / (1 - |a|) inputs.
-template <typename T>
-Tolerance output_bound(const Size& size) {
-  return Tolerance::sum<T>(size.modes * 50 + 1, 50);
-}
-
-template <typename A, typename B>
-void compare(Worst& worst, const std::vector<A>& expected, const std::vector<B>& got,
-             Tolerance bound) {
-  ASSERT_EQ(expected.size(), got.size());
-  for (size_t i = 0; i < got.size(); ++i) {
-    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
-  }
-}
+using Problem = testing::LtiProblem<T>;
 
 TEST(LtiScan, BackendsAgree) {
-  for (const Size& size : kSizes) {
+  for (const Size& size : kLtiSizes) {
     for (uint64_t seed = 0; seed < 2; ++seed) {
       Problem<float> kernel(size, seed);
       Problem<double> oracle(size, seed);
@@ -162,7 +44,7 @@ TEST(LtiScan, BackendsAgree) {
 }
 
 TEST(LtiScan, BackendsAgreeWithoutSkip) {
-  for (const Size& size : kSizes) {
+  for (const Size& size : kLtiSizes) {
     Problem<float> kernel(size, 3);
     Problem<double> oracle(size, 3);
     auto args = kernel.args();
@@ -243,6 +125,18 @@ TEST(LtiScan, StepEqualsPrefill) {
   }
 }
 
+TEST(LtiScan, NeverAllocates) {
+  Problem<float> problem({1, 1, 40, 9}, 15), longer({2, 300, 40, 9}, 15);
+  Workspace workspace(lti_scan_workspace_bytes(2, 40, 9));
+  const auto step = problem.args();
+  const auto scan = longer.args();
+  lti_scan(scan, workspace);
+  const int64_t before = longwave::testing::allocation_count();
+  lti_scan_step(step);
+  lti_scan(scan, workspace);
+  EXPECT_EQ(longwave::testing::allocation_count(), before);
+}
+
 TEST(LtiScan, Causality) {
   for (const Size& size : {Size{2, 300, 18, 5}, Size{1, 300, 1, 8}}) {
     Problem<float> before(size, 5), after(size, 5);
@@ -297,7 +191,7 @@ TEST(LtiScan, Linearity) {
 
 TEST(LtiScan, SameSeedSameBits) {
   const int former = thread_count();
-  for (const Size& size : kSizes) {
+  for (const Size& size : kLtiSizes) {
     Problem<float> one(size, 9), many(size, 9);
     set_thread_count(1);
     one.backward();
@@ -393,74 +287,6 @@ TEST(LtiScan, RejectsBadShapes) {
   } catch (const InvalidArgument& error) {
     EXPECT_EQ(error.report().got, "(2, 2, 4)");
     EXPECT_NE(error.report().fix.find("(2, 3, 4)"), std::string::npos);
-  }
-}
-
-// L = sum dy y + sum Re(conj(dh) h[time-1]), whose gradients the backward pass must give.
-double loss(Problem<double>& problem) {
-  const std::vector<std::complex<double>> h0 = problem.h;
-  problem.forward();
-  double sum = 0;
-  for (size_t i = 0; i < problem.y.size(); ++i) sum += problem.dy[i] * problem.y[i];
-  for (size_t i = 0; i < problem.h.size(); ++i) {
-    sum += std::real(std::conj(problem.dh[i]) * problem.h[i]);
-  }
-  problem.h = h0;
-  return sum;
-}
-
-TEST(LtiScan, GradientMatchesFiniteDifference) {
-  const Size size{2, 11, 3, 2};
-  Problem<double> problem(size, 13);
-  problem.backward();
-  Worst worst(name(size));
-  const double step = 1e-5;
-  // Central differences of a function that is a polynomial of high degree in a.
-  const Tolerance bound{1e-6};
-  const auto check = [&](double& value, double gradient, int64_t index) {
-    const double former = value;
-    value = former + step;
-    const double above = loss(problem);
-    value = former - step;
-    const double below = loss(problem);
-    value = former;
-    worst.compare(index, (above - below) / (2 * step), gradient, bound);
-  };
-  const auto check_complex = [&](std::vector<std::complex<double>>& values,
-                                 const std::vector<std::complex<double>>& gradients) {
-    for (size_t i = 0; i < values.size(); ++i) {
-      auto* parts = reinterpret_cast<double*>(&values[i]);
-      check(parts[0], gradients[i].real(), static_cast<int64_t>(i));
-      check(parts[1], gradients[i].imag(), static_cast<int64_t>(i));
-    }
-  };
-  for (size_t i = 0; i < problem.u.size(); ++i) check(problem.u[i], problem.du[i], 0);
-  for (size_t i = 0; i < problem.d.size(); ++i) check(problem.d[i], problem.dd[i], 1);
-  check_complex(problem.a, problem.da);
-  check_complex(problem.c, problem.dc);
-  check_complex(problem.h, problem.dh0);
-  EXPECT_TRUE(worst.ok());
-}
-
-// Sums over time of products of two states of about 50, for da; smaller for the others.
-Tolerance gradient_bound(const Size& size) {
-  return Tolerance::sum<float>(size.batch * size.time + size.modes * 50 + 1, 2500);
-}
-
-TEST(LtiScan, BackendsAgreeOnGradients) {
-  for (const Size& size : kSizes) {
-    Problem<float> kernel(size, 14);
-    Problem<double> oracle(size, 14);
-    kernel.backward();
-    oracle.backward();
-    Worst worst(name(size));
-    worst.compare(-1, 0.0, 0.0, gradient_bound(size));
-    compare(worst, oracle.du, kernel.du, output_bound<float>(size));
-    compare(worst, oracle.dh0, kernel.dh0, output_bound<float>(size));
-    compare(worst, oracle.dd, kernel.dd, gradient_bound(size));
-    compare(worst, oracle.dc, kernel.dc, gradient_bound(size));
-    compare(worst, oracle.da, kernel.da, gradient_bound(size));
-    EXPECT_TRUE(worst.ok());
   }
 }
 
