@@ -1,7 +1,8 @@
 # A source file says what it is by its suffix, so that the directory listing is the support matrix:
 #   *_test.cc   a test program per folder        *_bench.cc  a benchmark program per file
 #   *_fuzz.cc   a libFuzzer program per file     *_torch.cc  part of the train target
-#   *_torch_test.cc  a test of the train target  *_cuda.cu    a CUDA backend, where nvcc is
+#   *_torch_test.cc, *_torch_bench.cc  the same for the train target
+#    *_cuda.cu    a CUDA backend, where nvcc is
 # Everything else belongs to the torch-free library.
 
 function(longwave_sources result room)
@@ -54,8 +55,8 @@ function(longwave_tests room label)
 endfunction()
 
 function(longwave_programs room)
-  cmake_parse_arguments(arg "" "" "SUFFIX;LINKS;OPTION" ${ARGN})
-  longwave_sources(found ${room} SUFFIX ${arg_SUFFIX})
+  cmake_parse_arguments(arg "" "" "SUFFIX;WITHOUT;LINKS" ${ARGN})
+  longwave_sources(found ${room} SUFFIX ${arg_SUFFIX} WITHOUT ${arg_WITHOUT})
   foreach(file ${found})
     get_filename_component(target ${file} NAME_WE)
     add_executable(${target} ${file})
@@ -93,7 +94,7 @@ function(longwave_library target)
     longwave_tests(${room} test SUFFIX _test WITHOUT _torch_test
       LINKS ${target}_runtime Eigen3::Eigen nlohmann_json::nlohmann_json)
     if(LONGWAVE_BENCHES)
-      longwave_programs(${room} SUFFIX _bench
+      longwave_programs(${room} SUFFIX _bench WITHOUT _torch_bench
         LINKS ${target}_runtime benchmark::benchmark PkgConfig::openblas)
     endif()
     if(LONGWAVE_FUZZERS)
@@ -131,6 +132,9 @@ function(longwave_torch_library target)
       longwave_tests(${room} torch_test SUFFIX _test LINKS ${target})
     else()
       longwave_tests(${room} torch_test SUFFIX _torch_test LINKS ${target})
+    endif()
+    if(LONGWAVE_BENCHES)
+      longwave_programs(${room} SUFFIX _torch_bench LINKS ${target} nlohmann_json::nlohmann_json)
     endif()
   endforeach()
 endfunction()

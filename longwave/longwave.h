@@ -6,7 +6,7 @@
 ///
 ///   #include <longwave/longwave.h>
 ///
-///   longwave::Session session(longwave::Model::load("runs/demo/best"));
+///   longwave::Session session(longwave::Model::load("runs/demo"));
 ///   std::span<const float> answer = session.step(sample);
 ///   longwave::save_state("here.state", session.state());
 ///

@@ -22,7 +22,7 @@ MAY_USE = {
 }
 # A test may judge its room by any other.
 ANY_ROOM = re.compile(r"(_test|_bench|_fuzz)\.cc$|/testing/")
-TORCH_FILE = re.compile(r"_torch\.(h|cc)$|_torch_test\.cc$")
+TORCH_FILE = re.compile(r"_torch\.(h|cc)$|_torch_(test|bench)\.cc$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 

@@ -34,7 +34,10 @@ def cauchy(v, z, dtA):
 
 
 def s4_kernel(p, length):
-    """The truncated generating function at the roots of unity, Woodbury for the rank-one part."""
+    """The truncated generating function at the roots of unity, Woodbury for the rank-one part.
+
+    What is called C here is the truncated readout that S4 learns in its place.
+    """
     A = torch.complex(-torch.exp(p["A_log_re"]), p["A_im"])
     dt = torch.exp(p["log_dt"])[:, None]
     B, P, C = (torch.view_as_complex(p[name]) for name in ("B", "P", "C"))
@@ -100,9 +103,10 @@ def check(folder, request):
     channels, modes = request["channels"], request["state"] // 2
     p = {"A_log_re": read("A_log_re", (channels, modes)), "A_im": read("A_im", (channels, modes)),
          "log_dt": read("log_dt", (channels,)), "B": read("B", (channels, modes, 2)),
-         "C": read("C", (channels, modes, 2)), "D": read("D", (channels,))}
+         "C": read("Ct" if request["family"] == "s4" else "C", (channels, modes, 2)),
+         "D": read("D", (channels,))}
     if request["family"] == "s4":
-        p["P"] = read("P", (channels, modes, 2))
+        p["P"] = read("P", (1, channels, modes, 2))[0]
     layout = (request["batch"], request["length"], channels)
     u, y = read("u", layout).transpose(1, 2), read("y", layout).transpose(1, 2)
     with torch.no_grad():

@@ -237,12 +237,12 @@ Command bench_command() {
           "median and 99th percentile of single steps that follow it; the workspace of the prefill "
           "and the peak memory of the process so far. Loading is not timed. A model whose step and "
           "prefill disagree is refused.",
-      .examples = {{"longwave bench runs/demo/best", "a table"},
-                   {"longwave bench runs/demo/best --lengths 1000,100000,1000000 --output md",
+      .examples = {{"longwave bench runs/demo", "a table"},
+                   {"longwave bench runs/demo --lengths 1000,100000,1000000 --output md",
                     "flat memory and cost per step up to a million steps, for a document"},
-                   {"longwave bench runs/demo/best --threads 1 --json",
-                    "one thread, for a machine"}},
-      .positionals = {{.name = "MODEL", .help = "model folder (config.json, model.safetensors)"}},
+                   {"longwave bench runs/demo --threads 1 --json", "one thread, for a machine"}},
+      .positionals = {{.name = "MODEL",
+                       .help = "run, or model folder (config.json, model.safetensors)"}},
       .flags = {{.option = {.key = "lengths",
                             .value = std::vector<int64_t>{256, 1024, 4096, 16384},
                             .help = "steps of the sequences, apart by commas"},

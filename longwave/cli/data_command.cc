@@ -191,7 +191,7 @@ Command data_command() {
       .examples =
           {{"longwave data", "all sources"},
            {"longwave data fashion_mnist layout=rows", "one of them, with an option changed"},
-           {"longwave data fashion_mnist --split test --example 7 | longwave stream runs/demo/best "
+           {"longwave data fashion_mnist --split test --example 7 | longwave stream runs/demo "
             "--last",
             "what does the model say to the eighth test image?"},
            {"longwave data delay --export examples --count 100 --format csv",

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <limits>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "longwave/cli/commands.h"
+#include "longwave/io/atomic_file.h"
 #include "longwave/runtime/evaluate.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/recipe.h"
@@ -66,8 +67,17 @@ ExitCode run_eval(Call& call) {
   const int64_t limit = call.options.integer("limit");
   call.console.say(fmt::format("{} on the {} split of {}", folder.string(),
                                call.options.text("split"), recipe.text("data.source")));
+  const int64_t count = limit > 0 ? std::min(limit, dataset->size()) : dataset->size();
+  const std::string& answers_file = call.options.text("answers");
+  std::vector<std::string> answers(answers_file.empty() ? 0 : static_cast<size_t>(count));
+  const auto keep = [&](int64_t index, std::span<const float> output) {
+    answers[static_cast<size_t>(index)] = fmt::format("{:.9g}\n", fmt::join(output, " "));
+  };
   const runtime::Evaluation evaluation =
-      runtime::evaluate(network, *dataset, limit > 0 ? limit : std::numeric_limits<int64_t>::max());
+      runtime::evaluate(network, *dataset, count, answers.empty() ? runtime::AnswerSink() : keep);
+  if (!answers_file.empty()) {
+    io::write_file_atomically(answers_file, fmt::format("{}", fmt::join(answers, "")));
+  }
   print(evaluation, folder, call);
   return ExitCode::kOk;
 }
@@ -107,6 +117,11 @@ Command eval_command() {
                             .least = 1e-6,
                             .most = 1e6},
                  .takes = "FACTOR"},
+                {.option = {.key = "answers",
+                            .value = std::string(),
+                            .help = "write the model's answers here, an example a line, as "
+                                    "`longwave stream --last` prints them"},
+                 .takes = "FILE"},
                 {.option = {.key = "recipe",
                             .value = std::string(),
                             .help = "recipe that names the data; found in the run folder if not "

@@ -75,12 +75,13 @@ Command inspect_command() {
           "Prints what every layer does to signals, computed in double precision, and a table of "
           "all parameters. With --html it writes one self-contained page with pictures instead, "
           "including the training curve if metrics.csv lies beside the model.",
-      .examples = {{"longwave inspect runs/demo/best", "read it in the terminal"},
-                   {"longwave inspect runs/demo/best --html report.html", "a page with pictures"},
-                   {"longwave inspect runs/demo/best --json", "every pole, for a machine to read"},
-                   {"longwave inspect runs/demo/best --check --quiet",
+      .examples = {{"longwave inspect runs/demo", "read it in the terminal"},
+                   {"longwave inspect runs/demo --html report.html", "a page with pictures"},
+                   {"longwave inspect runs/demo --json", "every pole, for a machine to read"},
+                   {"longwave inspect runs/demo --check --quiet",
                     "exit status 1 if a number is not finite or a pole not stable"}},
-      .positionals = {{.name = "MODEL", .help = "model folder (config.json, model.safetensors)"}},
+      .positionals = {{.name = "MODEL",
+                       .help = "run, or model folder (config.json, model.safetensors)"}},
       .flags = {{.option = {.key = "html",
                             .value = std::string(),
                             .help = "write the report as one HTML page"},

@@ -139,17 +139,17 @@ Command stream_command() {
           "answer for a sequence), and flushes whenever it would have to wait for input. The state "
           "can be saved and taken up again: two halves with a state file between them give the "
           "same numbers as the whole.",
-      .examples = {{"seq 0 0.01 1 | longwave stream runs/demo/best", "an answer for every sample"},
+      .examples = {{"seq 0 0.01 1 | longwave stream runs/demo", "an answer for every sample"},
                    {"longwave data fashion_mnist --split test --example 0 | longwave stream "
-                    "runs/demo/best --last",
+                    "runs/demo --last",
                     "the answer after a whole test image, fed pixel by pixel"},
-                   {"longwave stream runs/demo/best --state-out half.state < first.txt",
+                   {"longwave stream runs/demo --state-out half.state < first.txt",
                     "stop in the middle, keep the state"},
-                   {"longwave stream runs/demo/best --state-in half.state < second.txt",
-                    "and go on"},
-                   {"sox in.wav -t f32 - | longwave stream runs/audio/best --format f32 > out.f32",
+                   {"longwave stream runs/demo --state-in half.state < second.txt", "and go on"},
+                   {"sox in.wav -t f32 - | longwave stream runs/audio --format f32 > out.f32",
                     "raw numbers in and out"}},
-      .positionals = {{.name = "MODEL", .help = "model folder (config.json, model.safetensors)"}},
+      .positionals = {{.name = "MODEL",
+                       .help = "run, or model folder (config.json, model.safetensors)"}},
       .flags = {{.option = {.key = "format",
                             .value = std::string("text"),
                             .help =

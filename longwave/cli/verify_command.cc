@@ -102,11 +102,12 @@ Command verify_command() {
           "in double precision. What may differ is computed: a running bound on rounding for each "
           "output of each layer. The whole model, which is not linear, is held against a bound "
           "estimated by perturbing weights and inputs. Exit status 1 if anything lies outside.",
-      .examples = {{"longwave verify runs/demo/best", "a table of views and layers"},
-                   {"longwave verify runs/demo/best --length 1021 --seed 7 --json",
+      .examples = {{"longwave verify runs/demo", "a table of views and layers"},
+                   {"longwave verify runs/demo --length 1021 --seed 7 --json",
                     "other data, for a machine to read"},
-                   {"longwave verify runs/demo/best --training no", "without libtorch"}},
-      .positionals = {{.name = "MODEL", .help = "model folder (config.json, model.safetensors)"}},
+                   {"longwave verify runs/demo --training no", "without libtorch"}},
+      .positionals = {{.name = "MODEL",
+                       .help = "run, or model folder (config.json, model.safetensors)"}},
       .flags = {{.option = {.key = "length",
                             .value = int64_t{509},
                             .help = "steps of the random input",

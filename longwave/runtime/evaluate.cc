@@ -150,7 +150,7 @@ bool smaller_is_better(const std::string& metric) { return metric != "accuracy";
 std::string deciding_metric(const TaskInfo& info) { return is_class(info) ? "accuracy" : "loss"; }
 
 Evaluation evaluate(const models::SequenceModel& network, const data::Dataset& dataset,
-                    int64_t limit) {
+                    int64_t limit, const AnswerSink& sink) {
   const TaskInfo& info = dataset.info();
   check_fit(network.config().interface, dataset);
   const auto start = std::chrono::steady_clock::now();
@@ -165,6 +165,7 @@ Evaluation evaluate(const models::SequenceModel& network, const data::Dataset& d
       answer(network, info, example, workspace, output);
       scores[static_cast<size_t>(i)] = score(info, example, output);
       steps[static_cast<size_t>(i)] = steps_of(info, example);
+      if (sink) sink(i, output);
     }
   });
   Score total;

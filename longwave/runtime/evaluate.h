@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -52,11 +53,16 @@ bool smaller_is_better(const std::string& metric);
 /// The metric that decides which checkpoint of a task is the best: "accuracy" or "loss".
 std::string deciding_metric(const data::TaskInfo& info);
 
-/// Runs the first `limit` examples through the model by `prefill`, one example a thread at a time.
+/// Sees the raw output of example `index`; called from many threads, in no order.
+using AnswerSink = std::function<void(int64_t index, std::span<const float> output)>;
+
+/// Runs the first `limit` examples through the model by `prefill`, one example a thread at a time,
+/// and shows each output to `sink` if there is one.
 ///
 /// Numerics   sums in double, in the order of the examples: the same for any number of threads.
 /// Errors     DataError if the data set is empty or does not fit the model's interface.
 Evaluation evaluate(const models::SequenceModel& network, const data::Dataset& dataset,
-                    int64_t limit = std::numeric_limits<int64_t>::max());
+                    int64_t limit = std::numeric_limits<int64_t>::max(),
+                    const AnswerSink& sink = {});
 
 }  // namespace longwave::runtime

@@ -11,6 +11,7 @@
 #include "longwave/io/config_file.h"
 #include "longwave/io/file.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/runtime/run_folder.h"
 
 namespace longwave::runtime {
 namespace {
@@ -137,7 +138,8 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
   return models::make_config(io, file);
 }
 
-ModelFolder load_model_folder(const std::filesystem::path& folder) {
+ModelFolder load_model_folder(const std::filesystem::path& path) {
+  const std::filesystem::path folder = find_model_folder(path);
   const std::filesystem::path config_path = folder / kConfigName;
   const std::filesystem::path weights_path = folder / kWeightsName;
   models::Config config =

@@ -32,11 +32,11 @@ std::string format_model_config(const models::Config& config);
 /// Errors     ConfigError at "where:line" for what is unknown, missing or out of range.
 models::Config parse_model_config(std::string_view text, std::string_view where);
 
-/// Reads and checks both files.
+/// Reads and checks both files; `path` may also be a run, whose best checkpoint is meant.
 ///
 /// Errors     IoError if a file cannot be read; ConfigError as above; DataError if the tensors are
 ///            damaged, not finite, or not those of the configuration.
-ModelFolder load_model_folder(const std::filesystem::path& folder);
+ModelFolder load_model_folder(const std::filesystem::path& path);
 
 /// Replaces or creates the folder in one step: a reader sees the old pair or the new one, never a
 /// mixture. Whatever else an earlier folder of the name held is gone.

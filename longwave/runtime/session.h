@@ -35,7 +35,7 @@ class Model {
 
 /// One sequence being processed in constant memory.
 ///
-///   Session session(Model::load("runs/demo/best"));
+///   Session session(Model::load("runs/demo"));
 ///   for (float sample : samples) use(session.step({&sample, 1}));
 ///
 /// To fork a sequence, copy `state()` and `restore` it later, here or in another session.
