@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "longwave/ops/dplr_kernel/dplr_cauchy.h"
+#include "longwave/ops/dplr_kernel/dplr_cauchy_layout.h"
 #include "longwave/ops/dplr_kernel/dplr_mode.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -10,90 +11,14 @@
 // foreach_target.h first.
 #include <hwy/highway.h>
 
-#ifndef LONGWAVE_OPS_DPLR_CAUCHY_LAYOUT
-#define LONGWAVE_OPS_DPLR_CAUCHY_LAYOUT
-namespace longwave::ops {
-namespace {
-
-constexpr int64_t kTile = DplrKernelPlan::kTile;
-/// Real parts of a tile, then imaginary parts.
-constexpr int64_t kPlane = 2 * kTile;
-constexpr int64_t kMaxLanes = 16;
-
-/// Modes and rows are blocked by these in the matrix products.
-constexpr int64_t kModeBlock = 4;
-constexpr int64_t kRowBlock = 2;
-
-/// Where everything lies in the scratch of a thread.
-struct CauchyLayout {
-  CauchyLayout(int64_t mode_count, int64_t low_rank)
-      : rank(low_rank),
-        rows(2 * (low_rank + 1) * (low_rank + 1)),
-        modes((mode_count + kModeBlock - 1) / kModeBlock * kModeBlock),
-        square(0),
-        real(square + modes),
-        weights(real + modes),
-        reciprocals(aligned(weights + rows * modes)),
-        sums(reciprocals + modes * kPlane),
-        dreciprocals(sums + rows * kPlane),
-        dweights(dreciprocals + modes * kPlane),
-        dsquare(dweights + rows * modes * kMaxLanes),
-        dreal(dsquare + modes * kMaxLanes),
-        total(dreal + modes * kMaxLanes) {}
-
-  static int64_t aligned(int64_t floats) {
-    return (floats + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
-  }
-
-  /// Row of P_ij in weights and sums; Q_ij follows.
-  int64_t row(int64_t i, int64_t j) const { return 2 * (i * (rank + 1) + j); }
-
-  int64_t rank, rows, modes;
-  int64_t square;        // (modes) |lambda|^2
-  int64_t real;          // (modes) Re lambda
-  int64_t weights;       // (rows, modes) Re(v conj lambda), Re v
-  int64_t reciprocals;   // (modes, 2, tile)
-  int64_t sums;          // (rows, 2, tile) P and Q, then q; backward: their gradients
-  int64_t dreciprocals;  // (modes, 2, tile)
-  int64_t dweights;      // (rows, modes, lanes) partial sums by lane
-  int64_t dsquare;       // (modes, lanes)
-  int64_t dreal;         // (modes, lanes)
-  int64_t total;
-};
-
-/// Folds dt into the parameters of a channel, in double.
-template <typename Args>
-void fold_modes(const Args& args, int64_t channel, const CauchyLayout& at, float* scratch) {
-  std::fill_n(scratch, at.reciprocals, 0.0f);
-  // A mode that is padding has no weight and a denominator that is nowhere zero.
-  std::fill_n(scratch + at.square, at.modes, 1.0f);
-  std::fill_n(scratch + at.real, at.modes, -1.0f);
-  for (int64_t n = 0; n < args.Lambda.extent(1); ++n) {
-    const DplrMode<double> mode(args, channel, n);
-    const std::complex<double> lambda = mode.lambda();
-    scratch[at.square + n] = static_cast<float>(std::norm(lambda));
-    scratch[at.real + n] = static_cast<float>(lambda.real());
-    for (int64_t i = 0; i <= at.rank; ++i) {
-      for (int64_t j = 0; j <= at.rank; ++j) {
-        const std::complex<double> v = mode.v(i, j);
-        float* weights = scratch + at.weights + at.row(i, j) * at.modes;
-        weights[n] = static_cast<float>((v * std::conj(lambda)).real());
-        weights[at.modes + n] = static_cast<float>(v.real());
-      }
-    }
-  }
-}
-
-}  // namespace
-}  // namespace longwave::ops
-#endif  // LONGWAVE_OPS_DPLR_CAUCHY_LAYOUT
-
 HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Tag = hn::CappedTag<float, kMaxLanes>;
+constexpr int64_t kTile = DplrKernelPlan::kTile;
+
+using Tag = hn::CappedTag<float, kCauchyLanes>;
 using Vec = hn::Vec<Tag>;
 
 struct Complex {
@@ -139,7 +64,8 @@ void fill_reciprocals(const DplrKernelPlan& plan, int64_t tile, const CauchyLayo
     for (int64_t n = 0; n < at.modes; ++n) {
       const Vec square = hn::Set(d, scratch[at.square + n]);
       const Vec real = hn::Set(d, scratch[at.real + n]);
-      store(inverse({hn::MulSub(c2, square, s2), hn::Neg(hn::Mul(sc, real))}), out + n * kPlane);
+      store(inverse({hn::MulSub(c2, square, s2), hn::Neg(hn::Mul(sc, real))}),
+            out + n * kCauchyPlane);
     }
   }
 }
@@ -151,13 +77,13 @@ void multiply(const float* a, int64_t a_row, int64_t a_inner, int64_t rows, int6
               const float* in, float* out) {
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t i = 0; i < rows; i += kRowBlock) {
+  for (int64_t i = 0; i < rows; i += kCauchyRowBlock) {
     const float *a0 = a + i * a_row, *a1 = a0 + a_row;
-    for (int64_t x = 0; x < kPlane; x += 4 * lanes) {
+    for (int64_t x = 0; x < kCauchyPlane; x += 4 * lanes) {
       Vec s00 = hn::Zero(d), s01 = s00, s02 = s00, s03 = s00;
       Vec s10 = s00, s11 = s00, s12 = s00, s13 = s00;
       for (int64_t k = 0; k < inner; ++k) {
-        const float* row = in + k * kPlane + x;
+        const float* row = in + k * kCauchyPlane + x;
         const Vec w0 = hn::Set(d, a0[k * a_inner]), w1 = hn::Set(d, a1[k * a_inner]);
         const Vec x0 = hn::Load(d, row), x1 = hn::Load(d, row + lanes);
         const Vec x2 = hn::Load(d, row + 2 * lanes), x3 = hn::Load(d, row + 3 * lanes);
@@ -170,7 +96,7 @@ void multiply(const float* a, int64_t a_row, int64_t a_inner, int64_t rows, int6
         s12 = hn::MulAdd(w1, x2, s12);
         s13 = hn::MulAdd(w1, x3, s13);
       }
-      float *o0 = out + i * kPlane + x, *o1 = o0 + kPlane;
+      float *o0 = out + i * kCauchyPlane + x, *o1 = o0 + kCauchyPlane;
       hn::Store(s00, d, o0);
       hn::Store(s01, d, o0 + lanes);
       hn::Store(s02, d, o0 + 2 * lanes);
@@ -187,20 +113,21 @@ void multiply(const float* a, int64_t a_row, int64_t a_inner, int64_t rows, int6
 void add_products(const CauchyLayout& at, float* scratch) {
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t i = 0; i < at.rows; i += kRowBlock) {
-    const float *g0 = scratch + at.sums + i * kPlane, *g1 = g0 + kPlane;
-    for (int64_t n = 0; n < at.modes; n += kModeBlock) {
-      const float* in = scratch + at.reciprocals + n * kPlane;
-      float* w0 = scratch + at.dweights + (i * at.modes + n) * kMaxLanes;
-      float* w1 = w0 + at.modes * kMaxLanes;
-      Vec s00 = hn::Load(d, w0), s01 = hn::Load(d, w0 + kMaxLanes);
-      Vec s02 = hn::Load(d, w0 + 2 * kMaxLanes), s03 = hn::Load(d, w0 + 3 * kMaxLanes);
-      Vec s10 = hn::Load(d, w1), s11 = hn::Load(d, w1 + kMaxLanes);
-      Vec s12 = hn::Load(d, w1 + 2 * kMaxLanes), s13 = hn::Load(d, w1 + 3 * kMaxLanes);
-      for (int64_t x = 0; x < kPlane; x += lanes) {
+  for (int64_t i = 0; i < at.rows; i += kCauchyRowBlock) {
+    const float *g0 = scratch + at.sums + i * kCauchyPlane, *g1 = g0 + kCauchyPlane;
+    for (int64_t n = 0; n < at.modes; n += kCauchyModeBlock) {
+      const float* in = scratch + at.reciprocals + n * kCauchyPlane;
+      float* w0 = scratch + at.dweights + (i * at.modes + n) * kCauchyLanes;
+      float* w1 = w0 + at.modes * kCauchyLanes;
+      Vec s00 = hn::Load(d, w0), s01 = hn::Load(d, w0 + kCauchyLanes);
+      Vec s02 = hn::Load(d, w0 + 2 * kCauchyLanes), s03 = hn::Load(d, w0 + 3 * kCauchyLanes);
+      Vec s10 = hn::Load(d, w1), s11 = hn::Load(d, w1 + kCauchyLanes);
+      Vec s12 = hn::Load(d, w1 + 2 * kCauchyLanes), s13 = hn::Load(d, w1 + 3 * kCauchyLanes);
+      for (int64_t x = 0; x < kCauchyPlane; x += lanes) {
         const Vec y0 = hn::Load(d, g0 + x), y1 = hn::Load(d, g1 + x);
-        const Vec x0 = hn::Load(d, in + x), x1 = hn::Load(d, in + kPlane + x);
-        const Vec x2 = hn::Load(d, in + 2 * kPlane + x), x3 = hn::Load(d, in + 3 * kPlane + x);
+        const Vec x0 = hn::Load(d, in + x), x1 = hn::Load(d, in + kCauchyPlane + x);
+        const Vec x2 = hn::Load(d, in + 2 * kCauchyPlane + x),
+                  x3 = hn::Load(d, in + 3 * kCauchyPlane + x);
         s00 = hn::MulAdd(y0, x0, s00);
         s01 = hn::MulAdd(y0, x1, s01);
         s02 = hn::MulAdd(y0, x2, s02);
@@ -211,13 +138,13 @@ void add_products(const CauchyLayout& at, float* scratch) {
         s13 = hn::MulAdd(y1, x3, s13);
       }
       hn::Store(s00, d, w0);
-      hn::Store(s01, d, w0 + kMaxLanes);
-      hn::Store(s02, d, w0 + 2 * kMaxLanes);
-      hn::Store(s03, d, w0 + 3 * kMaxLanes);
+      hn::Store(s01, d, w0 + kCauchyLanes);
+      hn::Store(s02, d, w0 + 2 * kCauchyLanes);
+      hn::Store(s03, d, w0 + 3 * kCauchyLanes);
       hn::Store(s10, d, w1);
-      hn::Store(s11, d, w1 + kMaxLanes);
-      hn::Store(s12, d, w1 + 2 * kMaxLanes);
-      hn::Store(s13, d, w1 + 3 * kMaxLanes);
+      hn::Store(s11, d, w1 + kCauchyLanes);
+      hn::Store(s12, d, w1 + 2 * kCauchyLanes);
+      hn::Store(s13, d, w1 + 3 * kCauchyLanes);
     }
   }
 }
@@ -236,8 +163,8 @@ class LowRank {
 
   /// q_ij = 4 i s Q_ij - 2 c P_ij.
   HWY_INLINE Complex q(int64_t i, int64_t j) const {
-    const Complex p = load(sums_ + at_.row(i, j) * kPlane);
-    const Complex q = load(sums_ + (at_.row(i, j) + 1) * kPlane);
+    const Complex p = load(sums_ + at_.row(i, j) * kCauchyPlane);
+    const Complex q = load(sums_ + (at_.row(i, j) + 1) * kCauchyPlane);
     const Vec two_c = hn::Add(c_, c_), four_s = hn::Mul(hn::Set(Tag(), 4.0f), s_);
     return {hn::Neg(hn::MulAdd(two_c, p.re, hn::Mul(four_s, q.im))),
             hn::MulSub(four_s, q.re, hn::Mul(two_c, p.im))};
@@ -277,14 +204,14 @@ class LowRank {
   struct Solution {
     HWY_INLINE Complex at(int64_t i) const {
       const Tag d;
-      return {hn::Load(d, numbers + 2 * i * kMaxLanes),
-              hn::Load(d, numbers + (2 * i + 1) * kMaxLanes)};
+      return {hn::Load(d, numbers + 2 * i * kCauchyLanes),
+              hn::Load(d, numbers + (2 * i + 1) * kCauchyLanes)};
     }
     HWY_INLINE void set(int64_t i, Complex value) {
-      hn::Store(value.re, Tag(), numbers + 2 * i * kMaxLanes);
-      hn::Store(value.im, Tag(), numbers + (2 * i + 1) * kMaxLanes);
+      hn::Store(value.re, Tag(), numbers + 2 * i * kCauchyLanes);
+      hn::Store(value.im, Tag(), numbers + (2 * i + 1) * kCauchyLanes);
     }
-    alignas(64) float numbers[2 * kDplrMaxRank * kMaxLanes];
+    alignas(64) float numbers[2 * kDplrMaxRank * kCauchyLanes];
   };
 
   HWY_INLINE Complex turn() const { return {c_, s_}; }
@@ -323,9 +250,9 @@ class LowRank {
   /// P's gradient is -2 c dq, Q's is -4 i s dq.
   HWY_INLINE void set_grad(int64_t i, int64_t j, Complex dq) const {
     const Vec two_c = hn::Add(c_, c_), four_s = hn::Mul(hn::Set(Tag(), 4.0f), s_);
-    store(negated(two_c * dq), sums_ + at_.row(i, j) * kPlane);
+    store(negated(two_c * dq), sums_ + at_.row(i, j) * kCauchyPlane);
     store({hn::Mul(four_s, dq.im), hn::Neg(hn::Mul(four_s, dq.re))},
-          sums_ + (at_.row(i, j) + 1) * kPlane);
+          sums_ + (at_.row(i, j) + 1) * kCauchyPlane);
   }
 
   const CauchyLayout& at_;
@@ -364,12 +291,12 @@ void add_denominators(const DplrKernelPlan& plan, int64_t tile, const CauchyLayo
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t n = 0; n < at.modes; ++n) {
-    float *dsquare = scratch + at.dsquare + n * kMaxLanes,
-          *dreal = scratch + at.dreal + n * kMaxLanes;
+    float *dsquare = scratch + at.dsquare + n * kCauchyLanes,
+          *dreal = scratch + at.dreal + n * kCauchyLanes;
     Vec of_square = hn::Load(d, dsquare), of_real = hn::Load(d, dreal);
     for (int64_t x = 0; x < kTile; x += lanes) {
-      const Complex g = load(scratch + at.reciprocals + n * kPlane + x);
-      const Complex dg = load(scratch + at.dreciprocals + n * kPlane + x);
+      const Complex g = load(scratch + at.reciprocals + n * kCauchyPlane + x);
+      const Complex dg = load(scratch + at.dreciprocals + n * kCauchyPlane + x);
       const Complex minus_dd = conj(g * g) * dg;
       of_square = hn::NegMulAdd(hn::LoadU(d, plan.cosine_squared().data() + tile + x), minus_dd.re,
                                 of_square);
@@ -396,13 +323,13 @@ void unfold_modes(const DplrKernelGradArgs<float>& args, int64_t channel, const 
     const DplrMode<double> mode(args, channel, n);
     const std::complex<double> lambda = mode.lambda();
     DplrModeGrad<double> grad;
-    grad.lambda = 2 * total_of(scratch + at.dsquare + n * kMaxLanes) * lambda +
-                  total_of(scratch + at.dreal + n * kMaxLanes);
+    grad.lambda = 2 * total_of(scratch + at.dsquare + n * kCauchyLanes) * lambda +
+                  total_of(scratch + at.dreal + n * kCauchyLanes);
     for (int64_t i = 0; i <= at.rank; ++i) {
       for (int64_t j = 0; j <= at.rank; ++j) {
-        const float* of_p = scratch + at.dweights + (at.row(i, j) * at.modes + n) * kMaxLanes;
+        const float* of_p = scratch + at.dweights + (at.row(i, j) * at.modes + n) * kCauchyLanes;
         const double of_scaled = total_of(of_p);
-        grad.v[i][j] = of_scaled * lambda + total_of(of_p + at.modes * kMaxLanes);
+        grad.v[i][j] = of_scaled * lambda + total_of(of_p + at.modes * kCauchyLanes);
         grad.lambda += of_scaled * mode.v(i, j);
       }
     }

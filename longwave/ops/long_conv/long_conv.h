@@ -19,7 +19,8 @@ namespace longwave::ops {
 /// may have any strides; it is fastest when channels are adjacent in u and y.
 ///
 /// Source     Gu et al. 2022, arXiv:2111.00396 (S4), section 2.4; right-angle convolution: fft.h.
-/// Numerics   float32: error about eps log2(time) |K| |u| in the 2-norm over time; double: direct.
+/// Numerics   float32: error about eps log2(time) (|K| + |d|) |u| in the 2-norm over time, as d is
+///            transformed like one more tap; double: the direct sum.
 ///            A later input changes an earlier output by rounding.
 /// Cost       3 log2(time) vector operations a sample for each of the transforms of u and y,
 ///            and the transform of K once a group of channels; no allocation.

@@ -5,20 +5,22 @@
 // butterflies of all transforms.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "longwave/base/philox.h"
+#include "longwave/base/tensor.h"
 #include "longwave/ops/long_conv/long_conv.h"
 #include "longwave/ops/testing/fma_roofline.h"
 
 namespace longwave::ops {
 namespace {
 
-std::vector<float> noise(int64_t count, uint64_t stream) {
+/// Random numbers, aligned as tensors are.
+Tensor noise(const Shape& shape, uint64_t stream) {
   Random random(1, stream);
-  std::vector<float> result(static_cast<size_t>(count));
-  for (float& x : result) x = static_cast<float>(random.normal());
+  Tensor result(DType::kFloat32, shape);
+  for (float& x : result.elements<float>()) x = static_cast<float>(random.uniform(-1.7, 1.7));
   return result;
 }
 
@@ -27,20 +29,20 @@ struct Problem {
       : batch(batch_size),
         time(steps),
         channels(width),
-        u(noise(batch * time * channels, 1)),
-        K(noise(channels * time, 2)),
-        d(noise(channels, 3)),
-        dy(noise(batch * time * channels, 4)),
-        y(u.size()),
-        du(u.size()),
-        dK(K.size()),
-        dd(d.size()),
+        u(noise({batch, time, channels}, 1)),
+        K(noise({channels, time}, 2)),
+        d(noise({channels}, 3)),
+        dy(noise({batch, time, channels}, 4)),
+        y(u.clone()),
+        du(u.clone()),
+        dK(K.clone()),
+        dd(d.clone()),
         plan(long_conv_plan(time)),
         workspace(long_conv_workspace_bytes(time)) {}
 
-  View<float, 3> sequence(std::vector<float>& x) { return {x.data(), {batch, time, channels}}; }
-  View<float, 2> kernel(std::vector<float>& x) { return {x.data(), {channels, time}}; }
-  View<float, 1> row(std::vector<float>& x) { return {x.data(), {channels}}; }
+  View<float, 3> sequence(Tensor& x) { return x.view<float, 3>(); }
+  View<float, 2> kernel(Tensor& x) { return x.view<float, 2>(); }
+  View<float, 1> row(Tensor& x) { return x.view<float, 1>(); }
 
   void forward() {
     long_conv({.u = sequence(u),
@@ -70,12 +72,14 @@ struct Problem {
   double error() {
     double worst = 0;
     const int64_t b = batch - 1, c = channels - 1;
+    const auto taps = kernel(K);
+    const auto skip = row(d);
     const auto in = sequence(u), out = sequence(y), grad = sequence(dy), grad_in = sequence(du);
     for (int64_t t = 0; t < time; t += 1 + time / 64) {
-      double y_sum = d[c] * in(b, t, c), du_sum = d[c] * grad(b, t, c);
+      double y_sum = skip(c) * in(b, t, c), du_sum = skip(c) * grad(b, t, c);
       for (int64_t l = 0; l < time; ++l) {
-        if (l <= t) y_sum += static_cast<double>(K[c * time + l]) * in(b, t - l, c);
-        if (t + l < time) du_sum += static_cast<double>(K[c * time + l]) * grad(b, t + l, c);
+        if (l <= t) y_sum += static_cast<double>(taps(c, l)) * in(b, t - l, c);
+        if (t + l < time) du_sum += static_cast<double>(taps(c, l)) * grad(b, t + l, c);
       }
       worst =
           std::max({worst, std::abs(y_sum - out(b, t, c)), std::abs(du_sum - grad_in(b, t, c))});
@@ -84,7 +88,7 @@ struct Problem {
   }
 
   int64_t batch, time, channels;
-  std::vector<float> u, K, d, dy, y, du, dK, dd;
+  Tensor u, K, d, dy, y, du, dK, dd;
   FftPlan plan;
   Workspace workspace;
 };

@@ -17,6 +17,8 @@ HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
 namespace {
 
+int64_t lane_count() { return static_cast<int64_t>(hn::Lanes(FftTag())); }
+
 /// The rows of one sequence and a group of its channels, with zeros after the end.
 template <typename T>
 struct Sequence {
@@ -37,6 +39,10 @@ struct Sequence {
     const FftVec zero = hn::Zero(FftTag());
     return {t < time ? at(t) : zero, zero};
   }
+  /// The transform back leaves a sequence in the real parts.
+  HWY_INLINE void store(FftPoint point, int64_t t) const {
+    if (t < time) set(t, point.re);
+  }
 
   T* data;
   int64_t time;
@@ -45,60 +51,53 @@ struct Sequence {
   ChannelGroup group;
 };
 
-/// Writes real parts, scaled, plus a multiple of another sequence: y = re / size + d u.
-struct PlusSkip {
-  HWY_INLINE void store(FftPoint point, int64_t t) const {
-    if (t >= out.time) return;
-    const FftVec skipped = has_skip ? hn::Mul(skip, in.at(t)) : hn::Zero(FftTag());
-    out.set(t, hn::MulAdd(point.re, scale, skipped));
-  }
-
-  Sequence<float> out;
-  Sequence<const float> in;
-  FftVec skip;
-  FftVec scale;
-  bool has_skip;
-};
-
-FftVec load_skip(const View<const float, 1>& d, ChannelGroup group) {
-  if (d.absent()) return hn::Zero(FftTag());
-  return load_channels(d.data() + group.first * d.stride(0), d.stride(0), group);
-}
-
 /// Taps of a kernel that can meet a sample.
 int64_t useful_taps(const View<const float, 2>& K, int64_t most) {
-  return K.absent() ? 0 : std::min(K.extent(1), most);
+  return K.absent() ? 0 : std::min(K.extent(1), std::max<int64_t>(most, 0));
 }
 
 /// Both kernels as one sequence modulo x^size - i: lag l at point l, lag -(1+l) at size-1-l with
-/// factor -i, because x^-(1+l) = -i x^(size-1-l).
-void load_kernels(const View<const float, 2>& K, const View<const float, 2>& K_ahead, int64_t time,
-                  const FftPlan& plan, ChannelGroup group, float* rows) {
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FftTag()));
-  std::fill_n(rows, plan.size() * 2 * lanes, 0.0f);
-  for (int64_t c = 0; c < group.count; ++c) {
-    const int64_t taps = useful_taps(K, time);
-    for (int64_t l = 0; l < taps; ++l) rows[l * 2 * lanes + c] = K(group.first + c, l);
-    const int64_t taps_ahead = useful_taps(K_ahead, time - 1);
-    for (int64_t l = 0; l < taps_ahead; ++l) {
-      rows[(plan.size() - 1 - l) * 2 * lanes + lanes + c] = -K_ahead(group.first + c, l);
+/// factor -i, because x^-(1+l) = -i x^(size-1-l). The skip is one more tap at lag 0, so that u need
+/// not be read again. All is divided by the size, which a transform forth and back multiplies by.
+template <typename Args>
+void load_kernels(const Args& args, ChannelGroup group, float* rows) {
+  // Taps of all channels while their rows are in the cache.
+  constexpr int64_t kTile = 16;
+  const int64_t lanes = lane_count(), size = args.plan->size(), time = args.u.extent(1);
+  const float scale = 1.0f / static_cast<float>(size);
+  std::fill_n(rows, size * 2 * lanes, 0.0f);
+  const int64_t taps = useful_taps(args.K, time), ahead = useful_taps(args.K_ahead, time - 1);
+  for (int64_t tile = 0; tile < std::max(taps, ahead); tile += kTile) {
+    for (int64_t c = 0; c < group.count; ++c) {
+      for (int64_t l = tile; l < std::min(tile + kTile, taps); ++l) {
+        rows[l * 2 * lanes + c] = scale * args.K(group.first + c, l);
+      }
+      for (int64_t l = tile; l < std::min(tile + kTile, ahead); ++l) {
+        rows[(size - 1 - l) * 2 * lanes + lanes + c] = -scale * args.K_ahead(group.first + c, l);
+      }
     }
+  }
+  for (int64_t c = 0; c < (args.d.absent() ? 0 : group.count); ++c) {
+    rows[c] += scale * args.d(group.first + c);
   }
 }
 
-/// The gradient of load_kernels, divided by the size of the transform.
-void store_kernels(const float* rows, const View<float, 2>& dK, const View<float, 2>& dK_ahead,
-                   int64_t time, const FftPlan& plan, ChannelGroup group) {
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FftTag()));
-  const float scale = 1.0f / static_cast<float>(plan.size());
+/// Gradients of what load_kernels reads.
+void store_kernel_grads(const float* rows, const LongConvGradArgs<float>& args,
+                        ChannelGroup group) {
+  const int64_t lanes = lane_count(), size = args.plan->size(), time = args.u.extent(1);
+  const float scale = 1.0f / static_cast<float>(size);
+  const int64_t ahead = args.dK_ahead.absent() ? 0 : args.dK_ahead.extent(1);
   for (int64_t c = 0; c < group.count; ++c) {
-    for (int64_t l = 0; l < dK.extent(1); ++l) {
-      dK(group.first + c, l) = l < time ? scale * rows[l * 2 * lanes + c] : 0.0f;
+    const int64_t channel = group.first + c;
+    for (int64_t l = 0; l < args.dK.extent(1); ++l) {
+      args.dK(channel, l) = l < time ? scale * rows[l * 2 * lanes + c] : 0.0f;
     }
-    for (int64_t l = 0; l < (dK_ahead.absent() ? 0 : dK_ahead.extent(1)); ++l) {
-      dK_ahead(group.first + c, l) =
-          l < time - 1 ? -scale * rows[(plan.size() - 1 - l) * 2 * lanes + lanes + c] : 0.0f;
+    for (int64_t l = 0; l < ahead; ++l) {
+      args.dK_ahead(channel, l) =
+          l < time - 1 ? -scale * rows[(size - 1 - l) * 2 * lanes + lanes + c] : 0.0f;
     }
+    if (!args.d.absent()) args.dd(channel) = scale * rows[c];
   }
 }
 
@@ -111,82 +110,53 @@ struct Scratch {
   float* butterfly;
 };
 
-void convolve_group(const LongConvArgs<float>& args, ChannelGroup group, const Scratch& scratch) {
-  const FftPlan& plan = *args.plan;
-  const FftVec scale = hn::Set(FftTag(), 1.0f / static_cast<float>(plan.size()));
-  load_kernels(args.K, args.K_ahead, args.u.extent(1), plan, group, scratch.kernel);
-  FftWalk(plan, scratch.kernel, scratch.butterfly).forward(FftRows{scratch.kernel});
-  for (int64_t b = 0; b < args.u.extent(0); ++b) {
-    const Sequence<const float> u(args.u, b, group);
-    const PlusSkip y{Sequence<float>(args.y, b, group), u, load_skip(args.d, group), scale,
-                     !args.d.absent()};
-    FftWalk(plan, scratch.input, scratch.butterfly)
-        .round_trip(
-            u,
-            [&](int64_t first, int64_t count) {
-              for (int64_t p = first; p < first + count; ++p) {
-                store_point(load_point(scratch.input, p) * load_point(scratch.kernel, p),
-                            scratch.input, p);
-              }
-            },
-            y);
-  }
+template <typename Args>
+void transform_kernels(const Args& args, ChannelGroup group, const Scratch& scratch) {
+  load_kernels(args, group, scratch.kernel);
+  FftWalk(*args.plan, scratch.kernel, scratch.butterfly).forward(FftRows{scratch.kernel});
 }
 
-/// sum_t dy[t] u[t] of one sequence, added to `total`.
-FftVec add_products(const Sequence<const float>& dy, const Sequence<const float>& u, FftVec total) {
-  FftVec even = hn::Zero(FftTag()), odd = hn::Zero(FftTag());
-  int64_t t = 0;
-  for (; t + 1 < u.time; t += 2) {
-    even = hn::MulAdd(dy.at(t), u.at(t), even);
-    odd = hn::MulAdd(dy.at(t + 1), u.at(t + 1), odd);
+void convolve_group(const LongConvArgs<float>& args, ChannelGroup group, const Scratch& scratch) {
+  transform_kernels(args, group, scratch);
+  const auto multiply = [&](int64_t first, int64_t count) {
+    for (int64_t p = first; p < first + count; ++p) {
+      const FftPoint u = load_point(scratch.input, p);
+      store_point(u * load_point(scratch.kernel, p), scratch.input, p);
+    }
+  };
+  for (int64_t b = 0; b < args.u.extent(0); ++b) {
+    FftWalk(*args.plan, scratch.input, scratch.butterfly)
+        .round_trip(Sequence<const float>(args.u, b, group), multiply,
+                    Sequence<float>(args.y, b, group));
   }
-  if (t < u.time) even = hn::MulAdd(dy.at(t), u.at(t), even);
-  return hn::Add(total, hn::Add(even, odd));
 }
 
 void convolve_group_grad(const LongConvGradArgs<float>& args, ChannelGroup group,
                          const Scratch& scratch) {
-  const FftPlan& plan = *args.plan;
-  const FftTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const FftVec scale = hn::Set(d, 1.0f / static_cast<float>(plan.size()));
-  load_kernels(args.K, args.K_ahead, args.u.extent(1), plan, group, scratch.kernel);
-  FftWalk(plan, scratch.kernel, scratch.butterfly).forward(FftRows{scratch.kernel});
-  std::fill_n(scratch.sum, plan.size() * 2 * lanes, 0.0f);
-  FftVec skip_sum = hn::Zero(d);
+  transform_kernels(args, group, scratch);
+  std::fill_n(scratch.sum, args.plan->size() * 2 * lane_count(), 0.0f);
+  const auto multiply = [&](int64_t first, int64_t count) {
+    for (int64_t p = first; p < first + count; ++p) {
+      const FftPoint u = load_point(scratch.input, p), dy = load_point(scratch.output, p);
+      store_point(add_times_conj(load_point(scratch.sum, p), dy, u), scratch.sum, p);
+      store_point(times_conj(dy, load_point(scratch.kernel, p)), scratch.output, p);
+    }
+  };
   for (int64_t b = 0; b < args.u.extent(0); ++b) {
-    const Sequence<const float> u(args.u, b, group), dy(args.dy, b, group);
-    const PlusSkip du{Sequence<float>(args.du, b, group), dy, load_skip(args.d, group), scale,
-                      !args.d.absent()};
-    FftWalk(plan, scratch.input, scratch.butterfly).forward(u);
-    FftWalk(plan, scratch.output, scratch.butterfly)
-        .round_trip(
-            dy,
-            [&](int64_t first, int64_t count) {
-              for (int64_t p = first; p < first + count; ++p) {
-                const FftPoint dy_p = load_point(scratch.output, p);
-                store_point(
-                    add_times_conj(load_point(scratch.sum, p), dy_p, load_point(scratch.input, p)),
-                    scratch.sum, p);
-                store_point(times_conj(dy_p, load_point(scratch.kernel, p)), scratch.output, p);
-              }
-            },
-            du);
-    if (!args.d.absent()) skip_sum = add_products(dy, u, skip_sum);
+    FftWalk(*args.plan, scratch.input, scratch.butterfly)
+        .forward(Sequence<const float>(args.u, b, group));
+    FftWalk(*args.plan, scratch.output, scratch.butterfly)
+        .round_trip(Sequence<const float>(args.dy, b, group), multiply,
+                    Sequence<float>(args.du, b, group));
   }
-  FftWalk(plan, scratch.sum, scratch.butterfly).inverse(FftRows{scratch.sum});
-  store_kernels(scratch.sum, args.dK, args.dK_ahead, args.u.extent(1), plan, group);
-  if (!args.d.absent()) {
-    store_channels(skip_sum, args.dd.data() + group.first * args.dd.stride(0), args.dd.stride(0),
-                   group);
-  }
+  FftWalk(*args.plan, scratch.sum, scratch.butterfly).inverse(FftRows{scratch.sum});
+  store_kernel_grads(scratch.sum, args, group);
 }
 
 /// Runs `body(group, scratch)` for all groups of channels on as many threads as have memory.
 template <typename Body>
 void for_each_group(int64_t channels, int64_t time, Workspace& workspace, const Body& body) {
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FftTag()));
+  const int64_t lanes = lane_count();
   const int64_t groups = (channels + lanes - 1) / lanes;
   const int64_t room = static_cast<int64_t>((workspace.capacity() - workspace.used()) /
                                             long_conv_worker_bytes(time));
