@@ -108,6 +108,7 @@ std::vector<std::string> layers_of(const std::string& pattern) {
 
 Schema config_schema(const std::string& pattern) {
   Schema schema = in_section("model", model_schema());
+  std::ranges::find(schema, "model.pattern", &Option::key)->value = pattern;
   std::set<std::string> done;
   for (const std::string& layer : layers_of(pattern)) {
     if (!done.insert(layer).second) continue;

@@ -33,6 +33,7 @@ Schema model_schema();
 std::vector<std::string> layers_of(const std::string& pattern);
 
 /// "model.*" and, for each family in the pattern, its section: what a model's options consist of.
+/// The pattern is the default of "model.pattern".
 Schema config_schema(const std::string& pattern);
 
 /// All that decides the shapes of a model: what config.json holds.

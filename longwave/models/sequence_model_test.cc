@@ -223,6 +223,7 @@ TEST(Config, IsPickedOutOfARecipe) {
   settings.assign("model.d_model=12", "test");
   const Config config = make_config({}, settings);
   EXPECT_EQ(config.options.integer("model.d_model"), 12);
+  EXPECT_EQ(config.options.text("model.pattern"), "s4d*2");
   EXPECT_FALSE(config.options.has("train.lr"));
 }
 
