@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 LayerAnalysis layer_of(const std::string& family, int64_t channels) {
   const mixers::Family& entry = mixers::family(family);
   Options options(entry.schema());
+  if (options.has("state")) options.set("state", int64_t{16}, "test");
   const Weights weights = initialise(entry.parameters(options, channels), 4);
   LayerAnalysis layer = analyse_mixer(*entry.make(options, channels, weights, 1));
   layer.family = family;
