@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times S4D and S4 layers, forward and backward, ours against PyTorch's FFT form.
 
-Both programs run in turn, round by round, with the same sizes and threads; PyTorch gets the settings
-that make it fastest on a CPU. Before anything is timed, our output is recomputed by the PyTorch form
-from the same parameters. Prints a Markdown table.
+Both programs run in turn, round by round, with the same sizes and threads; PyTorch gets the
+settings that make it fastest on a CPU. Before anything is timed, our output is recomputed by the
+PyTorch form from the same parameters. Prints a Markdown table.
 
 usage: layers.py BUILD [--rounds N]    (needs python3-torch from Debian)
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The main job, from nothing: builds the tool, trains an S4D classifier on Fashion-MNIST one pixel at
-# a time, evaluates it, proves that its views agree, streams test images pixel by pixel, and writes
-# a report with pictures.
+# The main job, from nothing: builds the tool, trains an S4D classifier on Fashion-MNIST one pixel
+# at a time, evaluates it, proves that its views agree, streams test images pixel by pixel, and
+# writes a report with pictures.
 #
 #   DEMO_RUN=runs/demo   where the run goes; a finished run there is used again
 #   DEMO_ARGS="..."      overrides of the recipe, such as train.epochs=0.2
