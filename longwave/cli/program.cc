@@ -175,6 +175,8 @@ ExitCode run_program(const Program& program, const std::vector<std::string>& arg
 
 int run_main(const Program& program, int count, char** arguments) {
   std::signal(SIGPIPE, SIG_IGN);
+  // A file size limit must end in IoError, which names the file, not in a killed process.
+  std::signal(SIGXFSZ, SIG_IGN);
   std::ios::sync_with_stdio(false);
   std::cin.tie(nullptr);
   const char* no_color = std::getenv("NO_COLOR");

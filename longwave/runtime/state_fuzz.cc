@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
-#include "longwave/base/error.h"
-#include "longwave/runtime/state.h"
+#include "longwave/runtime/testing/fuzz_targets.h"
 
-/// Whatever the bytes, parse_state returns a state that is written back as it was read, or throws
-/// one of our errors.
+extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
+  longwave::testing::write_seeds_if_asked(*argc, *argv, longwave::testing::state_seeds());
+  return 0;
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto bytes = std::as_bytes(std::span(data, size));
-  try {
-    const longwave::runtime::State state = longwave::runtime::parse_state(bytes, "fuzz");
-    if (!std::ranges::equal(longwave::runtime::format_state(state), bytes)) __builtin_trap();
-  } catch (const longwave::Error&) {
-  }
+  longwave::testing::fuzz_state(std::as_bytes(std::span(data, size)));
   return 0;
 }
