@@ -20,7 +20,7 @@ constexpr double kHalfRoot = std::numbers::sqrt2 / 2;
 /// which -exp(A_log_re) cannot reach.
 constexpr double kLargestRealPart = -1e-4;
 
-theory::Hippo kind_of(const Options& options) { return theory::hippo(options.text("init")); }
+constexpr const char* kRandom = "random";
 
 void check(const Options& options, const Shapes& shapes) {
   const auto reject = [](std::string what, std::string got, std::string fix) {
@@ -89,6 +89,49 @@ auto truncate_readout(const Shapes& shapes) {
   };
 }
 
+/// What the parameters of a state start from.
+struct Start {
+  Init log_re, im, P, B;
+};
+
+Start hippo_start(theory::Hippo kind, const Shapes& shapes) {
+  const auto log_re = [](const theory::NormalForm& form, int64_t n) {
+    return std::log(-std::min(form.Lambda(n).real(), kLargestRealPart));
+  };
+  const auto im = [](const theory::NormalForm& form, int64_t n) { return form.Lambda(n).imag(); };
+  const auto P = [](const theory::NormalForm& form, int64_t n, int64_t r) { return form.P(n, r); };
+  const auto B = [](const theory::NormalForm& form, int64_t n, int64_t) { return form.B(n); };
+  return {from_modes(kind, shapes.modes, log_re), from_modes(kind, shapes.modes, im),
+          from_columns(kind, shapes, P), from_columns(kind, shapes, B)};
+}
+
+/// Fills from a random pole a mode. All parameters of a layer see the same poles: they are drawn
+/// from a stream of the run's seed, not of the parameter.
+template <typename Part>
+Init from_random_poles(Part part) {
+  return [=](std::span<float> out, Random& random) {
+    Random poles(random.position().seed, stream_id("s4 random poles"));
+    for (float& number : out) {
+      const double radius = std::sqrt(poles.uniform()), angle = poles.uniform(0, std::numbers::pi);
+      number = static_cast<float>(part(-1 + radius * std::cos(angle), radius * std::sin(angle)));
+    }
+  };
+}
+
+/// The counterpart that HiPPO is measured against: A = G / sqrt(N) - 1 with normal entries in G, in
+/// the basis where it is diagonal. By the circular law its poles fill the unit disc around -1.
+Start random_start() {
+  return {from_random_poles(
+              [](double re, double) { return std::log(-std::min(re, kLargestRealPart)); }),
+          from_random_poles([](double, double im) { return im; }), constant_init(0),
+          normal_init(0, kHalfRoot)};
+}
+
+Start start_of(const Options& options, const Shapes& shapes) {
+  const std::string& init = options.text("init");
+  return init == kRandom ? random_start() : hippo_start(theory::hippo(init), shapes);
+}
+
 Schema shape_options() {
   return {
       {.key = "state",
@@ -113,6 +156,12 @@ Schema shape_options() {
   };
 }
 
+std::vector<std::string> init_names() {
+  std::vector<std::string> names = theory::hippo_names();
+  names.emplace_back(kRandom);
+  return names;
+}
+
 }  // namespace
 
 Shapes::Shapes(const Options& options, int64_t channel_count)
@@ -128,8 +177,8 @@ Schema schema() {
   Schema schema = shape_options();
   schema.push_back({.key = "init",
                     .value = std::string("legs"),
-                    .help = "the HiPPO matrix that A, P and B start from",
-                    .choices = theory::hippo_names()});
+                    .help = "the HiPPO matrix that A, P and B start from; random: none of them",
+                    .choices = init_names()});
   schema.push_back(
       {.key = "dt_min",
        .value = 1e-3,
@@ -146,24 +195,18 @@ Schema schema() {
 
 ParameterTable parameters(const Options& options, int64_t channels) {
   const Shapes shapes(options, channels);
-  const theory::Hippo kind = kind_of(options);
+  const Start start = start_of(options, shapes);
   const Shape poles = {shapes.copies, shapes.modes};
   const Shape readout = {channels, shapes.modes, 2};
-  const auto log_re = [](const theory::NormalForm& form, int64_t n) {
-    return std::log(-std::min(form.Lambda(n).real(), kLargestRealPart));
-  };
-  const auto im = [](const theory::NormalForm& form, int64_t n) { return form.Lambda(n).imag(); };
-  const auto P = [](const theory::NormalForm& form, int64_t n, int64_t r) { return form.P(n, r); };
-  const auto B = [](const theory::NormalForm& form, int64_t n, int64_t) { return form.B(n); };
   const double log_min = std::log(options.real("dt_min")),
                log_max = std::log(options.real("dt_max"));
   constexpr auto kSsm = ParameterGroup::kSsm;
   ParameterTable table = {
       {"log_dt", {channels}, kSsm, uniform_init(log_min, log_max)},
-      {"A_log_re", poles, kSsm, from_modes(kind, shapes.modes, log_re)},
-      {"A_im", poles, kSsm, from_modes(kind, shapes.modes, im)},
-      {"P", {shapes.rank, shapes.copies, shapes.modes, 2}, kSsm, from_columns(kind, shapes, P)},
-      {"B", {shapes.copies, shapes.modes, 2}, kSsm, from_columns(kind, shapes, B)},
+      {"A_log_re", poles, kSsm, start.log_re},
+      {"A_im", poles, kSsm, start.im},
+      {"P", {shapes.rank, shapes.copies, shapes.modes, 2}, kSsm, start.P},
+      {"B", {shapes.copies, shapes.modes, 2}, kSsm, start.B},
   };
   const auto push_readout = [&](const char* name) {
     table.push_back({.name = name,

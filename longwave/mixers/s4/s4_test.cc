@@ -20,6 +20,7 @@ const MixerCase kCases[] = {
     {"LegtShared", "s4", {"state=12", "init=legt", "length=64", "copies=2"}, 4, 16},
     {"Lagt", "s4", {"state=6", "init=lagt", "length=48"}, 17, 8},
     {"Fout", "s4", {"state=10", "init=fout", "length=64"}, 4, 16},
+    {"Random", "s4", {"state=10", "init=random", "length=64"}, 4, 16},
     {"Bidirectional", "s4", {"state=6", "length=64", "bidirectional=true"}, 5},
 };
 INSTANTIATE_TEST_SUITE_P(S4, MixerLaws, ::testing::ValuesIn(kCases), case_name);
