@@ -3,11 +3,12 @@
 
 namespace longwave::ops {
 
-/// Floating-point operations a second that all threads of `parallel_for` reach together on nothing
-/// but float32 multiply-adds in registers: the ceiling that benchmarks divide by.
+/// The ceiling that benchmarks divide by: floating-point operations a second of one thread that
+/// does nothing but float32 multiply-adds in registers, times the threads of `parallel_for`.
 ///
-/// Numerics   the best of several short runs: others on the machine only make it smaller.
-/// Cost       about 50 milliseconds.
+/// Numerics   the best of many short runs, so that others on the machine hardly matter; a little
+///            high where threads slow each other down.
+/// Cost       about 10 milliseconds.
 double measured_fma_peak();
 
 }  // namespace longwave::ops
