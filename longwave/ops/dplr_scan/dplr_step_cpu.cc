@@ -127,8 +127,9 @@ HWY_INLINE float step_channel(const ChannelState& state, const float* all, int64
 void steps(const DplrScanArgs<float>& args) {
   const DplrScanFactors& factors = *args.factors;
   const int64_t batch = args.u.extent(0), time = args.u.extent(1);
-  // A thread is worth waking for some ten thousand multiply-adds.
-  const int64_t grain = std::max<int64_t>(1, 16384 / (12 * factors.modes() * time * batch + 1));
+  // Multiply-adds, some 10 microseconds of them, that are worth waking a thread for.
+  constexpr int64_t kWorth = 131072;
+  const int64_t grain = std::max<int64_t>(1, kWorth / (12 * factors.modes() * time * batch + 1));
   parallel_for(factors.channels(), grain, [&](int64_t begin, int64_t end) {
     const FlushSubnormals flush;
     for (int64_t c = begin; c < end; ++c) {
