@@ -141,8 +141,9 @@ Schema shape_options() {
        .most = 4096},
       {.key = "length",
        .value = int64_t{1024},
-       .help = "steps of the training kernel; training sequences may not be longer, streaming may. "
-               "Powers of two are fastest; saved with the model",
+       .help =
+           "steps of the training kernel, best a power of two and no less than the data; longer "
+           "sequences are trained in chunks, which is slower. Saved with the model",
        .least = 1,
        .most = 1 << 24},
       {.key = "copies",

@@ -66,7 +66,8 @@ class S4Torch : public TorchMixer {
 
   Output forward(const Call& call) const override {
     const bool states = call.final_state || call.state.defined();
-    if (states && !bidirectional_) return chunked(call);
+    const bool beyond_kernel = call.u.size(1) > shapes_.length;
+    if ((states || beyond_kernel) && !bidirectional_) return chunked(call);
     const Tensor y = convolutional(call.u);
     return {y, call.final_state ? call.u.new_zeros({call.u.size(0), 0}) : Tensor()};
   }
@@ -86,7 +87,7 @@ class S4Torch : public TorchMixer {
     if (time > shapes_.length) {
       throw InvalidArgument(
           {.where = "s4",
-           .what = "the sequence is longer than the training kernel",
+           .what = "the sequence is longer than the kernel of a bidirectional layer",
            .got = std::to_string(time) + " steps, s4.length = " + std::to_string(shapes_.length),
            .fix = "set s4.length to at least " + std::to_string(time)});
     }

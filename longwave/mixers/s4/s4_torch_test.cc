@@ -47,9 +47,24 @@ TEST(S4Torch, ConvolutionalEqualsChunked) {
   }
 }
 
-TEST(S4Torch, RefusesSequencesLongerThanItsKernel) {
-  const TorchTrial trial({"Short", "s4", {"state=4", "length=16"}, 2}, 1, torch::kFloat32);
-  EXPECT_THROW(trial.mixer->forward({.u = torch::zeros({1, 17, 2})}), InvalidArgument);
+/// Beyond its kernel a layer goes on as the system that the kernel came from.
+TEST(S4Torch, LongSequencesRunOnTheSameSystem) {
+  const MixerCase brief = {"Brief", "s4", {"state=4", "length=16"}, 2, 16};
+  const TorchTrial trial(brief, 1, torch::kFloat32);
+  const auto mixer = brief.make(1);
+  Trial expected(*mixer, 2, 50, 3);
+  expected.state.fill(0);
+  expected.prefill(*mixer);
+  const torch::Tensor y =
+      trial.mixer->forward({.u = tensor_of(expected.u), .state = {}, .final_state = false}).y;
+  EXPECT_TRUE(close("y", *mixer, 50, expected.y.values, values_of(y)));
+}
+
+TEST(S4Torch, BidirectionalLayersRefuseSequencesLongerThanTheirKernel) {
+  const TorchTrial trial({"Both", "s4", {"state=4", "length=16", "bidirectional=true"}, 2}, 1,
+                         torch::kFloat32);
+  const torch::Tensor u = torch::zeros({1, 17, 2});
+  EXPECT_THROW(trial.mixer->forward({.u = u, .state = {}, .final_state = false}), InvalidArgument);
 }
 
 }  // namespace
