@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -48,7 +49,8 @@ std::vector<Variable> wanted_variables() {
   std::vector<Variable> wanted{
       {"GLIBC_TUNABLES",
        "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:"
-       "glibc.malloc.hugetlb=1"}};
+       "glibc.malloc.hugetlb=1"},
+      {"OMP_WAIT_POLICY", "passive"}};
   if (openblas_needs_help()) wanted.push_back({"OPENBLAS_CORETYPE", "SkylakeX"});
   return wanted;
 }
@@ -86,12 +88,16 @@ void restart_with_fast_libraries() {
   }
   std::vector<std::string> arguments = own_arguments();
   if (!changed || arguments.empty()) return;
+  // By its own name and not as /proc/self/exe, which is how `ps` and `pgrep` would then know it.
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return;
   ::setenv(kRestarted, "1", 1);
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   // If it does not start, this process works as well, only more slowly.
-  ::execv("/proc/self/exe", pointers.data());
+  ::execv(self.c_str(), pointers.data());
 }
 
 void prepare_process(int64_t threads) {
@@ -119,7 +125,8 @@ Record environment() {
           {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)},
           {"OPENBLAS_CORETYPE", variable("OPENBLAS_CORETYPE")},
           {"ATEN_CPU_CAPABILITY", variable("ATEN_CPU_CAPABILITY")},
-          {"GLIBC_TUNABLES", variable("GLIBC_TUNABLES")}};
+          {"GLIBC_TUNABLES", variable("GLIBC_TUNABLES")},
+          {"OMP_WAIT_POLICY", variable("OMP_WAIT_POLICY")}};
 }
 
 }  // namespace longwave::train

@@ -12,6 +12,8 @@ namespace longwave::train {
 ///   OPENBLAS_CORETYPE=SkylakeX    where OpenBLAS 0.3.21 does not know an AMD processor that has
 ///                                 AVX-512 and would take kernels half as fast
 ///   GLIBC_TUNABLES                arenas that keep their memory, in huge pages
+///   OMP_WAIT_POLICY=passive       threads that wait sleep: on a machine that does other work too,
+///                                 spinning at every barrier costs several times the work itself
 ///
 /// Variables that are set already are left alone. Returns if there is nothing to change, or if the
 /// program was started again by this function already. Call it before any work.
