@@ -45,7 +45,8 @@ inline std::vector<Bytes> model_config_seeds() {
  "io": {"input": "real", "input_size": 1, "output": "sequence", "output_size": 10},
  "model": {"pattern": "s4d*2", "d_model": 8}, "s4d": {"state": 4, "init": "lin"}})"),
           bytes_of(R"({"format": "longwave-model", "version": 1, "io": {"input": "tokens",
- "input_size": 9, "output": "step", "output_size": 9}, "model": {"pattern": "s5 lru", "d_model": 6}})")};
+ "input_size": 9, "output": "step", "output_size": 9},
+ "model": {"pattern": "s5 lru", "d_model": 6}})")};
 }
 
 }  // namespace longwave::testing
