@@ -87,7 +87,7 @@ function(longwave_library target)
     PUBLIC fmt::fmt
     PRIVATE OpenMP::OpenMP_CXX ZLIB::ZLIB
             $<BUILD_INTERFACE:PkgConfig::hwy> $<BUILD_INTERFACE:PkgConfig::openblas>
-            $<INSTALL_INTERFACE:hwy> $<INSTALL_INTERFACE:openblas>
+            $<INSTALL_INTERFACE:hwy> $<INSTALL_INTERFACE:openblas> $<INSTALL_INTERFACE:tomlplusplus>
             $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
             $<BUILD_INTERFACE:tomlplusplus::tomlplusplus> $<BUILD_INTERFACE:longwave_options>)
   foreach(room ${arg_ROOMS})
