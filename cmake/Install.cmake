@@ -30,5 +30,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/longwaveConfigVersion.cma
 install(FILES ${PROJECT_BINARY_DIR}/longwaveConfig.cmake
   ${PROJECT_BINARY_DIR}/longwaveConfigVersion.cmake DESTINATION ${LONGWAVE_CMAKE_DIR})
 
+file(RELATIVE_PATH LONGWAVE_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/longwave.pc.in ${PROJECT_BINARY_DIR}/longwave.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/longwave.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
