@@ -7,6 +7,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
+#include "longwave/mixers/option_checks.h"
 #include "longwave/mixers/s4/s4.h"
 #include "longwave/mixers/s4/s4_system.h"
 #include "longwave/theory/hippo.h"
@@ -23,23 +24,7 @@ constexpr double kLargestRealPart = -1e-4;
 constexpr const char* kRandom = "random";
 
 void check(const Options& options, const Shapes& shapes) {
-  const auto reject = [](std::string what, std::string got, std::string fix) {
-    throw ConfigError(
-        {.where = "s4", .what = std::move(what), .got = std::move(got), .fix = std::move(fix)});
-  };
-  if (options.integer("state") % 2 != 0) {
-    reject("state must be even: it counts the two halves of conjugate pairs",
-           std::to_string(options.integer("state")), "add or take 1");
-  }
-  if (shapes.channels % shapes.copies != 0) {
-    reject(
-        "copies must divide the number of channels",
-        std::to_string(shapes.copies) + " copies, " + std::to_string(shapes.channels) + " channels",
-        "set copies to 0 for one a channel");
-  }
-  if (options.real("dt_min") > options.real("dt_max")) {
-    reject("dt_min must not exceed dt_max", {}, "swap them");
-  }
+  check_siso_options("s4", options, shapes.channels, shapes.copies);
 }
 
 using Init = std::function<void(std::span<float>, Random&)>;

@@ -9,6 +9,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/mixers/diagonal/diagonal_siso.h"
+#include "longwave/mixers/option_checks.h"
 #include "longwave/theory/diagonal_init.h"
 #include "longwave/theory/discretize.h"
 
@@ -57,25 +58,12 @@ void init_B(const Options& options, const Shapes& shapes, std::span<float> out) 
 }
 
 void check(const Options& options, const Shapes& shapes) {
-  const auto reject = [](std::string what, std::string got, std::string fix) {
-    throw ConfigError(
-        {.where = "s4d", .what = std::move(what), .got = std::move(got), .fix = std::move(fix)});
-  };
-  if (options.integer("state") % 2 != 0) {
-    reject("state must be even: it counts the two halves of conjugate pairs",
-           std::to_string(options.integer("state")), "add or take 1");
-  }
-  if (shapes.channels % shapes.copies != 0) {
-    reject(
-        "copies must divide the number of channels",
-        std::to_string(shapes.copies) + " copies, " + std::to_string(shapes.channels) + " channels",
-        "set copies to 0 for one a channel");
-  }
-  if (options.real("dt_min") > options.real("dt_max")) {
-    reject("dt_min must not exceed dt_max", {}, "swap them");
-  }
+  check_siso_options("s4d", options, shapes.channels, shapes.copies);
   if (options.text("B_init") == "hippo" && options.text("init") != "legs") {
-    reject("B_init = hippo belongs to init = legs", options.text("init"), "set B_init = ones");
+    throw ConfigError({.where = "s4d",
+                       .what = "B_init = hippo belongs to init = legs",
+                       .got = options.text("init"),
+                       .fix = "set B_init = ones"});
   }
 }
 
