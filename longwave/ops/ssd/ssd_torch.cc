@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/ssd/ssd_torch.h"
+
+#include <array>
+#include <string>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/ssd/ssd.h"
+#include "longwave/ops/tensor_view_torch.h"
+
+namespace longwave::ops {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Operands in the order in which the Function takes them. A tensor that was left out has no
+// elements on the way through the Function, and is undefined inside.
+enum Place { kX, kDt, kA, kB, kC, kD, kBias, kH0, kStarts, kCount };
+using Tensors = std::array<Tensor, kCount>;
+
+SsdSize size_of(const Tensors& in) {
+  return {.batch = in[kX].size(0),
+          .time = in[kX].size(1),
+          .heads = in[kX].size(2),
+          .head_dim = in[kX].size(3),
+          .groups = in[kB].size(2),
+          .state = in[kB].size(3)};
+}
+
+View<const uint8_t, 2> starts_of(const Tensor& starts) {
+  if (!starts.defined()) return {};
+  return {static_cast<const uint8_t*>(starts.data_ptr()),
+          {starts.size(0), starts.size(1)},
+          {starts.stride(0), starts.stride(1)}};
+}
+
+template <typename T>
+SsdLimits<T> limits_of(double least, double most) {
+  return {static_cast<T>(least), static_cast<T>(most)};
+}
+
+Tensor state_like(const Tensors& in) {
+  const SsdSize size = size_of(in);
+  return torch::zeros({size.batch, size.heads, size.head_dim, size.state}, in[kX].options());
+}
+
+template <typename T>
+SsdOutput run_forward(const Tensors& in, const SsdLimits<T>& limits) {
+  SsdOutput out{
+      torch::empty(in[kX].sizes(), in[kX].options()),
+      in[kH0].defined() ? in[kH0].clone(torch::MemoryFormat::Contiguous) : state_like(in)};
+  Workspace workspace(ssd_workspace_bytes(size_of(in)));
+  ssd(SsdArgs<T>{.x = view_of<const T, 4>(in[kX]),
+                 .dt = view_of<const T, 3>(in[kDt]),
+                 .A = view_of<const T, 1>(in[kA]),
+                 .B = view_of<const T, 4>(in[kB]),
+                 .C = view_of<const T, 4>(in[kC]),
+                 .D = view_of<const T, 2>(in[kD]),
+                 .dt_bias = view_of<const T, 1>(in[kBias]),
+                 .starts = starts_of(in[kStarts]),
+                 .limits = limits,
+                 .h = view_of<T, 4>(out.h),
+                 .y = view_of<T, 4>(out.y)},
+      workspace);
+  return out;
+}
+
+template <typename T>
+Tensors run_backward(const Tensors& in, const SsdLimits<T>& limits, const Tensor& dy,
+                     const Tensor& dh) {
+  Tensors out;
+  for (int i = kX; i < kH0; ++i) {
+    if (in[i].defined()) out[i] = torch::empty(in[i].sizes(), in[i].options());
+  }
+  const SsdSize size = size_of(in);
+  out[kH0] = torch::empty({size.batch, size.heads, size.head_dim, size.state}, in[kX].options());
+  Workspace workspace(ssd_backward_workspace_bytes(size));
+  ssd_backward(SsdGradArgs<T>{.x = view_of<const T, 4>(in[kX]),
+                              .dt = view_of<const T, 3>(in[kDt]),
+                              .A = view_of<const T, 1>(in[kA]),
+                              .B = view_of<const T, 4>(in[kB]),
+                              .C = view_of<const T, 4>(in[kC]),
+                              .D = view_of<const T, 2>(in[kD]),
+                              .dt_bias = view_of<const T, 1>(in[kBias]),
+                              .starts = starts_of(in[kStarts]),
+                              .limits = limits,
+                              .h0 = view_of<const T, 4>(in[kH0]),
+                              .dy = view_of<const T, 4>(dy),
+                              .dh = view_of<const T, 4>(dh),
+                              .dx = view_of<T, 4>(out[kX]),
+                              .ddt = view_of<T, 3>(out[kDt]),
+                              .dA = view_of<T, 1>(out[kA]),
+                              .dB = view_of<T, 4>(out[kB]),
+                              .dC = view_of<T, 4>(out[kC]),
+                              .dD = view_of<T, 2>(out[kD]),
+                              .ddt_bias = view_of<T, 1>(out[kBias]),
+                              .dh0 = view_of<T, 4>(out[kH0])},
+               workspace);
+  return out;
+}
+
+class SsdFunction : public torch::autograd::Function<SsdFunction> {
+ public:
+  static variable_list forward(AutogradContext* context, const Tensor& x, const Tensor& dt,
+                               const Tensor& A, const Tensor& B, const Tensor& C, const Tensor& D,
+                               const Tensor& dt_bias, const Tensor& h0, const Tensor& starts,
+                               double least, double most) {
+    variable_list all{x, dt, A, B, C, D, dt_bias, h0, starts};
+    context->saved_data["least"] = least;
+    context->saved_data["most"] = most;
+    context->set_materialize_grads(false);
+    const SsdOutput out = with_precision_of(x, [&](auto number) {
+      return run_forward(present(all), limits_of<decltype(number)>(least, most));
+    });
+    context->save_for_backward(std::move(all));
+    return {out.y, out.h};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    TORCH_CHECK(!torch::GradMode::is_enabled(), "ssd: second derivatives are not offered");
+    const Tensors in = present(context->get_saved_variables());
+    const double least = context->saved_data["least"].toDouble();
+    const double most = context->saved_data["most"].toDouble();
+    const Tensor dy = grads[0].defined() ? grads[0].resolve_neg() : torch::zeros_like(in[kX]);
+    const Tensor dh = grads[1].defined() ? grads[1].resolve_neg() : Tensor();
+    const Tensors out = with_precision_of(in[kX], [&](auto number) {
+      return run_backward(in, limits_of<decltype(number)>(least, most), dy, dh);
+    });
+    variable_list result(out.begin(), out.end());
+    if (!in[kH0].defined()) result[kH0] = Tensor();
+    // The two limits.
+    result.resize(kCount + 2);
+    return result;
+  }
+
+ private:
+  // Lazy negatives become numbers, and tensors of rank 0 undefined: they stand for those left out.
+  static Tensors present(const variable_list& all) {
+    Tensors out;
+    for (int i = kX; i < kCount; ++i) {
+      if (all[i].dim() > 0) out[i] = all[i].detach().resolve_neg();
+    }
+    return out;
+  }
+};
+
+void require_type(const char* name, const Tensor& tensor, torch::ScalarType wanted, int64_t rank) {
+  if (tensor.scalar_type() == wanted && tensor.dim() == rank && tensor.device().is_cpu()) return;
+  throw InvalidArgument({.where = "ssd",
+                         .what = std::string(name) + " has another type, rank or device",
+                         .got = tensor.toString() + " of rank " + std::to_string(tensor.dim()),
+                         .fix = std::string("give it as a CPU tensor of ") +
+                                torch::toString(wanted) + " and rank " + std::to_string(rank)});
+}
+
+// The skip as (heads, head_dim or 1).
+Tensor skip_of(const Tensor& D) { return D.defined() && D.dim() == 1 ? D.unsqueeze(1) : D; }
+
+}  // namespace
+
+SsdOutput ssd(const SsdInput& input) {
+  const auto type = input.x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  const Tensor D = skip_of(input.D);
+  require_type("x", input.x, type, 4);
+  require_type("dt", input.dt, type, 3);
+  require_type("A", input.A, type, 1);
+  require_type("B", input.B, type, 4);
+  require_type("C", input.C, type, 4);
+  if (D.defined()) require_type("D", D, type, 2);
+  if (input.dt_bias.defined()) require_type("dt_bias", input.dt_bias, type, 1);
+  if (input.h0.defined()) require_type("h0", input.h0, type, 4);
+  Tensor starts = input.starts;
+  if (starts.defined() && starts.scalar_type() == torch::kBool) starts = starts.view(torch::kUInt8);
+  if (starts.defined()) require_type("starts", starts, torch::kUInt8, 2);
+  // Undefined tensors cannot enter a Function: those left out are of rank 0.
+  const auto given = [&](const Tensor& tensor) {
+    return tensor.defined() ? tensor : torch::empty({}, input.x.options());
+  };
+  const variable_list out = SsdFunction::apply(input.x, input.dt, input.A, input.B, input.C,
+                                               given(D), given(input.dt_bias), given(input.h0),
+                                               given(starts), input.dt_min, input.dt_max);
+  return {out[0], out[1]};
+}
+
+}  // namespace longwave::ops

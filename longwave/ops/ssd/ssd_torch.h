@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include <limits>
+
+namespace longwave::ops {
+
+/// Operands of ssd as torch tensors, of float32 or of float64 all; undefined ones are left out.
+struct SsdInput {
+  torch::Tensor x;        ///< (batch, time, heads, head_dim)
+  torch::Tensor dt;       ///< (batch, time, heads) before bias, softplus and limits
+  torch::Tensor A;        ///< (heads) negative
+  torch::Tensor B;        ///< (batch, time, groups, state)
+  torch::Tensor C;        ///< (batch, time, groups, state)
+  torch::Tensor D;        ///< (heads), (heads, head_dim) or undefined for no skip
+  torch::Tensor dt_bias;  ///< (heads), or undefined for zero
+  torch::Tensor h0;       ///< (batch, heads, head_dim, state), or undefined for zero
+  torch::Tensor starts;   ///< (batch, time) uint8 or bool, or undefined for none
+  double dt_min = 0;
+  double dt_max = std::numeric_limits<double>::infinity();
+};
+
+struct SsdOutput {
+  torch::Tensor y;  ///< (batch, time, heads, head_dim)
+  torch::Tensor h;  ///< (batch, heads, head_dim, state) the final state
+};
+
+/// ssd (see ssd.h) as a torch function, differentiable in every input through y and h.
+///
+/// Any strides will do, those of slices of one projection too; none of the inputs is changed.
+/// float32 runs the SIMD kernel, float64 the recurrence, so that gradients can be checked by
+/// finite differences. Between forward and backward only the inputs are kept.
+///
+/// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
+///            asking for them throws c10::Error.
+SsdOutput ssd(const SsdInput& input);
+
+}  // namespace longwave::ops
