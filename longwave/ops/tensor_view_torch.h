@@ -20,6 +20,8 @@ constexpr torch::ScalarType scalar_type_of() {
   if constexpr (std::is_same_v<T, double>) return torch::kFloat64;
   if constexpr (std::is_same_v<T, std::complex<float>>) return torch::kComplexFloat;
   if constexpr (std::is_same_v<T, std::complex<double>>) return torch::kComplexDouble;
+  if constexpr (std::is_same_v<T, uint8_t>) return torch::kUInt8;
+  if constexpr (std::is_same_v<T, int64_t>) return torch::kInt64;
   return torch::ScalarType::Undefined;
 }
 
