@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "longwave/ops/selective_scan/selective_scan.h"
+#include "longwave/ops/selective_scan/selective_scan_ref.h"
+#include "longwave/ops/selective_scan/testing/selective_problem.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::agree;
+using testing::gradient_terms;
+using testing::kSelectiveSizes;
+using testing::kSelectiveVariants;
+using testing::name;
+using testing::Tolerance;
+using testing::Worst;
+using Size = testing::SelectiveSize;
+using Variant = testing::SelectiveVariant;
+template <typename T>
+using Problem = testing::SelectiveProblem<T>;
+
+TEST(SelectiveScanGradient, BackendsAgree) {
+  for (const Size& size : kSelectiveSizes) {
+    for (const Variant& variant : kSelectiveVariants) {
+      Problem<float> kernel(size, 11, variant);
+      Problem<double> oracle(size, 11, variant);
+      kernel.both();
+      oracle.both();
+      const auto expected = oracle.gradients();
+      const auto got = kernel.gradients();
+      for (size_t i = 0; i < got.size(); ++i) {
+        EXPECT_TRUE(agree<float>(name(size) + " " + got[i].first, *expected[i].second,
+                                 *got[i].second, gradient_terms(size)));
+      }
+    }
+  }
+}
+
+// A number that weighs every output by what the backward pass is given.
+double loss(Problem<double>& problem) {
+  const std::vector<double> h0 = problem.h;
+  problem.forward();
+  double sum = 0;
+  for (size_t i = 0; i < problem.y.size(); ++i) sum += problem.dy[i] * problem.y[i];
+  for (size_t i = 0; i < problem.h.size(); ++i) sum += problem.dh[i] * problem.h[i];
+  problem.h = h0;
+  return sum;
+}
+
+TEST(SelectiveScanGradient, MatchesFiniteDifference) {
+  for (const Variant& variant : kSelectiveVariants) {
+    Problem<double> problem({2, 7, 4, 2, 3}, 13, variant);
+    const std::vector<double> h0 = problem.h;
+    problem.both();
+    problem.h = h0;
+    Worst worst("gradient");
+    const double step = 1e-5;
+    const auto check = [&](std::vector<double>& values, const std::vector<double>& gradients) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        const double former = values[i];
+        values[i] = former + step;
+        const double above = loss(problem);
+        values[i] = former - step;
+        const double below = loss(problem);
+        values[i] = former;
+        // The third derivative times step^2 / 6, and rounding over step, for losses of about 100.
+        worst.compare(static_cast<int64_t>(i), (above - below) / (2 * step), gradients[i],
+                      Tolerance{1e-7});
+      }
+    };
+    const Problem<double> gradient = problem;
+    check(problem.u, gradient.du);
+    check(problem.dt, gradient.ddt);
+    check(problem.A, gradient.dA);
+    check(problem.B, gradient.dB);
+    check(problem.C, gradient.dC);
+    check(problem.h, gradient.dh0);
+    if (problem.all()) {
+      check(problem.D, gradient.dD);
+      check(problem.dt_bias, gradient.ddt_bias);
+      check(problem.z, gradient.dz);
+    }
+    EXPECT_TRUE(worst.ok());
+  }
+}
+
+TEST(SelectiveScanGradient, OfAnAbsentFinalGradientIsThatOfZero) {
+  for (const Size& size : {Size{2, 70, 20, 1, 16}, Size{2, 0, 3, 1, 2}}) {
+    Problem<float> without(size, 12), zero(size, 12);
+    std::fill(zero.dh.begin(), zero.dh.end(), 0.0f);
+    without.forward();
+    auto args = without.grad_args();
+    args.dh = {};
+    without.run(args);
+    zero.both();
+    for (size_t i = 0; i < zero.gradients().size(); ++i) {
+      EXPECT_EQ(*zero.gradients()[i].second, *without.gradients()[i].second)
+          << name(size) << " " << zero.gradients()[i].first;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longwave::ops

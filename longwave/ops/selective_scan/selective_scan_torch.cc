@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/selective_scan/selective_scan_torch.h"
+
+#include <string>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/tensor_view_torch.h"
+
+namespace longwave::ops {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Undefined tensors cannot enter a Function: a scalar stands for an operand that was left out.
+Tensor stand_in(const Tensor& tensor, const Tensor& like) {
+  return tensor.defined() ? tensor : torch::zeros({}, like.options());
+}
+Tensor resolved(const Tensor& tensor) {
+  return tensor.dim() == 0 ? Tensor() : tensor.detach().resolve_neg();
+}
+
+// The order in which operands enter the function and gradients leave it.
+SelectiveScanTensors operands(const variable_list& in, StepSize step_size) {
+  return {.step_size = step_size,
+          .u = resolved(in[0]),
+          .dt = resolved(in[1]),
+          .A = resolved(in[2]),
+          .B = resolved(in[3]),
+          .C = resolved(in[4]),
+          .D = resolved(in[5]),
+          .dt_bias = resolved(in[6]),
+          .z = resolved(in[7]),
+          .h0 = resolved(in[8]),
+          .starts = resolved(in[9])};
+}
+
+template <typename T>
+SelectiveScanInputs<T> views(const SelectiveScanTensors& in) {
+  View<const uint8_t, 2> starts;
+  if (in.starts.defined()) {
+    starts = {in.starts.data_ptr<uint8_t>(),
+              {in.starts.size(0), in.starts.size(1)},
+              {in.starts.stride(0), in.starts.stride(1)}};
+  }
+  return {.step_size = in.step_size,
+          .u = view_of<const T, 3>(in.u),
+          .dt = view_of<const T, 3>(in.dt),
+          .A = view_of<const T, 2>(in.A),
+          .B = view_of<const T, 4>(in.B),
+          .C = view_of<const T, 4>(in.C),
+          .D = view_of<const T, 1>(in.D),
+          .dt_bias = view_of<const T, 1>(in.dt_bias),
+          .z = view_of<const T, 3>(in.z),
+          .starts = starts};
+}
+
+SelectiveScanSize size_of(const SelectiveScanTensors& in) {
+  return {in.u.size(0), in.u.size(2), in.B.size(2), in.A.size(1)};
+}
+
+// Fills y, h and, if it is defined, states.
+template <typename T>
+void forward(const SelectiveScanTensors& in, const SelectiveScanOutput& out, const Tensor& states) {
+  Workspace workspace(selective_scan_workspace_bytes(size_of(in)));
+  selective_scan(SelectiveScanArgs<T>{.in = views<T>(in),
+                                      .h = view_of<T, 3>(out.h),
+                                      .y = view_of<T, 3>(out.y),
+                                      .states = view_of<T, 4>(states)},
+                 workspace);
+}
+
+// Gradients of everything but starts; `grads` has the shapes of `in`.
+template <typename T>
+void backward(const SelectiveScanTensors& in, const Tensor& states, const SelectiveScanOutput& d,
+              const SelectiveScanTensors& grads) {
+  Workspace workspace(selective_scan_backward_workspace_bytes(size_of(in)));
+  selective_scan_backward(SelectiveScanGradArgs<T>{.in = views<T>(in),
+                                                   .states = view_of<const T, 4>(states),
+                                                   .dy = view_of<const T, 3>(d.y),
+                                                   .dh = view_of<const T, 3>(d.h),
+                                                   .du = view_of<T, 3>(grads.u),
+                                                   .ddt = view_of<T, 3>(grads.dt),
+                                                   .dA = view_of<T, 2>(grads.A),
+                                                   .dB = view_of<T, 4>(grads.B),
+                                                   .dC = view_of<T, 4>(grads.C),
+                                                   .dD = view_of<T, 1>(grads.D),
+                                                   .ddt_bias = view_of<T, 1>(grads.dt_bias),
+                                                   .dz = view_of<T, 3>(grads.z),
+                                                   .dh0 = view_of<T, 3>(grads.h0)},
+                          workspace);
+}
+
+class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunction> {
+ public:
+  static variable_list forward(AutogradContext* context, const Tensor& u, const Tensor& dt,
+                               const Tensor& A, const Tensor& B, const Tensor& C, const Tensor& D,
+                               const Tensor& dt_bias, const Tensor& z, const Tensor& h0,
+                               const Tensor& starts, int64_t step_size, bool differentiable) {
+    const variable_list inputs{u, dt, A, B, C, D, dt_bias, z, h0, starts};
+    const SelectiveScanTensors in = operands(inputs, static_cast<StepSize>(step_size));
+    const SelectiveScanOutput out{torch::empty(in.u.sizes(), in.u.options()),
+                                  in.h0.clone(torch::MemoryFormat::Contiguous)};
+    Tensor states;
+    if (differentiable) {
+      const int64_t state = A.size(1), chunks = selective_scan_chunks(u.size(1), state);
+      states = torch::empty({u.size(0), chunks, state, u.size(2)}, u.options());
+      variable_list kept = inputs;
+      kept.push_back(states);
+      context->save_for_backward(kept);
+      context->set_materialize_grads(false);
+      context->saved_data["step_size"] = step_size;
+    }
+    with_precision_of(u, [&](auto number) { ops::forward<decltype(number)>(in, out, states); });
+    return {out.y, out.h};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    TORCH_CHECK(!torch::GradMode::is_enabled(),
+                "selective_scan: second derivatives are not offered");
+    const variable_list saved = context->get_saved_variables();
+    const auto step_size = static_cast<StepSize>(context->saved_data["step_size"].toInt());
+    const SelectiveScanTensors in = operands(saved, step_size);
+    const SelectiveScanOutput d{
+        grads[0].defined() ? grads[0].detach().resolve_neg() : torch::zeros_like(in.u),
+        grads[1].defined() ? grads[1].detach().resolve_neg() : Tensor()};
+    const auto like = [](const Tensor& tensor) {
+      return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : Tensor();
+    };
+    const SelectiveScanTensors out{.u = like(in.u),
+                                   .dt = like(in.dt),
+                                   .A = like(in.A),
+                                   .B = like(in.B),
+                                   .C = like(in.C),
+                                   .D = like(in.D),
+                                   .dt_bias = like(in.dt_bias),
+                                   .z = like(in.z),
+                                   .h0 = like(in.h0),
+                                   .starts = {}};
+    with_precision_of(
+        in.u, [&](auto number) { ops::backward<decltype(number)>(in, saved.back(), d, out); });
+    return {out.u,       out.dt, out.A,  out.B,    out.C,    out.D,
+            out.dt_bias, out.z,  out.h0, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+void require_type(const char* name, const Tensor& tensor, torch::ScalarType wanted, int64_t rank) {
+  if (tensor.defined() && tensor.scalar_type() == wanted && tensor.dim() == rank &&
+      tensor.device().is_cpu()) {
+    return;
+  }
+  throw InvalidArgument(
+      {.where = "selective_scan",
+       .what = std::string(name) + " is missing or has another type, rank or device",
+       .got = tensor.defined() ? tensor.toString() + " of rank " + std::to_string(tensor.dim())
+                               : "an undefined tensor",
+       .fix = std::string("give it as a CPU tensor of ") + torch::toString(wanted) + " and rank " +
+              std::to_string(rank)});
+}
+
+void check(const SelectiveScanTensors& in) {
+  require(in.u.defined(), "selective_scan", "u is missing");
+  const torch::ScalarType type =
+      in.u.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  require_type("u", in.u, type, 3);
+  require_type("dt", in.dt, type, 3);
+  require_type("A", in.A, type, 2);
+  require_type("B", in.B, type, 4);
+  require_type("C", in.C, type, 4);
+  if (in.D.defined()) require_type("D", in.D, type, 1);
+  if (in.dt_bias.defined()) require_type("dt_bias", in.dt_bias, type, 1);
+  if (in.z.defined()) require_type("z", in.z, type, 3);
+  if (in.h0.defined()) require_type("h0", in.h0, type, 3);
+  if (in.starts.defined()) require_type("starts", in.starts, torch::kUInt8, 2);
+}
+
+bool requires_gradient(const SelectiveScanTensors& in) {
+  if (!torch::GradMode::is_enabled()) return false;
+  for (const Tensor* tensor :
+       {&in.u, &in.dt, &in.A, &in.B, &in.C, &in.D, &in.dt_bias, &in.z, &in.h0}) {
+    if (tensor->defined() && tensor->requires_grad()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+SelectiveScanOutput selective_scan(const SelectiveScanTensors& in) {
+  check(in);
+  const Tensor h0 = in.h0.defined()
+                        ? in.h0
+                        : torch::zeros({in.u.size(0), in.u.size(2), in.A.size(1)}, in.u.options());
+  const variable_list out = SelectiveScanFunction::apply(
+      in.u, in.dt, in.A, in.B, in.C, stand_in(in.D, in.u), stand_in(in.dt_bias, in.u),
+      stand_in(in.z, in.u), h0, stand_in(in.starts, in.u), static_cast<int64_t>(in.step_size),
+      requires_gradient(in));
+  return {out[0], out[1]};
+}
+
+}  // namespace longwave::ops

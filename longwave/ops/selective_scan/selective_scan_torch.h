@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include "longwave/ops/selective_scan/selective_scan.h"
+
+namespace longwave::ops {
+
+/// Operands of selective_scan as tensors; shapes as in SelectiveScanInputs.
+struct SelectiveScanTensors {
+  StepSize step_size = StepSize::kSoftplus;
+  torch::Tensor u;        ///< (batch, time, channels)
+  torch::Tensor dt;       ///< (batch, time, channels) before bias and softplus
+  torch::Tensor A;        ///< (channels, state)
+  torch::Tensor B;        ///< (batch, time, groups, state)
+  torch::Tensor C;        ///< (batch, time, groups, state)
+  torch::Tensor D;        ///< (channels), or undefined for no skip
+  torch::Tensor dt_bias;  ///< (channels), or undefined for 0
+  torch::Tensor z;        ///< (batch, time, channels), or undefined for no gate
+  torch::Tensor h0;       ///< (batch, channels, state), or undefined for 0
+  torch::Tensor starts;   ///< (batch, time) uint8, or undefined for none
+};
+
+struct SelectiveScanOutput {
+  torch::Tensor y;  ///< (batch, time, channels)
+  torch::Tensor h;  ///< (batch, channels, state) the final state
+};
+
+/// selective_scan (see selective_scan.h) as a torch function, differentiable in every input but
+/// `starts`, through y and h.
+///
+/// Any strides will do, halves of one projection need no copies; none of the inputs is changed.
+/// float32 runs the SIMD kernel, float64 the reference, so that gradients can be checked by finite
+/// differences. Kept for the backward pass: the inputs, and the states before each chunk if any
+/// input requires a gradient.
+///
+/// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
+///            asking for them throws c10::Error.
+SelectiveScanOutput selective_scan(const SelectiveScanTensors& in);
+
+}  // namespace longwave::ops
