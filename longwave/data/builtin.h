@@ -16,5 +16,10 @@ extern const Source kCopying;
 extern const Source kSelectiveCopying;
 extern const Source kMackeyGlass;
 extern const Source kParity;
+extern const Source kInduction;
+extern const Source kRecall;
+extern const Source kMqar;
+extern const Source kListops;
+extern const Source kPathfinder;
 
 }  // namespace longwave::data

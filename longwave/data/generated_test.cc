@@ -32,7 +32,8 @@ std::unique_ptr<Dataset> open(std::string_view name, const std::vector<std::stri
 }
 
 const std::vector<std::string> kGenerators = {
-    "delay", "reconstruct", "adding", "copying", "selective_copying", "mackey_glass", "parity"};
+    "delay",  "reconstruct", "adding", "copying", "selective_copying", "mackey_glass",
+    "parity", "induction",   "recall", "mqar",    "listops",           "pathfinder"};
 
 bool same(const Example& a, const Example& b) {
   return a.input == b.input && a.tokens == b.tokens && a.value == b.value && a.label == b.label;
