@@ -9,6 +9,9 @@ find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(openblas REQUIRED IMPORTED_TARGET openblas)
+# Linked by name: their pkg-config flags would only concern their own headers' export macros.
+pkg_check_modules(pcre2 REQUIRED libpcre2-8)
+pkg_check_modules(utf8proc REQUIRED libutf8proc)
 
 if(LONGWAVE_TESTS)
   find_package(GTest REQUIRED)

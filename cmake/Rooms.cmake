@@ -85,7 +85,7 @@ function(longwave_library target)
   target_compile_definitions(${target}_runtime PRIVATE EIGEN_DONT_PARALLELIZE)
   target_link_libraries(${target}_runtime
     PUBLIC fmt::fmt
-    PRIVATE OpenMP::OpenMP_CXX ZLIB::ZLIB
+    PRIVATE OpenMP::OpenMP_CXX ZLIB::ZLIB pcre2-8 utf8proc
             $<BUILD_INTERFACE:PkgConfig::hwy> $<BUILD_INTERFACE:PkgConfig::openblas>
             $<INSTALL_INTERFACE:hwy> $<INSTALL_INTERFACE:openblas> $<INSTALL_INTERFACE:tomlplusplus>
             $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>

@@ -14,11 +14,12 @@ MAY_USE = {
     "mixers": "base theory ops nn",
     "models": "base theory ops nn mixers",
     "io": "base",
-    "data": "base io",
-    "runtime": "base theory ops nn mixers models io data",
-    "inspect": "base theory ops nn mixers models io data runtime",
-    "train": "base theory ops nn mixers models io data runtime inspect",
-    "cli": "base theory ops nn mixers models io data runtime inspect train",
+    "text": "base io",
+    "data": "base io text",
+    "runtime": "base theory ops nn mixers models io text data",
+    "inspect": "base theory ops nn mixers models io text data runtime",
+    "train": "base theory ops nn mixers models io text data runtime inspect",
+    "cli": "base theory ops nn mixers models io text data runtime inspect train",
 }
 # A test may judge its room by any other.
 ANY_ROOM = re.compile(r"(_test|_bench|_fuzz)\.cc$|/testing/")

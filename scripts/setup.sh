@@ -7,7 +7,7 @@ packages=(
   g++ cmake ninja-build pkg-config ccache git ca-certificates
   # library
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libeigen3-dev libhwy-dev
-  libopenblas-openmp-dev zlib1g-dev
+  libopenblas-openmp-dev zlib1g-dev libpcre2-dev libutf8proc-dev
   # training
   libtorch-dev
   # tests and checks

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longwave::text {
+
+/// The pattern by which GPT-2, GPT-NeoX and our own tokenizers cut text into words: contractions,
+/// words, numbers and other signs with the blank before them, and runs of white space.
+inline constexpr const char* kWordPattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+/// Cuts text at the matches of a regular expression.
+///
+/// The dialect is that of PCRE2 with Unicode properties. Bytes that are not UTF-8 match nothing.
+///
+/// Errors     DataError if the pattern does not compile, or gives up on a text.
+/// Threads    const use is safe from many threads.
+class Splitter {
+ public:
+  /// `where` names the pattern's origin in messages.
+  Splitter(const std::string& pattern, std::string_view where);
+  ~Splitter();
+  Splitter(Splitter&& other) noexcept;
+  Splitter& operator=(Splitter&& other) noexcept;
+
+  /// Adds the matches and what lies between them to `pieces`, in order; nothing is lost.
+  void split(std::string_view text, std::vector<std::string_view>& pieces) const;
+
+ private:
+  struct Code;
+  std::unique_ptr<Code> code_;
+};
+
+}  // namespace longwave::text

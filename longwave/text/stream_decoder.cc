@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/text/stream_decoder.h"
+
+#include <utility>
+
+#include "longwave/text/utf8.h"
+
+namespace longwave::text {
+
+std::string StreamDecoder::push(int64_t id) {
+  const std::string_view bytes = tokenizer_.token(id);
+  if (!tokenizer_.is_special(id)) pending_ += bytes;
+  const size_t whole = whole_characters(pending_);
+  std::string shown = pending_.substr(0, whole);
+  pending_.erase(0, whole);
+  return shown;
+}
+
+std::string StreamDecoder::finish() { return std::exchange(pending_, {}); }
+
+}  // namespace longwave::text

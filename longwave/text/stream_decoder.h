@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "longwave/text/tokenizer.h"
+
+namespace longwave::text {
+
+/// Text of tokens that come one by one: never a cut-off character.
+///
+/// Threads    one owner at a time; the tokenizer must outlive it.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  /// The text that can be shown after this token, possibly none. Special tokens show nothing.
+  std::string push(int64_t id);
+
+  /// What is left at the end: the bytes of a character that was never finished.
+  std::string finish();
+
+ private:
+  const Tokenizer& tokenizer_;
+  std::string pending_;
+};
+
+}  // namespace longwave::text
