@@ -275,7 +275,8 @@ TEST(StreamDecoder, ShowsWholeCharactersOnly) {
 
 TEST(TokenizerJson, ReadsBothFormsOfMergesAndEveryCorrectPart) {
   const auto file = [](const std::string& rest, const std::string& merges) {
-    return R"({"normalizer":{"type":"NFC"},"decoder":{"type":"ByteLevel"},"post_processor":{"type":"ByteLevel"},)" +
+    return R"({"normalizer":{"type":"NFC"},"decoder":{"type":"ByteLevel"},)"
+           R"("post_processor":{"type":"ByteLevel"},)" +
            rest + R"("model":{"vocab":{"a":0,"b":1,"ab":2,"1":3,"Ġ":4},"merges":)" + merges + "}}";
   };
   const std::string byte_level =

@@ -36,7 +36,8 @@ inline std::vector<Bytes> tokenizer_seeds() {
   const std::string small =
       R"({"added_tokens":[{"id":3,"content":"<|x|>","special":true,"normalized":false}],)"
       R"("normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[)"
-      R"({"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":false}]},)"
+      R"({"type":"Digits","individual_digits":true},)"
+      R"({"type":"ByteLevel","add_prefix_space":false}]},)"
       R"("decoder":{"type":"ByteLevel"},)"
       R"("model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[["a","b"]]}})";
   return {bytes_of(trained.json()), bytes_of(small)};
