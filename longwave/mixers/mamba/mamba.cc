@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/mixers/mamba/mamba.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "longwave/mixers/projection.h"
+#include "longwave/mixers/selective_init.h"
+#include "longwave/ops/causal_conv1d/causal_conv1d.h"
+#include "longwave/ops/selective_scan/selective_scan.h"
+
+namespace longwave::mixers::mamba {
+namespace {
+
+/// Steps that are worked on at once: enough rows for a fast product, few enough for the cache.
+int64_t block_steps(int64_t batch, int64_t time) {
+  constexpr int64_t kRows = 1024, kLeast = 64;
+  return std::min(time, std::max(kLeast, kRows / std::max<int64_t>(batch, 1)));
+}
+
+class Mamba : public Mixer {
+ public:
+  Mamba(const Shapes& shapes, const Weights& weights, double rate);
+
+  int64_t channels() const override { return shapes_.channels; }
+  int64_t state_size() const override { return shapes_.state_size(); }
+  bool packs() const override { return true; }
+  size_t workspace_bytes(int64_t batch, int64_t time) const override;
+  void prefill(const Prefill& args, Workspace& workspace) const override;
+  void step(const Step& args, Workspace& workspace) const override {
+    check(*this, args, "mamba");
+    prefill(as_prefill(args), workspace);
+  }
+
+ private:
+  ops::SelectiveScanSize scan_size(int64_t batch) const {
+    return {.batch = batch, .channels = shapes_.inner, .groups = 1, .state = shapes_.state};
+  }
+  /// Some steps of the sequence: the views hold these only.
+  void run(const Prefill& block, Workspace& workspace) const;
+  View<float, 3> convolved(const Prefill& block, View<const float, 3> x,
+                           Workspace& workspace) const;
+
+  Shapes shapes_;
+  Weights weights_;  // keeps alive what the views look at
+  View<const float, 2> in_proj_, dt_proj_, out_proj_, conv_;
+  View<const float, 1> in_bias_, conv_bias_, dt_bias_, D_, out_bias_;
+  std::vector<float> A_;       // (inner, state), times the rate
+  std::vector<float> select_;  // x_proj.weight, with the rows of B times the rate
+};
+
+View<const float, 1> optional(const Weights& weights, const char* name, bool present,
+                              int64_t size) {
+  return present ? weights.view<1>(name, {size}) : View<const float, 1>();
+}
+
+Mamba::Mamba(const Shapes& shapes, const Weights& weights, double rate)
+    : shapes_(shapes),
+      weights_(weights),
+      in_proj_(weights.view<2>("in_proj.weight", {2 * shapes.inner, shapes.channels})),
+      dt_proj_(weights.view<2>("dt_proj.weight", {shapes.inner, shapes.dt_rank})),
+      out_proj_(weights.view<2>("out_proj.weight", {shapes.channels, shapes.inner})),
+      in_bias_(optional(weights, "in_proj.bias", shapes.bias, 2 * shapes.inner)),
+      conv_bias_(optional(weights, "conv1d.bias", shapes.conv_bias, shapes.inner)),
+      dt_bias_(weights.view<1>("dt_proj.bias", {shapes.inner})),
+      D_(weights.view<1>("D", {shapes.inner})),
+      out_bias_(optional(weights, "out_proj.bias", shapes.bias, shapes.channels)) {
+  const auto conv = weights.view<3>("conv1d.weight", {shapes.inner, 1, shapes.width});
+  conv_ = {conv.data(), {shapes.inner, shapes.width}};
+  for (float value : weights.get("A_log", {shapes.inner, shapes.state})) {
+    A_.push_back(static_cast<float>(-rate * std::exp(static_cast<double>(value))));
+  }
+  // A step size enters the decay, and the input through B: multiplying both is multiplying it.
+  const auto select = weights.get("x_proj.weight", {shapes.selections(), shapes.inner});
+  select_.assign(select.begin(), select.end());
+  const auto B = std::span(select_).subspan(static_cast<size_t>(shapes.dt_rank * shapes.inner),
+                                            static_cast<size_t>(shapes.state * shapes.inner));
+  for (float& value : B) value = static_cast<float>(value * rate);
+}
+
+size_t Mamba::workspace_bytes(int64_t batch, int64_t time) const {
+  const int64_t rows = batch * block_steps(batch, time);
+  return Workspace::bytes_for<float>(rows * 2 * shapes_.inner) +
+         3 * Workspace::bytes_for<float>(rows * shapes_.inner) +
+         Workspace::bytes_for<float>(rows * shapes_.selections()) +
+         ops::selective_scan_workspace_bytes(scan_size(batch));
+}
+
+View<float, 3> Mamba::convolved(const Prefill& block, View<const float, 3> x,
+                                Workspace& workspace) const {
+  const View<float, 3> history(block.state.data(), {x.extent(0), shapes_.width - 1, shapes_.inner},
+                               {block.state.stride(0), shapes_.inner, 1});
+  const View<float, 3> y(workspace.take<float>(x.size()).data(), x.extents());
+  ops::causal_conv1d<float>({.activation = ops::ConvActivation::kSilu,
+                             .x = x,
+                             .w = conv_,
+                             .b = conv_bias_,
+                             .history = history,
+                             .starts = block.starts,
+                             .y = y,
+                             .final_history = history});
+  return y;
+}
+
+void Mamba::run(const Prefill& block, Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const int64_t batch = block.u.extent(0), time = block.u.extent(1), inner = shapes_.inner;
+  const auto take = [&](int64_t size) {
+    return View<float, 3>(workspace.take<float>(batch * time * size).data(), {batch, time, size});
+  };
+  const View<float, 3> xz = take(2 * inner), dt = take(inner), y = take(inner);
+  const View<float, 3> selections = take(shapes_.selections());
+  project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = xz});
+  const View<float, 3> x = convolved(block, xz.slice(2, 0, inner), workspace);
+  project({.x = x, .W = {select_.data(), {shapes_.selections(), inner}}, .b = {}, .y = selections});
+  project({.x = selections.slice(2, 0, shapes_.dt_rank), .W = dt_proj_, .b = {}, .y = dt});
+  const auto select = [&](int64_t first) {
+    return View<const float, 4>(selections.data() + first, {batch, time, 1, shapes_.state},
+                                {selections.stride(0), selections.stride(1), shapes_.state, 1});
+  };
+  const ops::SelectiveScanArgs<float> args = {.in = {.u = x,
+                                                     .dt = dt,
+                                                     .A = {A_.data(), {inner, shapes_.state}},
+                                                     .B = select(shapes_.dt_rank),
+                                                     .C = select(shapes_.dt_rank + shapes_.state),
+                                                     .D = D_,
+                                                     .dt_bias = dt_bias_,
+                                                     .z = xz.slice(2, inner, inner),
+                                                     .starts = block.starts},
+                                              .h = {block.state.data() + shapes_.history_size(),
+                                                    {batch, inner, shapes_.state},
+                                                    {block.state.stride(0), shapes_.state, 1}},
+                                              .y = y,
+                                              .states = {}};
+  if (time == 1) {
+    ops::selective_scan_step(args);
+  } else {
+    ops::selective_scan(args, workspace);
+  }
+  project({.x = y, .W = out_proj_, .b = out_bias_, .y = block.y});
+}
+
+void Mamba::prefill(const Prefill& args, Workspace& workspace) const {
+  check(*this, args, "mamba");
+  if (args.u.extent(0) == 0) return;
+  const int64_t time = args.u.extent(1), steps = block_steps(args.u.extent(0), time);
+  for (int64_t begin = 0; begin < time; begin += steps) {
+    const int64_t count = std::min(steps, time - begin);
+    Prefill block = {.u = args.u.slice(1, begin, count),
+                     .state = args.state,
+                     .y = args.y.slice(1, begin, count)};
+    if (!args.starts.absent()) block.starts = args.starts.slice(1, begin, count);
+    run(block, workspace);
+  }
+}
+
+/// log(1), ..., log(state) in every row: the start of S4D-Real.
+void init_A_log(std::span<float> out, int64_t state) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto n = static_cast<int64_t>(i) % state;
+    out[i] = static_cast<float>(std::log(static_cast<double>(n + 1)));
+  }
+}
+
+}  // namespace
+
+Shapes::Shapes(const Options& options, int64_t channel_count)
+    : channels(channel_count),
+      inner(options.integer("expand") * channel_count),
+      state(options.integer("state")),
+      width(options.integer("width")),
+      dt_rank(options.integer("dt_rank") == 0 ? (channel_count + 15) / 16
+                                              : options.integer("dt_rank")),
+      conv_bias(options.flag("conv_bias")),
+      bias(options.flag("bias")) {}
+
+Schema schema() {
+  Schema schema = {
+      {"state", int64_t{16}, "state dimension N of a channel of the scan", 1, 65536},
+      {"expand", int64_t{2}, "channels of the scan, in multiples of those of the layer", 1, 64},
+      {"width", int64_t{4}, "taps of the convolution before the scan", 1, 128},
+      {"dt_rank", int64_t{0}, "channels that step sizes are made from; 0 = channels / 16", 0,
+       65536},
+      {"conv_bias", true, "whether the convolution has a bias"},
+      {"bias", false, "whether the projections in and out have biases"},
+      {.key = "dt_init",
+       .value = std::string("random"),
+       .help = "start of dt_proj.weight: uniform on +-dt_rank^-1/2 dt_scale, or that constant",
+       .choices = {"random", "constant"}},
+      {"dt_scale", 1.0, "multiplies the start of dt_proj.weight", 0, 1e3},
+  };
+  Schema step = step_size_options();
+  schema.insert(schema.end(), step.begin(), step.end());
+  return schema;
+}
+
+ParameterTable parameters(const Options& options, int64_t channels) {
+  const Shapes shapes(options, channels);
+  const int64_t inner = shapes.inner, state = shapes.state;
+  const auto uniform = [](int64_t inputs) {
+    const double bound = 1 / std::sqrt(static_cast<double>(inputs));
+    return uniform_init(-bound, bound);
+  };
+  const double dt = options.real("dt_scale") / std::sqrt(static_cast<double>(shapes.dt_rank));
+  const auto dt_init = options.text("dt_init") == "constant" ? constant_init(static_cast<float>(dt))
+                                                             : uniform_init(-dt, dt);
+  const auto A_log = [state](std::span<float> out, Random&) { init_A_log(out, state); };
+  ParameterTable table = {
+      {"in_proj.weight", {2 * inner, channels}, ParameterGroup::kMain, uniform(channels)},
+      {"conv1d.weight", {inner, 1, shapes.width}, ParameterGroup::kMain, uniform(shapes.width)},
+      {"x_proj.weight", {shapes.selections(), inner}, ParameterGroup::kMain, uniform(inner)},
+      {"dt_proj.weight", {inner, shapes.dt_rank}, ParameterGroup::kMain, dt_init},
+      {"dt_proj.bias", {inner}, ParameterGroup::kSsm, step_size_bias_init("mamba", options)},
+      {"A_log", {inner, state}, ParameterGroup::kSsm, A_log},
+      {"D", {inner}, ParameterGroup::kNoDecay, constant_init(1)},
+      {"out_proj.weight", {channels, inner}, ParameterGroup::kMain, uniform(inner)},
+  };
+  if (shapes.conv_bias) {
+    table.push_back({"conv1d.bias", {inner}, ParameterGroup::kNoDecay, uniform(shapes.width)});
+  }
+  if (shapes.bias) {
+    table.push_back({"in_proj.bias", {2 * inner}, ParameterGroup::kNoDecay, constant_init(0)});
+    table.push_back({"out_proj.bias", {channels}, ParameterGroup::kNoDecay, constant_init(0)});
+  }
+  return table;
+}
+
+std::unique_ptr<Mixer> make(const Options& options, int64_t channels, const Weights& weights,
+                            double rate) {
+  return std::make_unique<Mamba>(Shapes(options, channels), weights, rate);
+}
+
+}  // namespace longwave::mixers::mamba

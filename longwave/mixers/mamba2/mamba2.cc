@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/mixers/mamba2/mamba2.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "longwave/mixers/projection.h"
+#include "longwave/ops/causal_conv1d/causal_conv1d.h"
+#include "longwave/ops/elementwise/elementwise.h"
+
+namespace longwave::mixers::mamba2 {
+namespace {
+
+/// Steps that are worked on at once: enough rows for a fast product, few enough for the cache.
+int64_t block_steps(int64_t batch, int64_t time) {
+  constexpr int64_t kRows = 1024, kLeast = 64;
+  return std::min(time, std::max(kLeast, kRows / std::max<int64_t>(batch, 1)));
+}
+
+class Mamba2 : public Mixer {
+ public:
+  Mamba2(const Settings& settings, const Weights& weights, double rate);
+
+  int64_t channels() const override { return settings_.channels; }
+  int64_t state_size() const override { return settings_.state_size(); }
+  bool packs() const override { return true; }
+  size_t workspace_bytes(int64_t batch, int64_t time) const override;
+  void prefill(const Prefill& args, Workspace& workspace) const override;
+  void step(const Step& args, Workspace& workspace) const override {
+    check(*this, args, "mamba2");
+    prefill(as_prefill(args), workspace);
+  }
+
+ private:
+  /// Some steps of the sequence: the views hold these only.
+  void run(const Prefill& block, Workspace& workspace) const;
+  View<float, 3> convolved(const Prefill& block, View<const float, 3> x,
+                           Workspace& workspace) const;
+  /// y = scan of x, B and C side by side, with step sizes from dt.
+  void scan(const Prefill& block, View<const float, 3> xBC, View<const float, 3> dt,
+            View<float, 3> y, Workspace& workspace) const;
+  void gate(View<const float, 3> z, View<float, 3> y) const;
+
+  Settings settings_;
+  Weights weights_;  // keeps alive what the views look at
+  View<const float, 2> in_proj_, out_proj_, conv_;
+  View<const float, 1> in_bias_, conv_bias_, dt_bias_, norm_, out_bias_;
+  float rate_;
+  std::vector<float> A_, D_;  // (heads) times the rate, (heads, 1 or head_dim) by the rate
+};
+
+Mamba2::Mamba2(const Settings& settings, const Weights& weights, double rate)
+    : settings_(settings),
+      weights_(weights),
+      in_proj_(weights.view<2>("in_proj.weight", {settings.projected(), settings.channels})),
+      out_proj_(weights.view<2>("out_proj.weight", {settings.channels, settings.inner})),
+      dt_bias_(weights.view<1>("dt_bias", {settings.heads})),
+      rate_(static_cast<float>(rate)) {
+  const int64_t convolved = settings.convolved();
+  const auto conv = weights.view<3>("conv1d.weight", {convolved, 1, settings.width});
+  conv_ = {conv.data(), {convolved, settings.width}};
+  if (settings.conv_bias) conv_bias_ = weights.view<1>("conv1d.bias", {convolved});
+  if (settings.has_norm) norm_ = weights.view<1>("norm.weight", {settings.inner});
+  if (settings.bias) {
+    in_bias_ = weights.view<1>("in_proj.bias", {settings.projected()});
+    out_bias_ = weights.view<1>("out_proj.bias", {settings.channels});
+  }
+  for (float value : weights.get("A_log", {settings.heads})) {
+    A_.push_back(static_cast<float>(-rate * std::exp(static_cast<double>(value))));
+  }
+  // A step size enters the decay, and the state through the input: a state divided by the rate
+  // takes the input as it is, and its readout is multiplied.
+  for (float value :
+       weights.get("D", {settings.skip_per_channel ? settings.inner : settings.heads})) {
+    D_.push_back(static_cast<float>(value / rate));
+  }
+}
+
+size_t Mamba2::workspace_bytes(int64_t batch, int64_t time) const {
+  const int64_t steps = block_steps(batch, time), rows = batch * steps;
+  return Workspace::bytes_for<float>(rows * settings_.projected()) +
+         Workspace::bytes_for<float>(rows * settings_.convolved()) +
+         Workspace::bytes_for<float>(rows * settings_.inner) +
+         ops::ssd_workspace_bytes({.batch = batch,
+                                   .time = steps,
+                                   .heads = settings_.heads,
+                                   .head_dim = settings_.head_dim,
+                                   .groups = settings_.groups,
+                                   .state = settings_.state});
+}
+
+View<float, 3> Mamba2::convolved(const Prefill& block, View<const float, 3> x,
+                                 Workspace& workspace) const {
+  const int64_t channels = settings_.convolved();
+  const View<float, 3> history(block.state.data(), {x.extent(0), settings_.width - 1, channels},
+                               {block.state.stride(0), channels, 1});
+  const View<float, 3> y(workspace.take<float>(x.size()).data(), x.extents());
+  ops::causal_conv1d<float>({.activation = ops::ConvActivation::kSilu,
+                             .x = x,
+                             .w = conv_,
+                             .b = conv_bias_,
+                             .history = history,
+                             .starts = block.starts,
+                             .y = y,
+                             .final_history = history});
+  return y;
+}
+
+/// Channels [begin, begin + parts size) of each step as (batch, time, parts, size).
+template <typename T>
+View<T, 4> split(const View<T, 3>& x, int64_t begin, int64_t parts, int64_t size) {
+  return {x.data() + begin * x.stride(2),
+          {x.extent(0), x.extent(1), parts, size},
+          {x.stride(0), x.stride(1), size * x.stride(2), x.stride(2)}};
+}
+
+void Mamba2::scan(const Prefill& block, View<const float, 3> xBC, View<const float, 3> dt,
+                  View<float, 3> y, Workspace& workspace) const {
+  const int64_t heads = settings_.heads, head_dim = settings_.head_dim, groups = settings_.groups;
+  const int64_t inner = settings_.inner, state = settings_.state, batch = y.extent(0);
+  const ops::SsdArgs<float> args = {
+      .x = split(xBC, 0, heads, head_dim),
+      .dt = dt,
+      .A = {A_.data(), {heads}},
+      .B = split(xBC, inner, groups, state),
+      .C = split(xBC, inner + groups * state, groups, state),
+      .D = {D_.data(), {heads, settings_.skip_per_channel ? head_dim : 1}},
+      .dt_bias = dt_bias_,
+      .starts = block.starts,
+      .limits = {.least = static_cast<float>(settings_.dt_least),
+                 .most = static_cast<float>(settings_.dt_most)},
+      .h = {block.state.data() + settings_.history_size(),
+            {batch, heads, head_dim, state},
+            {block.state.stride(0), head_dim * state, state, 1}},
+      .y = split(y, 0, heads, head_dim)};
+  if (y.extent(1) == 1) {
+    ops::ssd_step(args);
+  } else {
+    ops::ssd(args, workspace);
+  }
+  if (rate_ == 1) return;
+  for (int64_t i = 0; i < y.size(); ++i) y.data()[i] *= rate_;
+}
+
+void Mamba2::gate(View<const float, 3> z, View<float, 3> y) const {
+  if (settings_.has_norm) {
+    ops::gated_norm<float>({.order = settings_.order,
+                            .groups = settings_.norm_groups,
+                            .x = all_rows(y),
+                            .z = all_rows(z),
+                            .w = norm_,
+                            .y = all_rows(y),
+                            .inverse = {}});
+    return;
+  }
+  ops::gate<float>(
+      {.f = ops::Activation::kSilu, .value = all_rows(y), .gate = all_rows(z), .y = all_rows(y)});
+}
+
+void Mamba2::run(const Prefill& block, Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const int64_t batch = block.u.extent(0), time = block.u.extent(1), inner = settings_.inner;
+  const auto take = [&](int64_t size) {
+    return View<float, 3>(workspace.take<float>(batch * time * size).data(), {batch, time, size});
+  };
+  const View<float, 3> projected = take(settings_.projected()), y = take(inner);
+  project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = projected});
+  const View<float, 3> z = projected.slice(2, 0, inner);
+  const View<float, 3> dt = projected.slice(2, inner + settings_.convolved(), settings_.heads);
+  const View<float, 3> xBC =
+      convolved(block, projected.slice(2, inner, settings_.convolved()), workspace);
+  scan(block, xBC, dt, y, workspace);
+  gate(z, y);
+  project({.x = y, .W = out_proj_, .b = out_bias_, .y = block.y});
+}
+
+void Mamba2::prefill(const Prefill& args, Workspace& workspace) const {
+  check(*this, args, "mamba2");
+  if (args.u.extent(0) == 0) return;
+  const int64_t time = args.u.extent(1), steps = block_steps(args.u.extent(0), time);
+  for (int64_t begin = 0; begin < time; begin += steps) {
+    const int64_t count = std::min(steps, time - begin);
+    Prefill block = {.u = args.u.slice(1, begin, count),
+                     .state = args.state,
+                     .y = args.y.slice(1, begin, count)};
+    if (!args.starts.absent()) block.starts = args.starts.slice(1, begin, count);
+    run(block, workspace);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Mixer> make(const Options& options, int64_t channels, const Weights& weights,
+                            double rate) {
+  return std::make_unique<Mamba2>(Settings(options, channels), weights, rate);
+}
+
+}  // namespace longwave::mixers::mamba2
