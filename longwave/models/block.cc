@@ -2,44 +2,101 @@
 #include "longwave/models/block.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
+#include "longwave/base/error.h"
 #include "longwave/mixers/registry.h"
 
 namespace longwave::models {
+namespace {
 
-BlockConfig BlockConfig::from(const Options& options) {
-  const int64_t channels = options.integer("model.d_model");
-  return {.channels = channels,
-          .norm = nn::norm_kind(options.text("model.norm")),
-          .place = options.flag("model.prenorm") ? NormPlace::kBefore : NormPlace::kAfter,
-          .activation = nn::activation_of(options.text("model.activation")),
-          .mixing = nn::mixing_kind(options.text("model.mixing")),
-          .mlp = nn::mlp_kind(options.text("model.mlp_kind")),
-          .hidden = options.integer("model.mlp") * channels};
+int64_t hidden_channels(const Options& options) {
+  const int64_t hidden = options.integer("model.hidden");
+  return hidden > 0 ? hidden : options.integer("model.mlp") * options.integer("model.d_model");
 }
 
-ParameterTable block_parameters(const BlockConfig& config, const std::string& family,
-                                const Options& options) {
+void scale_init(Parameter& parameter, double scale) {
+  parameter.init = [init = parameter.init, scale](std::span<float> out, Random& random) {
+    init(out, random);
+    for (float& value : out) value = static_cast<float>(value * scale);
+  };
+}
+
+/// Makes the branches of a deep model small at the start, so that their sum is not large.
+void scale_branches(ParameterTable& table, double scale) {
+  if (scale == 1) return;
+  const auto has = [&](const char* name) {
+    return std::ranges::find(table, name, &Parameter::name) != table.end();
+  };
+  // A mixer that is followed by a mixing of channels does not end its branch.
+  const char* mixer = has("mixing.weight") ? "mixing.weight" : "mixer.out_proj.weight";
+  for (Parameter& parameter : table) {
+    if (parameter.name == mixer || parameter.name.ends_with(".down.weight")) {
+      scale_init(parameter, scale);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
+  const Pattern pattern = parse_pattern(options.text("model.pattern"));
+  BlockConfig common = {
+      .family = {},
+      .channels = options.integer("model.d_model"),
+      .norm = nn::norm_kind(options.text("model.norm")),
+      .place = options.flag("model.prenorm") ? NormPlace::kBefore : NormPlace::kAfter,
+      .activation = nn::activation_of(options.text("model.activation")),
+      .mixing = nn::mixing_kind(options.text("model.mixing")),
+      .after = AfterMixer::kNone,
+      .mlp = nn::mlp_kind(options.text("model.mlp_kind")),
+      .hidden = hidden_channels(options),
+      .branch_scale = 1};
+  std::vector<BlockConfig> layers;
+  int64_t branches = 0;
+  for (const Pattern::Layer& layer : pattern.layers) {
+    layers.push_back(common);
+    layers.back().family = layer.family;
+    layers.back().after = layer.after;
+    if (!pattern.says_after && common.hidden > 0) layers.back().after = AfterMixer::kMlp;
+    const bool second = layers.back().after != AfterMixer::kNone;
+    branches += second ? 2 : 1;
+    if (!second || common.hidden > 0) continue;
+    throw ConfigError({.where = "model.pattern",
+                       .what = "an MLP or experts need hidden channels",
+                       .got = "\"" + options.text("model.pattern") + "\" without them",
+                       .fix = "set model.hidden, or model.mlp in multiples of d_model"});
+  }
+  if (!options.flag("model.scale_branches")) return layers;
+  for (BlockConfig& layer : layers)
+    layer.branch_scale = 1 / std::sqrt(static_cast<double>(branches));
+  return layers;
+}
+
+ParameterTable block_parameters(const BlockConfig& config, const Options& options) {
   ParameterTable table = with_prefix("norm", nn::norm_parameters(config.norm, config.channels));
-  append(table, with_prefix("mixer", mixers::family(family).parameters(options.section(family),
-                                                                       config.channels)));
+  append(table,
+         with_prefix("mixer", mixers::family(config.family)
+                                  .parameters(options.section(config.family), config.channels)));
   append(table, with_prefix("mixing", nn::mixing_parameters(config.mixing, config.channels)));
-  if (config.hidden > 0) {
+  if (config.after == AfterMixer::kMlp) {
     append(table, with_prefix("mlp_norm", nn::norm_parameters(config.norm, config.channels)));
     append(table,
            with_prefix("mlp", nn::mlp_parameters(config.mlp, config.channels, config.hidden)));
   }
+  scale_branches(table, config.branch_scale);
   return table;
 }
 
 Block::Block(const BlockConfig& config, const Layer& layer)
     : config_(config),
       norm_(layer.weights.scope("norm"), config.norm, config.channels),
-      mixer_(mixers::family(layer.family)
-                 .make(layer.options.section(layer.family), config.channels,
+      mixer_(mixers::family(config.family)
+                 .make(layer.options.section(config.family), config.channels,
                        layer.weights.scope("mixer"), layer.rate)),
       mixing_(layer.weights.scope("mixing"), config.mixing, config.activation, config.channels) {
-  if (config.hidden == 0) return;
+  if (config.after != AfterMixer::kMlp) return;
   mlp_norm_.emplace(layer.weights.scope("mlp_norm"), config.norm, config.channels);
   mlp_.emplace(layer.weights.scope("mlp"), config.mlp, config.channels, config.hidden);
 }
@@ -51,8 +108,9 @@ size_t Block::workspace_bytes(int64_t batch, int64_t time) const {
   return 2 * Workspace::bytes_for<float>(rows * config_.channels) + inner;
 }
 
-void Block::run(Mode mode, View<float, 3> x, View<float, 2> state, Workspace& workspace) const {
+void Block::run(const Run& args, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
+  const View<float, 3>& x = args.x;
   const int64_t batch = x.extent(0), time = x.extent(1), channels = config_.channels;
   const int64_t rows = batch * time;
   const View<float, 2> stream(x.data(), {rows, channels});
@@ -61,12 +119,13 @@ void Block::run(Mode mode, View<float, 3> x, View<float, 2> state, Workspace& wo
   const bool before = config_.place == BlockConfig::NormPlace::kBefore;
   if (before) norm_.apply(stream, h);
   const View<const float, 2> u = before ? h : stream;
-  if (mode == Mode::kStep) {
-    mixer_->step({.u = u, .state = state, .y = v}, workspace);
+  if (args.mode == Mode::kStep) {
+    mixer_->step({.u = u, .state = args.state, .y = v}, workspace);
   } else {
     mixer_->prefill({.u = {u.data(), {batch, time, channels}},
-                     .state = state,
-                     .y = {v.data(), {batch, time, channels}}},
+                     .state = args.state,
+                     .y = {v.data(), {batch, time, channels}},
+                     .starts = args.starts},
                     workspace);
   }
   mixing_.apply(stream, v, workspace);

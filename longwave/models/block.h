@@ -5,38 +5,44 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "longwave/base/options.h"
 #include "longwave/base/parameter.h"
 #include "longwave/base/view.h"
 #include "longwave/base/workspace.h"
 #include "longwave/mixers/mixer.h"
+#include "longwave/models/pattern.h"
 #include "longwave/nn/mixing.h"
 #include "longwave/nn/mlp.h"
 #include "longwave/nn/norm.h"
 
 namespace longwave::models {
 
-/// What the "model" section says about every block, read once.
+/// What a model's options say about one block, read once.
 struct BlockConfig {
   enum class NormPlace : uint8_t { kBefore, kAfter };
 
+  std::string family;
   int64_t channels;
   nn::NormKind norm;
   NormPlace place;
   ops::Activation activation;
   nn::MixingKind mixing;
+  AfterMixer after;
   nn::MlpKind mlp;
-  int64_t hidden;  ///< channels inside the MLP, 0 for none
+  int64_t hidden;       ///< channels inside the MLP or an expert
+  double branch_scale;  ///< multiplies the start of the last product of each residual branch
 
-  /// From options that hold "model.*".
-  static BlockConfig from(const Options& options);
+  /// One for each layer of "model.pattern".
+  ///
+  /// Errors     ConfigError if the pattern cannot be read or asks for an MLP without channels.
+  static std::vector<BlockConfig> layers_of(const Options& options);
 };
 
 /// norm.*, mixer.*, mixing.*, and with an MLP mlp_norm.*, mlp.*; `options` hold the family's
 /// section.
-ParameterTable block_parameters(const BlockConfig& config, const std::string& family,
-                                const Options& options);
+ParameterTable block_parameters(const BlockConfig& config, const Options& options);
 
 /// One layer of a model: a mixer along time and a mixing of channels, each in a residual branch.
 ///
@@ -50,7 +56,6 @@ ParameterTable block_parameters(const BlockConfig& config, const std::string& fa
 class Block {
  public:
   struct Layer {
-    const std::string& family;
     const Options& options;  ///< the whole model's
     const Weights& weights;  ///< seen from the layer
     double rate;             ///< multiplies every step size
@@ -64,8 +69,13 @@ class Block {
   /// One sample (time must be 1) or any number of them through the mixer.
   enum class Mode : uint8_t { kStep, kPrefill };
 
-  /// x (batch, time, channels) dense, in and out; state (batch, mixer().state_size()).
-  void run(Mode mode, View<float, 3> x, View<float, 2> state, Workspace& workspace) const;
+  struct Run {
+    Mode mode;
+    View<float, 3> x;                 // (batch, time, channels) dense, in and out
+    View<float, 2> state;             // (batch, mixer().state_size())
+    View<const uint8_t, 2> starts{};  // (batch, time) as the mixer takes them, or absent
+  };
+  void run(const Run& args, Workspace& workspace) const;
 
  private:
   BlockConfig config_;

@@ -9,15 +9,15 @@
 
 namespace longwave::models {
 
-TorchBlock::TorchBlock(const BlockConfig& config, const std::string& family, const Options& options,
-                       const std::string& name, nn::ParameterLookup parameters)
+TorchBlock::TorchBlock(const BlockConfig& config, const Options& options, const std::string& name,
+                       nn::ParameterLookup parameters)
     : config_(config),
       name_(name),
       parameters_(std::move(parameters)),
       dropout_(options.real("model.dropout")),
       dropout_tied_(options.flag("model.dropout_tied")),
-      mixer_(mixers::make_torch_mixer(family, options.section(family), config.channels,
-                                      nn::scoped(parameters_, "mixer"))) {}
+      mixer_(mixers::make_torch_mixer(config.family, options.section(config.family),
+                                      config.channels, nn::scoped(parameters_, "mixer"))) {}
 
 torch::Tensor TorchBlock::mask(const torch::Tensor& x, const Context& context,
                                const char* branch) const {
@@ -38,8 +38,8 @@ TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tens
   torch::Tensor u = before ? norm("norm", x, context) : x;
   // Mixers that look ahead must not see padding.
   if (context.valid.defined()) u = u * context.valid.unsqueeze(2);
-  const mixers::TorchMixer::Output mixed =
-      mixer_->forward({.u = u, .state = state, .final_state = context.final_state});
+  const mixers::TorchMixer::Output mixed = mixer_->forward(
+      {.u = u, .state = state, .final_state = context.final_state, .starts = context.starts});
   torch::Tensor y = nn::mixing({.kind = config_.mixing,
                                 .activation = config_.activation,
                                 .x = x,
@@ -47,7 +47,7 @@ TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tens
                                 .mask = mask(x, context, "mixing")},
                                nn::scoped(parameters_, "mixing"));
   if (!before) y = norm("norm", y, context);
-  if (config_.hidden > 0) {
+  if (config_.after == AfterMixer::kMlp) {
     const torch::Tensor h = before ? norm("mlp_norm", y, context) : y;
     y = nn::mlp({.kind = config_.mlp, .x = y, .h = h, .mask = mask(x, context, "mlp")},
                 nn::scoped(parameters_, "mlp"));

@@ -21,14 +21,15 @@ namespace longwave::models {
 class TorchBlock {
  public:
   /// `name` is the layer's place in the model; `parameters` are seen from there.
-  TorchBlock(const BlockConfig& config, const std::string& family, const Options& options,
-             const std::string& name, nn::ParameterLookup parameters);
+  TorchBlock(const BlockConfig& config, const Options& options, const std::string& name,
+             nn::ParameterLookup parameters);
 
   struct Context {
     nn::Phase training;
     torch::Tensor valid;    // (batch, time) uint8, or undefined for all
     uint64_t dropout_seed;  // of this forward pass
     bool final_state;
+    torch::Tensor starts;  // (batch, time) uint8, or undefined
   };
   struct Output {
     torch::Tensor x;

@@ -1,52 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <charconv>
 #include <set>
-#include <string_view>
 
-#include "longwave/base/error.h"
 #include "longwave/mixers/registry.h"
+#include "longwave/models/pattern.h"
 #include "longwave/models/sequence_model.h"
 
 namespace longwave::models {
-namespace {
-
-constexpr int64_t kMostLayers = 1024;
-
-[[noreturn]] void reject_pattern(std::string_view word) {
-  throw ConfigError({.where = "model.pattern",
-                     .what = "an entry must be a family, or a family * a number of layers",
-                     .got = "\"" + std::string(word) + "\"",
-                     .fix = "write for example \"s4d*4\" or \"s5*2 lru s5*2\""});
-}
-
-/// Reads "family" or "family*count".
-void append_entry(std::string_view word, std::vector<std::string>& layers) {
-  const size_t star = word.find('*');
-  const std::string_view name = word.substr(0, star);
-  int64_t count = 1;
-  if (star != std::string_view::npos) {
-    const std::string_view digits = word.substr(star + 1);
-    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), count);
-    if (error != std::errc() || end != digits.end() || count < 1) reject_pattern(word);
-  }
-  if (name.empty()) reject_pattern(word);
-  if (count + static_cast<int64_t>(layers.size()) > kMostLayers) {
-    throw ConfigError({.where = "model.pattern",
-                       .what = "at most " + std::to_string(kMostLayers) + " layers are allowed",
-                       .got = "\"" + std::string(word) + "\"",
-                       .fix = {}});
-  }
-  layers.insert(layers.end(), count, std::string(mixers::family(name).name));
-}
-
-}  // namespace
-
 Schema model_schema() {
   return {
       {.key = "pattern",
        .value = "s4d*4",
-       .help = "layers by family, in order: \"s4d*4\", \"s5*2 lru s5*2\""},
+       .help = "layers by family, in order: \"s4d*4\", \"(mamba*3 attention)*2\"; and behind a | "
+               "what follows the mixer in which layers: \"mamba*8 | moe every 2, mlp\""},
       {.key = "d_model",
        .value = int64_t{64},
        .help = "channels of every layer",
@@ -72,10 +38,23 @@ Schema model_schema() {
        .help = "hidden channels of an MLP after each mixer, in multiples of d_model; 0 = no MLP",
        .least = 0,
        .most = 64},
+      {.key = "hidden",
+       .value = int64_t{0},
+       .help = "hidden channels of an MLP or an expert, as a number; 0 = mlp times d_model",
+       .least = 0,
+       .most = 1 << 20},
       {.key = "mlp_kind",
        .value = "gelu",
        .help = "gelu: two linear layers; swiglu: a gated unit, half as many parameters again",
        .choices = {"gelu", "swiglu"}},
+      {.key = "tie",
+       .value = false,
+       .help = "read tokens out by the matrix that they are read in by, which starts small; needs "
+               "tokens in and out"},
+      {.key = "scale_branches",
+       .value = false,
+       .help = "divide the start of each branch's last product by the root of their number, as "
+               "language models do"},
       {.key = "dropout",
        .value = 0.0,
        .help = "share of channels dropped at the end of each residual branch in training",
@@ -92,18 +71,11 @@ Schema model_schema() {
 }
 
 std::vector<std::string> layers_of(const std::string& pattern) {
-  std::vector<std::string> layers;
-  std::string_view rest = pattern;
-  while (true) {
-    const size_t first = rest.find_first_not_of(' ');
-    if (first == std::string_view::npos) break;
-    rest.remove_prefix(first);
-    const size_t length = std::min(rest.find(' '), rest.size());
-    append_entry(rest.substr(0, length), layers);
-    rest.remove_prefix(length);
+  std::vector<std::string> families;
+  for (const Pattern::Layer& layer : parse_pattern(pattern).layers) {
+    families.push_back(layer.family);
   }
-  if (layers.empty()) reject_pattern(pattern);
-  return layers;
+  return families;
 }
 
 Schema config_schema(const std::string& pattern) {

@@ -44,29 +44,45 @@ void check_interface(const Interface& interface) {
                      .fix = {}});
 }
 
+void check_tie(const Config& config) {
+  if (!config.options.flag("model.tie")) return;
+  const Interface& io = config.interface;
+  if (io.input == Interface::Input::kTokens && io.input_size == io.output_size) return;
+  throw ConfigError({.where = "model.tie",
+                     .what = "only a model that answers with the tokens it takes can tie the two",
+                     .got = std::to_string(io.input_size) + " inputs, " +
+                            std::to_string(io.output_size) + " outputs",
+                     .fix = "set model.tie = false"});
+}
+
 }  // namespace
 
 ParameterTable parameters(const Config& config) {
   check_interface(config.interface);
+  check_tie(config);
   const Interface& interface = config.interface;
-  const BlockConfig block = BlockConfig::from(config.options);
+  const std::vector<BlockConfig> layers = BlockConfig::layers_of(config.options);
+  const BlockConfig& block = layers.front();
+  const bool tie = config.options.flag("model.tie");
   ParameterTable table;
   if (interface.input == Interface::Input::kTokens) {
-    append(table, nn::embedding_parameters(interface.input_size, block.channels));
+    // Rows that are read out, too, must not start with large products.
+    append(table, nn::embedding_parameters(interface.input_size, block.channels, tie ? 0.02 : 1));
   } else {
     append(table, nn::linear_parameters(interface.input_size, block.channels));
     append(table, standardisation_parameters(interface.input_size));
   }
   table = with_prefix("encoder", std::move(table));
-  const std::vector<std::string> layers = layers_of(config.options.text("model.pattern"));
   for (size_t i = 0; i < layers.size(); ++i) {
-    append(table, with_prefix(layer_name(i), block_parameters(block, layers[i], config.options)));
+    append(table, with_prefix(layer_name(i), block_parameters(layers[i], config.options)));
   }
   if (block.place == BlockConfig::NormPlace::kBefore) {
     append(table, with_prefix("norm", nn::norm_parameters(block.norm, block.channels)));
   }
-  append(table,
-         with_prefix("decoder", nn::linear_parameters(block.channels, interface.output_size)));
+  if (!tie) {
+    append(table,
+           with_prefix("decoder", nn::linear_parameters(block.channels, interface.output_size)));
+  }
   append(table, with_prefix("decoder", standardisation_parameters(interface.output_size)));
   return table;
 }
@@ -74,8 +90,8 @@ ParameterTable parameters(const Config& config) {
 struct SequenceModel::Parts {
   Config config;
   Weights weights;
-  BlockConfig block;
-  std::vector<std::string> families;
+  std::vector<BlockConfig> layers;
+  const BlockConfig& block;  // of the first layer, for what all share
   std::optional<nn::Embedding> embedding;
   std::optional<nn::Linear> encoder;
   View<const float, 1> input_shift, input_scale, output_shift, output_scale;
@@ -86,6 +102,7 @@ struct SequenceModel::Parts {
   std::optional<nn::Linear> decoder;
   int64_t state_size = 0;
   bool causal = true;
+  bool packs = true;
 
   Parts(Config c, const Weights& w, double rate);
   void make_blocks(double rate);
@@ -104,8 +121,12 @@ struct SequenceModel::Parts {
 };
 
 SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
-    : config(std::move(c)), weights(w), block(BlockConfig::from(config.options)) {
+    : config(std::move(c)),
+      weights(w),
+      layers(BlockConfig::layers_of(config.options)),
+      block(layers.front()) {
   check_interface(config.interface);
+  check_tie(config);
   const Weights in = weights.scope("encoder"), out = weights.scope("decoder");
   if (config.interface.input == Interface::Input::kTokens) {
     embedding.emplace(in, input_size(), block.channels);
@@ -118,19 +139,23 @@ SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
   if (block.place == BlockConfig::NormPlace::kBefore) {
     norm.emplace(weights.scope("norm"), block.norm, block.channels);
   }
-  decoder.emplace(out, block.channels, output_size());
+  if (config.options.flag("model.tie")) {
+    decoder.emplace(in.view<2>("weight", {output_size(), block.channels}));
+  } else {
+    decoder.emplace(out, block.channels, output_size());
+  }
   output_shift = out.view<1>("shift", {output_size()});
   output_scale = out.view<1>("scale", {output_size()});
 }
 
 void SequenceModel::Parts::make_blocks(double rate) {
-  families = layers_of(config.options.text("model.pattern"));
-  for (size_t i = 0; i < families.size(); ++i) {
+  for (size_t i = 0; i < layers.size(); ++i) {
     const Weights layer = weights.scope(layer_name(i));
-    blocks.emplace_back(block, Block::Layer{families[i], config.options, layer, rate});
+    blocks.emplace_back(layers[i], Block::Layer{config.options, layer, rate});
     state_begin.push_back(state_size);
     state_size += blocks.back().mixer().state_size();
     causal = causal && blocks.back().mixer().causal();
+    packs = packs && blocks.back().mixer().packs();
   }
   state_begin.push_back(state_size);
   if (!sequence_output()) return;
@@ -151,6 +176,12 @@ void SequenceModel::Parts::check(const Prefill& args) const {
   require(args.output.extent(0) == batch && args.output.extent(2) == output_size() &&
               args.output.extent(1) == (sequence_output() ? 1 : time),
           "sequence_model", "output must be (batch, time or 1, output_size)");
+  if (!args.starts.absent()) {
+    require(packs && !sequence_output(), "sequence_model",
+            "packed sequences need layers that take them and one answer a step");
+    require(args.starts.extent(0) == batch && args.starts.extent(1) == time, "sequence_model",
+            "starts must be (batch, time)");
+  }
   if (tokens) embedding->check(args.tokens);
 }
 
@@ -197,7 +228,11 @@ void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace
   encode(chunk, x, workspace);
   for (size_t i = 0; i < blocks.size(); ++i) {
     const int64_t size = state_begin[i + 1] - state_begin[i];
-    blocks[i].run(mode, x, chunk.state.slice(1, state_begin[i], size), workspace);
+    blocks[i].run({.mode = mode,
+                   .x = x,
+                   .state = chunk.state.slice(1, state_begin[i], size),
+                   .starts = chunk.starts},
+                  workspace);
   }
   if (norm) norm->apply(x_rows, x_rows);
   if (!sequence_output()) return decode(x_rows, chunk.output, workspace);
@@ -222,6 +257,7 @@ SequenceModel::~SequenceModel() = default;
 const Config& SequenceModel::config() const { return parts_->config; }
 int64_t SequenceModel::state_size() const { return parts_->state_size; }
 bool SequenceModel::causal() const { return parts_->causal; }
+bool SequenceModel::packs() const { return parts_->packs && !parts_->sequence_output(); }
 
 size_t SequenceModel::workspace_bytes(int64_t batch, int64_t time) const {
   const int64_t steps = parts_->causal ? std::min(time, chunk_steps(batch)) : time;
@@ -251,6 +287,7 @@ void SequenceModel::prefill(const Prefill& args, Workspace& workspace) const {
     } else {
       chunk.input = args.input.slice(1, begin, count);
     }
+    if (!args.starts.absent()) chunk.starts = args.starts.slice(1, begin, count);
     if (!parts.sequence_output()) chunk.output = args.output.slice(1, begin, count);
     parts.run(Block::Mode::kPrefill, chunk, workspace);
   }
@@ -281,7 +318,7 @@ int64_t SequenceModel::layer_count() const { return static_cast<int64_t>(parts_-
 
 const std::string& SequenceModel::layer_family(int64_t layer) const {
   require(layer >= 0 && layer < layer_count(), "sequence_model", "no such layer");
-  return parts_->families[layer];
+  return parts_->layers[layer].family;
 }
 
 const mixers::Mixer& SequenceModel::layer_mixer(int64_t layer) const {

@@ -27,7 +27,7 @@ struct Interface {
 /// The "model" section of a recipe without the section's name: pattern, d_model, norm, ...
 Schema model_schema();
 
-/// The families named in a pattern such as "s4d*4" or "s5*2 lru s5*2", one entry a layer.
+/// The families named in a pattern (see pattern.h), one entry a layer.
 ///
 /// Errors     ConfigError if the pattern is malformed or names an unknown family.
 std::vector<std::string> layers_of(const std::string& pattern);
@@ -47,7 +47,8 @@ struct Config {
 Config make_config(const Interface& interface, const Options& settings);
 
 /// Every parameter of the model by checkpoint name, in the order of the data flow:
-/// encoder.*, layers.N.{norm,mixer,mixing,mlp_norm,mlp}.*, norm.* (prenorm only), decoder.*.
+/// encoder.*, layers.N.{norm,mixer,mixing,mlp_norm,mlp}.*, norm.* (prenorm only), decoder.*. With
+/// model.tie the decoder has no product of its own and no bias.
 ///
 /// Buffers encoder.shift, encoder.scale (real inputs) and decoder.shift, decoder.scale hold the
 /// standardisation, 0 and 1 unless set: inputs enter as (x - shift) / scale, outputs leave as
@@ -62,8 +63,8 @@ ParameterTable parameters(const Config& config);
 /// pooling's. Real inputs and outputs are in raw units. Long inputs are processed in chunks of
 /// time, so that the workspace of a causal model does not grow with the length.
 ///
-/// Errors     InvalidArgument if shapes disagree, a token lies outside the vocabulary, or `step` is
-///            asked of a model that is not causal.
+/// Errors     InvalidArgument if shapes disagree, a token lies outside the vocabulary, `step` is
+///            asked of a model that is not causal, or `starts` of one that does not pack.
 /// Threads    const use is safe from many threads with distinct states and workspaces.
 class SequenceModel {
  public:
@@ -75,6 +76,9 @@ class SequenceModel {
   int64_t state_size() const;
   bool causal() const;
 
+  /// Whether `prefill` takes packed sequences.
+  bool packs() const;
+
   /// Bytes that `prefill` of this size, or of any shorter one, and `step` need.
   size_t workspace_bytes(int64_t batch, int64_t time) const;
 
@@ -85,6 +89,8 @@ class SequenceModel {
     View<float, 2> state;             // (batch, state_size) in: before, out: after
     View<float, 3> output;  // (batch, time, output_size), or (batch, 1, output_size) where
                             // one answer a sequence is asked: the one after the last step
+    View<const uint8_t, 2> starts{};  // (batch, time), or absent: sequences packed in a row, see
+                                      // mixers::Mixer; only with one answer a step
   };
   void prefill(const Prefill& args, Workspace& workspace) const;
 

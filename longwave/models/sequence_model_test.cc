@@ -13,6 +13,7 @@ namespace {
 
 using testing::all_cases;
 using testing::case_name;
+using testing::causal_cases;
 using testing::close;
 using testing::ModelCase;
 using testing::Trial;
@@ -25,8 +26,10 @@ class SequenceModelLaws : public ::testing::TestWithParam<ModelCase> {
   const SequenceModel model_{GetParam().config(), GetParam().weights(kSeed)};
 };
 
-TEST_P(SequenceModelLaws, StepEqualsPrefill) {
-  if (!model_.causal()) GTEST_SKIP() << "has no step";
+/// Laws of models that stream; those that look ahead have no step and keep no state.
+class CausalModelLaws : public SequenceModelLaws {};
+
+TEST_P(CausalModelLaws, StepEqualsPrefill) {
   for (int64_t time : {1, 2, 37}) {
     Trial all(model_, kBatch, time, kSeed), each(model_, kBatch, time, kSeed);
     all.prefill();
@@ -36,8 +39,7 @@ TEST_P(SequenceModelLaws, StepEqualsPrefill) {
   }
 }
 
-TEST_P(SequenceModelLaws, SplitInvariance) {
-  if (!model_.causal()) GTEST_SKIP() << "needs the whole sequence";
+TEST_P(CausalModelLaws, SplitInvariance) {
   constexpr int64_t kTime = 47;
   for (uint64_t seed = 0; seed < 4; ++seed) {
     Trial whole(model_, kBatch, kTime, seed), parts(model_, kBatch, kTime, seed);
@@ -81,8 +83,7 @@ TEST_P(SequenceModelLaws, BatchInvariance) {
   EXPECT_TRUE(close("state", model_, kTime, expected, alone.state));
 }
 
-TEST_P(SequenceModelLaws, StepNeverAllocates) {
-  if (!model_.causal()) GTEST_SKIP() << "has no step";
+TEST_P(CausalModelLaws, StepNeverAllocates) {
   Trial run(model_, kBatch, 2, kSeed);
   Workspace workspace(model_.workspace_bytes(kBatch, 1));
   model_.step(run.step_args(0), workspace);
@@ -90,6 +91,36 @@ TEST_P(SequenceModelLaws, StepNeverAllocates) {
   const int64_t before = longwave::testing::allocation_count();
   model_.step(args, workspace);
   EXPECT_EQ(longwave::testing::allocation_count(), before);
+}
+
+TEST_P(SequenceModelLaws, OnlyCausalModelsStep) {
+  Trial run(model_, kBatch, 1, kSeed);
+  Workspace workspace(model_.workspace_bytes(kBatch, 1));
+  if (model_.causal()) {
+    EXPECT_NO_THROW(model_.step(run.step_args(0), workspace));
+  } else {
+    EXPECT_THROW(model_.step(run.step_args(0), workspace), InvalidArgument);
+  }
+}
+
+TEST_P(SequenceModelLaws, PackedEqualsSeparate) {
+  constexpr int64_t kTime = 31, kSecond = 12;
+  Trial packed(model_, 1, kTime, kSeed), separate(model_, 1, kTime, kSeed);
+  std::vector<uint8_t> starts(kTime, 0);
+  starts[kSecond] = 1;
+  SequenceModel::Prefill args = packed.args(0, kTime);
+  args.starts = {starts.data(), {1, kTime}};
+  Workspace workspace(model_.workspace_bytes(1, kTime));
+  if (!model_.packs()) {
+    EXPECT_THROW(model_.prefill(args, workspace), InvalidArgument);
+    return;
+  }
+  model_.prefill(args, workspace);
+  separate.prefill(0, kSecond);
+  std::ranges::fill(separate.state, 0.0f);
+  separate.prefill(kSecond, kTime - kSecond);
+  EXPECT_TRUE(close("output", model_, kTime, separate.output, packed.output));
+  EXPECT_TRUE(close("state", model_, kTime, separate.state, packed.state));
 }
 
 TEST_P(SequenceModelLaws, WorkspaceServesEveryShorterInput) {
@@ -114,6 +145,9 @@ TEST_P(SequenceModelLaws, WeightsAreTheTable) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SequenceModelLaws, ::testing::ValuesIn(all_cases()),
+                         [](const auto& info) { return case_name(info); });
+
+INSTANTIATE_TEST_SUITE_P(All, CausalModelLaws, ::testing::ValuesIn(causal_cases()),
                          [](const auto& info) { return case_name(info); });
 
 TEST(SequenceModel, LongInputsNeedNoMoreMemory) {
@@ -204,16 +238,50 @@ TEST(SequenceModel, RejectsWhatItCannotTake) {
   EXPECT_THROW(model.layer_mixer(2), InvalidArgument);
 }
 
-TEST(Pattern, NamesOneFamilyALayer) {
-  EXPECT_EQ(layers_of("s4d"), std::vector<std::string>{"s4d"});
-  EXPECT_EQ(layers_of("  s4d*2   s4d "), (std::vector<std::string>{"s4d", "s4d", "s4d"}));
+TEST(SequenceModel, TiedModelsReadOutByTheEmbedding) {
+  const Interface tokens = {Interface::Input::kTokens, 7, Interface::Output::kStep, 7};
+  const ModelCase tied{"tied", {"model.tie=true"}, tokens}, free{"free", {}, tokens};
+  const Weights weights = tied.weights(1);
+  EXPECT_FALSE(weights.has("decoder.weight"));
+  EXPECT_FALSE(weights.has("decoder.bias"));
+  Weights copied = tied.weights(1);
+  Tensor weight(DType::kFloat32, {7, 6});
+  std::ranges::copy(weights.get("encoder.weight", {7, 6}), weight.elements<float>().begin());
+  copied.put("decoder.weight", std::move(weight));
+  copied.put("decoder.bias", Tensor(DType::kFloat32, {7}));
+  const SequenceModel one(tied.config(), weights), other(free.config(), copied);
+  Trial a(one, 2, 9, 3), b(other, 2, 9, 3);
+  a.prefill();
+  b.prefill();
+  EXPECT_EQ(a.output, b.output);
+  const ModelCase bad{"bad", {"model.tie=true"}, {}};
+  EXPECT_THROW(parameters(bad.config()), ConfigError);
 }
 
-TEST(Pattern, RejectsWhatItCannotRead) {
-  for (const char* bad : {"", " ", "s4d*", "s4d*0", "s4d*-1", "s4d*2x", "*3",
-                          "s4d*9999999999999999", "s4d*1025", "nothing", "s4d,s4d"}) {
-    EXPECT_THROW(layers_of(bad), ConfigError) << bad;
+TEST(SequenceModel, BranchesOfDeepModelsStartSmall) {
+  const Interface tokens = {Interface::Input::kTokens, 7, Interface::Output::kStep, 7};
+  const std::vector<std::string> common = {"model.pattern=s4d*8 | mlp", "model.mlp=2"};
+  ModelCase plain{"plain", common, tokens}, scaled{"scaled", common, tokens};
+  scaled.settings.push_back("model.scale_branches=true");
+  const Weights large = initialise(parameters(plain.config()), 1);
+  const Weights small = initialise(parameters(scaled.config()), 1);
+  for (const auto& [name, tensor] : large.all()) {
+    const bool last = name.ends_with("mixing.weight") || name.ends_with("down.weight");
+    const auto before = large.get(name, tensor.shape()), after = small.get(name, tensor.shape());
+    for (size_t i = 0; i < before.size(); ++i) {
+      EXPECT_FLOAT_EQ(after[i], last ? before[i] / 4 : before[i]) << name;
+    }
   }
+}
+
+TEST(Config, AsksForHiddenChannelsWhereThePatternNeedsThem) {
+  const auto table = [](const char* pattern) {
+    return parameters(ModelCase{"hidden", {std::string("model.pattern=") + pattern}, {}}.config());
+  };
+  EXPECT_THROW(table("s4d*2 | mlp"), ConfigError);
+  EXPECT_NO_THROW(table("s4d*2 | none"));
+  const ModelCase exact{"exact", {"model.pattern=s4d | mlp", "model.hidden=5"}, {}};
+  EXPECT_EQ(exact.weights(1).get("layers.0.mlp.down.weight", {6, 5}).size(), 30u);
 }
 
 TEST(Config, IsPickedOutOfARecipe) {

@@ -38,7 +38,8 @@ struct TorchSequenceModel::Parts {
   ParameterTable table;
   std::map<std::string, torch::Tensor> tensors;
   nn::ParameterLookup lookup;
-  BlockConfig block;
+  std::vector<BlockConfig> layers;
+  const BlockConfig& block;  // of the first layer, for what all share
   std::vector<TorchBlock> blocks;
   std::vector<int64_t> state_begin;  // of each layer, and of the pooling
   int64_t pooling_state = 0;
@@ -48,12 +49,14 @@ struct TorchSequenceModel::Parts {
       : config(std::move(c)),
         table(models::parameters(config)),
         lookup([this](const std::string& name) { return tensors.at(name); }),
-        block(BlockConfig::from(config.options)) {}
+        layers(BlockConfig::layers_of(config.options)),
+        block(layers.front()) {}
 
   bool sequence_output() const { return config.interface.output == Interface::Output::kSequence; }
 
   void check(const Call& call) const;
   torch::Tensor encode(const Call& call) const;
+  torch::Tensor decode(const torch::Tensor& x) const;
   Output pool(const torch::Tensor& x, const Call& call) const;
 };
 
@@ -82,12 +85,11 @@ TorchSequenceModel::TorchSequenceModel(Config config, const Weights& weights)
                                         ? register_buffer(name, value)
                                         : register_parameter(name, value);
   }
-  const std::vector<std::string> families = layers_of(parts.config.options.text("model.pattern"));
   const std::vector<int64_t> sizes = layer_state_sizes(parts.config, weights);
   int64_t begin = 0;
-  for (size_t i = 0; i < families.size(); ++i) {
+  for (size_t i = 0; i < parts.layers.size(); ++i) {
     const std::string name = "layers." + std::to_string(i);
-    parts.blocks.emplace_back(parts.block, families[i], parts.config.options, name,
+    parts.blocks.emplace_back(parts.layers[i], parts.config.options, name,
                               nn::scoped(parts.lookup, name));
     parts.state_begin.push_back(begin);
     begin += sizes[i];
@@ -145,6 +147,10 @@ void TorchSequenceModel::Parts::check(const Call& call) const {
       "sequence_model", "lengths must be (batch)");
   require(!call.lengths.defined() || !call.final_state, "sequence_model",
           "the final state of padded sequences is not defined: leave lengths out");
+  require(!call.starts.defined() ||
+              (!sequence_output() && call.starts.dim() == 2 &&
+               call.starts.size(0) == given.size(0) && call.starts.size(1) == given.size(1)),
+          "sequence_model", "starts must be (batch, time), of a model with one answer a step");
   require(!call.state.defined() || (call.state.dim() == 2 && call.state.size(0) == given.size(0) &&
                                     call.state.size(1) == state_begin.back() + pooling_state),
           "sequence_model", "state must be (batch, state_size)");
@@ -156,6 +162,11 @@ torch::Tensor TorchSequenceModel::Parts::encode(const Call& call) const {
   const torch::Tensor weight = encoder("weight");
   const torch::Tensor input = call.input.to(weight.scalar_type());
   return nn::linear((input - encoder("shift")) / encoder("scale"), encoder);
+}
+
+torch::Tensor TorchSequenceModel::Parts::decode(const torch::Tensor& x) const {
+  if (config.options.flag("model.tie")) return torch::matmul(x, lookup("encoder.weight").t());
+  return nn::linear(x, nn::scoped(lookup, "decoder"));
 }
 
 /// Pools as the recurrence of nn::Pooling does, whose compensations the state carries.
@@ -199,7 +210,8 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
       .training = is_training() ? nn::Phase::kTraining : nn::Phase::kEvaluation,
       .valid = {},
       .dropout_seed = call.dropout_seed,
-      .final_state = call.final_state};
+      .final_state = call.final_state,
+      .starts = call.starts};
   if (call.lengths.defined()) context.valid = valid_steps(call.lengths, x.size(1));
   std::vector<torch::Tensor> states;
   for (size_t i = 0; i < parts.blocks.size(); ++i) {
@@ -224,7 +236,7 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
     x = pooled.output;
     states.push_back(pooled.state);
   }
-  const torch::Tensor output = nn::linear(x, nn::scoped(parts.lookup, "decoder"));
+  const torch::Tensor output = parts.decode(x);
   return {output, call.final_state ? torch::cat(states, 1) : torch::Tensor()};
 }
 

@@ -37,6 +37,7 @@ class TorchSequenceModel : public torch::nn::Module {
     torch::Tensor state{};      // (batch, state_size), or undefined for zeros
     bool final_state = false;   // whether the state after the last step is wanted; not with lengths
     uint64_t dropout_seed = 0;  // of the dropout masks: its own for each training step
+    torch::Tensor starts{};     // (batch, time) uint8 as in SequenceModel::Prefill, or undefined
   };
   struct Output {
     torch::Tensor output;  // (batch, output_size) or (batch, time, output_size), standardised units

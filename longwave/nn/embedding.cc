@@ -8,11 +8,11 @@
 
 namespace longwave::nn {
 
-ParameterTable embedding_parameters(int64_t vocabulary, int64_t channels) {
+ParameterTable embedding_parameters(int64_t vocabulary, int64_t channels, double deviation) {
   return {{.name = "weight",
            .shape = {vocabulary, channels},
            .group = ParameterGroup::kMain,
-           .init = normal_init(0, 1)}};
+           .init = normal_init(0, deviation)}};
 }
 
 Embedding::Embedding(const Weights& weights, int64_t vocabulary, int64_t channels)

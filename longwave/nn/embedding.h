@@ -8,8 +8,8 @@
 
 namespace longwave::nn {
 
-/// weight (vocabulary, channels), standard normal.
-ParameterTable embedding_parameters(int64_t vocabulary, int64_t channels);
+/// weight (vocabulary, channels), normal around 0.
+ParameterTable embedding_parameters(int64_t vocabulary, int64_t channels, double deviation);
 
 /// A row of numbers for each token: y[b, t] = weight[token[b, t]].
 ///

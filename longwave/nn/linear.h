@@ -21,6 +21,9 @@ class Linear {
  public:
   Linear(const Weights& weights, int64_t inputs, int64_t outputs);
 
+  /// A map without bias by a matrix (outputs, inputs) that belongs to somebody else.
+  explicit Linear(View<const float, 2> weight) : weight_(weight) {}
+
   int64_t outputs() const { return weight_.extent(0); }
 
   /// x (rows, inputs) to y (rows, outputs), which must not overlap. Never allocates for few rows.

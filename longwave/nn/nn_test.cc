@@ -72,7 +72,7 @@ TEST(Pooling, NothingYetIsZero) {
 }
 
 TEST(Embedding, TakesTheRowsOfItsTable) {
-  const Weights weights = initialise(embedding_parameters(4, 3), 1);
+  const Weights weights = initialise(embedding_parameters(4, 3, 1), 1);
   const Embedding embedding(weights, 4, 3);
   const std::vector<int64_t> tokens = {2, 0, 3, 2};
   std::vector<float> y(12);
@@ -96,7 +96,7 @@ TEST(Parameters, AreWhatTheLayersAskFor) {
     }
   };
   check(linear_parameters(3, 4), [](const Weights& w) { Linear(w, 3, 4); });
-  check(embedding_parameters(3, 4), [](const Weights& w) { Embedding(w, 3, 4); });
+  check(embedding_parameters(3, 4, 1), [](const Weights& w) { Embedding(w, 3, 4); });
   for (NormKind kind : {NormKind::kLayer, NormKind::kRms, NormKind::kBatch}) {
     check(norm_parameters(kind, 4), [&](const Weights& w) { Norm(w, kind, 4); });
   }

@@ -96,7 +96,24 @@ inline std::vector<ModelCase> all_cases() {
   cases.push_back({"noActivation", {"model.activation=none"}, two_features});
   cases.push_back({"mlp", {"model.mlp=2"}, two_features});
   cases.push_back(
+      {"hybrid", {"model.pattern=(lru s4d)*2 s5 | mlp every 2", "model.mlp=2"}, two_features});
+  cases.push_back({"tied",
+                   {"model.tie=true", "model.pattern=mamba*2", "model.mixing=none",
+                    "model.activation=none", "model.norm=rms", "model.scale_branches=true"},
+                   {Input::kTokens, 11, Output::kStep, 11}});
+  cases.push_back(
+      {"baselines", {"model.pattern=lstm gru cnn"}, {Input::kReal, 2, Output::kStep, 1}});
+  cases.push_back(
       {"swiglu", {"model.mlp=3", "model.mlp_kind=swiglu", "model.norm=rms"}, two_features});
+  return cases;
+}
+
+/// Those of the cases whose models stream.
+inline std::vector<ModelCase> causal_cases() {
+  std::vector<ModelCase> cases = all_cases();
+  std::erase_if(cases, [](const ModelCase& one) {
+    return !SequenceModel(one.config(), one.weights(1)).causal();
+  });
   return cases;
 }
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longwave::models {
+
+/// What follows the mixer of a layer, in a residual branch of its own.
+enum class AfterMixer : uint8_t { kNone, kMlp, kMoe };
+
+/// A model as a list of layers.
+struct Pattern {
+  struct Layer {
+    std::string family;
+    AfterMixer after = AfterMixer::kNone;
+  };
+  std::vector<Layer> layers;
+  bool says_after = false;  ///< whether there is a part behind "|"; else model.mlp decides
+};
+
+/// Reads a pattern:
+///
+///   pattern = layers ["|" rule {"," rule}]
+///   layers  = layer {layer},   layer = (family | "(" layers ")") ["*" count]
+///   rule    = ("none" | "mlp" | "moe") ["every" period ["offset" first]]
+///
+/// Layer i gets what the first rule with i mod period = first says, and nothing if there is none;
+/// `first` is the last of a period unless given. So "mamba*7 attention | moe every 2, mlp" is
+/// Jamba: experts in layers 1, 3, 5 and 7, an MLP in the others.
+///
+/// Errors     ConfigError naming the word that cannot be read.
+Pattern parse_pattern(std::string_view text);
+
+}  // namespace longwave::models
