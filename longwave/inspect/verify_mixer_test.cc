@@ -116,6 +116,8 @@ TEST(VerifyMixer, AllViewsOfEveryFamilyAgree) {
     Options options(family.schema());
     if (options.has("state")) options.set("state", int64_t{16}, "test");
     const Weights weights = initialise(family.parameters(options, 6), 11);
+    // Views are those of linear time-invariant systems; of others there are no checks.
+    if (family.make(options, 6, weights, 1)->system_count() == 0) continue;
     for (const double rate : {1.0, 0.5}) {
       const auto mixer = family.make(options, 6, weights, rate);
       for (const ViewCheck& check :

@@ -17,6 +17,19 @@ std::string shape_of(const View<T, Rank>& view) {
   return text + ")";
 }
 
+void check_starts(const Mixer& mixer, const Mixer::Prefill& args, const char* where) {
+  if (args.starts.absent()) return;
+  if (!mixer.packs()) {
+    throw InvalidArgument({.where = where,
+                           .what = "this family cannot start a sequence within another",
+                           .got = "starts",
+                           .fix = "give each sequence a row of the batch"});
+  }
+  const bool agree =
+      args.starts.extent(0) == args.u.extent(0) && args.starts.extent(1) == args.u.extent(1);
+  require(agree, where, "starts must be (batch, time)");
+}
+
 }  // namespace
 
 theory::DiscreteSystem Mixer::system(int64_t index) const {
@@ -31,7 +44,7 @@ void check(const Mixer& mixer, const Mixer::Prefill& args, const char* where) {
   const bool agree = args.u.extent(2) == mixer.channels() && args.y.extents() == args.u.extents() &&
                      args.state.extent(0) == args.u.extent(0) &&
                      args.state.extent(1) == mixer.state_size();
-  if (agree) return;
+  if (agree) return check_starts(mixer, args, where);
   throw InvalidArgument(
       {.where = where,
        .what = "u and y must be (batch, time, " + std::to_string(mixer.channels()) +
@@ -58,7 +71,8 @@ Mixer::Prefill as_prefill(const Mixer::Step& args) {
           .state = args.state,
           .y = {args.y.data(),
                 {args.y.extent(0), 1, args.y.extent(1)},
-                {args.y.stride(0), 0, args.y.stride(1)}}};
+                {args.y.stride(0), 0, args.y.stride(1)}},
+          .starts = {}};
 }
 
 }  // namespace longwave::mixers

@@ -39,6 +39,10 @@ class Mixer {
     View<const float, 3> u;  // (batch, time, channels)
     View<float, 2> state;    // (batch, state_size) in: before, out: after
     View<float, 3> y;        // (batch, time, channels) out
+
+    /// (batch, time), or absent: nonzero where a step is the first of a new sequence. Before such a
+    /// step the state is zero; `state` precedes step 0 unless that is one, too.
+    View<const uint8_t, 2> starts{};
   };
   virtual void prefill(const Prefill& args, Workspace& workspace) const = 0;
 
@@ -54,6 +58,9 @@ class Mixer {
   /// given the whole sequence with a zero state.
   virtual bool causal() const { return true; }
 
+  /// Whether `prefill` takes sequences that lie one after the other, told apart by `starts`.
+  virtual bool packs() const { return false; }
+
   /// Independent linear systems that the mixer consists of: `channels()` for single-input families,
   /// 1 for S5, 0 if the mixer is not linear and time-invariant.
   virtual int64_t system_count() const { return 0; }
@@ -63,8 +70,8 @@ class Mixer {
   virtual theory::DiscreteSystem system(int64_t index) const;
 };
 
-/// Throws InvalidArgument naming `where` unless the extents fit the mixer. `step` also refuses a
-/// mixer that is not causal.
+/// Throws InvalidArgument naming `where` unless the extents fit the mixer, and if sequences are
+/// packed for a mixer that cannot tell them apart. `step` also refuses a mixer that is not causal.
 void check(const Mixer& mixer, const Mixer::Prefill& args, const char* where);
 void check(const Mixer& mixer, const Mixer::Step& args, const char* where);
 

@@ -23,16 +23,26 @@ class TorchMixer {
   virtual ~TorchMixer() = default;
 
   struct Call {
-    torch::Tensor u = {};      // (batch, time, channels)
-    torch::Tensor state = {};  // (batch, state_size), or undefined for zeros
-    bool final_state = false;  // whether the state after the last step is wanted
+    torch::Tensor u = {};       // (batch, time, channels)
+    torch::Tensor state = {};   // (batch, state_size), or undefined for zeros
+    bool final_state = false;   // whether the state after the last step is wanted
+    torch::Tensor starts = {};  // (batch, time) uint8 as in Mixer::Prefill, or undefined
   };
   struct Output {
     torch::Tensor y;      // (batch, time, channels)
     torch::Tensor state;  // (batch, state_size), undefined unless wanted
   };
   /// Differentiable in u, state and every parameter, through both outputs.
-  virtual Output forward(const Call& call) const = 0;
+  ///
+  /// Errors     InvalidArgument if sequences are packed for a family that cannot tell them apart.
+  Output forward(const Call& call) const;
+
+  /// Whether the family takes `starts`.
+  virtual bool packs() const { return false; }
+
+ private:
+  /// `forward` of a call whose `starts` are known to be allowed.
+  virtual Output run(const Call& call) const = 0;
 };
 
 /// Makes the torch form of the family called `name`; parameters are looked up at each forward.

@@ -33,4 +33,15 @@ inline void check_siso_options(const char* where, const Options& options, int64_
   }
 }
 
+/// Families born in discrete time have no step size that `rate` could multiply.
+///
+/// Errors     ConfigError naming the family `where` unless rate is 1.
+inline void check_no_rate(const char* where, double rate) {
+  if (rate == 1) return;
+  throw ConfigError({.where = where,
+                     .what = "this family has no step size: it runs at its own rate only",
+                     .got = "rate " + std::to_string(rate),
+                     .fix = "resample the data, or use a family with a step size"});
+}
+
 }  // namespace longwave::mixers

@@ -6,9 +6,14 @@
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/mixers/cnn/cnn.h"
 #include "longwave/mixers/dss/dss.h"
+#include "longwave/mixers/gru/gru.h"
 #include "longwave/mixers/lru/lru.h"
 #include "longwave/mixers/lssl/lssl.h"
+#include "longwave/mixers/lstm/lstm.h"
+#include "longwave/mixers/mamba/mamba.h"
+#include "longwave/mixers/mamba2/mamba2.h"
 #include "longwave/mixers/s4/s4.h"
 #include "longwave/mixers/s4d/s4d.h"
 #include "longwave/mixers/s5/s5.h"
@@ -18,7 +23,8 @@ namespace {
 
 /// In the order of the ladder; registry_torch.cc has the torch forms in the same order.
 constexpr std::array kFamilies = {
-    lssl::kFamily, s4::kFamily, dss::kFamily, s4d::kFamily, s5::kFamily, lru::kFamily,
+    lssl::kFamily,  s4::kFamily,     dss::kFamily,  s4d::kFamily, s5::kFamily,  lru::kFamily,
+    mamba::kFamily, mamba2::kFamily, lstm::kFamily, gru::kFamily, cnn::kFamily,
 };
 
 }  // namespace

@@ -4,9 +4,15 @@
 #include <utility>
 
 #include "longwave/base/assert.h"
+#include "longwave/base/error.h"
+#include "longwave/mixers/cnn/cnn_torch.h"
 #include "longwave/mixers/dss/dss_torch.h"
+#include "longwave/mixers/gru/gru_torch.h"
 #include "longwave/mixers/lru/lru_torch.h"
 #include "longwave/mixers/lssl/lssl_torch.h"
+#include "longwave/mixers/lstm/lstm_torch.h"
+#include "longwave/mixers/mamba/mamba_torch.h"
+#include "longwave/mixers/mamba2/mamba2_torch.h"
 #include "longwave/mixers/mixer_torch.h"
 #include "longwave/mixers/registry.h"
 #include "longwave/mixers/s4/s4_torch.h"
@@ -24,12 +30,21 @@ struct TorchFamily {
 
 /// In the order of registry.cc.
 constexpr std::array kTorchFamilies = {
-    TorchFamily{"lssl", lssl::make_torch}, TorchFamily{"s4", s4::make_torch},
-    TorchFamily{"dss", dss::make_torch},   TorchFamily{"s4d", s4d::make_torch},
-    TorchFamily{"s5", s5::make_torch},     TorchFamily{"lru", lru::make_torch},
+    TorchFamily{"lssl", lssl::make_torch},   TorchFamily{"s4", s4::make_torch},
+    TorchFamily{"dss", dss::make_torch},     TorchFamily{"s4d", s4d::make_torch},
+    TorchFamily{"s5", s5::make_torch},       TorchFamily{"lru", lru::make_torch},
+    TorchFamily{"mamba", mamba::make_torch}, TorchFamily{"mamba2", mamba2::make_torch},
+    TorchFamily{"lstm", lstm::make_torch},   TorchFamily{"gru", gru::make_torch},
+    TorchFamily{"cnn", cnn::make_torch},
 };
 
 }  // namespace
+
+TorchMixer::Output TorchMixer::forward(const Call& call) const {
+  require(!call.starts.defined() || packs(), "mixer",
+          "this family cannot start a sequence within another: give each its own row");
+  return run(call);
+}
 
 std::unique_ptr<TorchMixer> make_torch_mixer(std::string_view name, const Options& options,
                                              int64_t channels, TorchParameters parameters) {

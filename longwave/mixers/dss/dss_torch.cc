@@ -15,7 +15,7 @@ class DssTorch : public TorchMixer {
   DssTorch(const Options& options, int64_t channels, TorchParameters parameters)
       : settings_(options, channels), parameters_(std::move(parameters)) {}
 
-  Output forward(const Call& call) const override {
+  Output run(const Call& call) const override {
     const torch::Tensor dt = torch::exp(wide(parameters_("log_dt")));
     const torch::Tensor re = -torch::exp(wide(parameters_("A_log_re")));
     const torch::Tensor im = wide(parameters_("A_im"));

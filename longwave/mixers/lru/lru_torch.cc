@@ -13,7 +13,7 @@ class LruTorch : public TorchMixer {
  public:
   explicit LruTorch(TorchParameters parameters) : parameters_(std::move(parameters)) {}
 
-  Output forward(const Call& call) const override {
+  Output run(const Call& call) const override {
     const torch::Tensor rows = torch::exp(wide(parameters_("Lambda_log")));
     MimoFactorsTorch factors;
     factors.a = torch::exp(torch::complex(-rows[0], rows[1]));

@@ -18,7 +18,7 @@ class LsslTorch : public TorchMixer {
         alpha_(options.real("alpha")),
         parameters_(std::move(parameters)) {}
 
-  Output forward(const Call& call) const override {
+  Output run(const Call& call) const override {
     const Tensor dt = parameters_("log_dt").to(torch::kFloat64).exp().reshape({channels_, 1, 1});
     const Tensor dtA = dt * parameters_("A").to(torch::kFloat64);
     const Tensor dtB = dt * parameters_("B").to(torch::kFloat64).reshape({1, n_, 1});

@@ -64,7 +64,7 @@ class S4Torch : public TorchMixer {
         bidirectional_(options.flag("bidirectional")),
         parameters_(std::move(parameters)) {}
 
-  Output forward(const Call& call) const override {
+  Output run(const Call& call) const override {
     const bool states = call.final_state || call.state.defined();
     const bool beyond_kernel = call.u.size(1) > shapes_.length;
     if ((states || beyond_kernel) && !bidirectional_) return chunked(call);

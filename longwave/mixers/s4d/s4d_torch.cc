@@ -18,7 +18,7 @@ class S4dTorch : public TorchMixer {
         bidirectional_(options.flag("bidirectional")),
         parameters_(std::move(parameters)) {}
 
-  Output forward(const Call& call) const override {
+  Output run(const Call& call) const override {
     const torch::Tensor dt = torch::exp(wide(parameters_("log_dt"))).unsqueeze(1);
     const torch::Tensor A = for_channels(
         torch::complex(-torch::exp(wide(parameters_("A_log_re"))), wide(parameters_("A_im"))));

@@ -37,7 +37,7 @@ MimoFactorsTorch maps(const Settings& settings, const TorchParameters& parameter
 S5Torch::S5Torch(const Options& options, int64_t channels, TorchParameters parameters)
     : settings_(options, channels), parameters_(std::move(parameters)) {}
 
-TorchMixer::Output S5Torch::forward(const Call& call) const {
+TorchMixer::Output S5Torch::run(const Call& call) const {
   const torch::Tensor dt = torch::exp(wide(parameters_("log_step")));
   const DiagonalStepTorch step = discretized(settings_, poles(settings_, parameters_), dt);
   MimoFactorsTorch factors = maps(settings_, parameters_);

@@ -15,7 +15,7 @@ class S5Torch : public TorchMixer {
  public:
   S5Torch(const Options& options, int64_t channels, TorchParameters parameters);
 
-  Output forward(const Call& call) const override;
+  using TorchMixer::forward;
 
   /// Samples that are not equally far apart, as S5::prefill_irregular; `intervals` (batch, time),
   /// with gradients for them too.
@@ -24,6 +24,8 @@ class S5Torch : public TorchMixer {
   Output forward(const Call& call, const torch::Tensor& intervals) const;
 
  private:
+  Output run(const Call& call) const override;
+
   Settings settings_;
   TorchParameters parameters_;
 };

@@ -165,6 +165,50 @@ TEST_P(MixerLaws, AnyStridesAreAccepted) {
   EXPECT_TRUE(close("state", *mixer_, kTime, dense.state.values, state_got));
 }
 
+/// Sequences that begin at steps 0, 5, 6 and 20, or, in other rows of the batch, only at some.
+inline std::vector<uint8_t> some_starts(int64_t batch, int64_t time) {
+  std::vector<uint8_t> starts(batch * time, 0);
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t t : {0, 5, 6, 20}) {
+      if (t < time && (b == 0 || (b + t) % 2 == 0)) starts[b * time + t] = 1;
+    }
+  }
+  return starts;
+}
+
+TEST_P(MixerLaws, PackedEqualsSeparate) {
+  constexpr int64_t kTime = 33;
+  Trial packed(*mixer_, kBatch, kTime, kSeed), separate(*mixer_, kBatch, kTime, kSeed);
+  const std::vector<uint8_t> starts = some_starts(kBatch, kTime);
+  Workspace workspace(mixer_->workspace_bytes(kBatch, kTime));
+  const auto prefill = [&] {
+    mixer_->prefill({.u = packed.u.view,
+                     .state = packed.state.view,
+                     .y = packed.y.view,
+                     .starts = {starts.data(), {kBatch, kTime}}},
+                    workspace);
+  };
+  if (!mixer_->packs()) {
+    EXPECT_THROW(prefill(), InvalidArgument);
+    return;
+  }
+  prefill();
+  for (int64_t b = 0; b < kBatch; ++b) {
+    const View<float, 2> state = separate.state.view.slice(0, b, 1);
+    for (int64_t begin = 0, end = 0; begin < kTime; begin = end) {
+      do ++end;
+      while (end < kTime && starts[b * kTime + end] == 0);
+      if (starts[b * kTime + begin] != 0) std::fill_n(state.data(), mixer_->state_size(), 0.0f);
+      mixer_->prefill({.u = separate.u.view.slice(0, b, 1).slice(1, begin, end - begin),
+                       .state = state,
+                       .y = separate.y.view.slice(0, b, 1).slice(1, begin, end - begin)},
+                      workspace);
+    }
+  }
+  EXPECT_TRUE(close("y", *mixer_, kTime, separate.y.values, packed.y.values));
+  EXPECT_TRUE(close("state", *mixer_, kTime, separate.state.values, packed.state.values));
+}
+
 TEST_P(CausalMixerLaws, StateRoundTrip) {
   Trial run(*mixer_, kBatch, 9, kSeed);
   run.prefill(*mixer_);

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+namespace longwave::mixers {
+
+/// y = x W^T + b for x (batch, time, in) of any strides; one product over all steps, whose rows it
+/// does not copy where the last extents are adjacent. b may be undefined.
+inline torch::Tensor linear_rows(const torch::Tensor& x, const torch::Tensor& W,
+                                 const torch::Tensor& b) {
+  const torch::Tensor rows = x.reshape({x.size(0) * x.size(1), x.size(2)});
+  const torch::Tensor y = b.defined() ? torch::addmm(b, rows, W.t()) : torch::mm(rows, W.t());
+  return y.view({x.size(0), x.size(1), W.size(0)});
+}
+
+}  // namespace longwave::mixers
