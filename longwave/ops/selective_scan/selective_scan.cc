@@ -5,6 +5,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/require_shape.h"
+#include "longwave/ops/selective_scan/selective_scan_cpu.h"
 #include "longwave/ops/selective_scan/selective_scan_ref.h"
 
 namespace longwave::ops {
@@ -95,13 +96,17 @@ int64_t selective_scan_chunks(int64_t time, int64_t state) {
   return (time + chunk - 1) / chunk;
 }
 
-size_t selective_scan_workspace_bytes(const SelectiveScanSize&) { return 0; }
+size_t selective_scan_workspace_bytes(const SelectiveScanSize& size) {
+  return selective_scan_cpu_bytes(size);
+}
 
-size_t selective_scan_backward_workspace_bytes(const SelectiveScanSize&) { return 0; }
+size_t selective_scan_backward_workspace_bytes(const SelectiveScanSize& size) {
+  return selective_scan_backward_cpu_bytes(size);
+}
 
-void selective_scan(const SelectiveScanArgs<float>& args, Workspace&) {
+void selective_scan(const SelectiveScanArgs<float>& args, Workspace& workspace) {
   check("selective_scan", args);
-  selective_scan_ref(args);
+  selective_scan_cpu(args, workspace);
 }
 
 void selective_scan(const SelectiveScanArgs<double>& args, Workspace&) {
@@ -111,7 +116,7 @@ void selective_scan(const SelectiveScanArgs<double>& args, Workspace&) {
 
 void selective_scan_step(const SelectiveScanArgs<float>& args) {
   check_step(args);
-  selective_scan_ref(args);
+  selective_scan_step_cpu(args);
 }
 
 void selective_scan_step(const SelectiveScanArgs<double>& args) {
@@ -119,9 +124,9 @@ void selective_scan_step(const SelectiveScanArgs<double>& args) {
   selective_scan_ref(args);
 }
 
-void selective_scan_backward(const SelectiveScanGradArgs<float>& args, Workspace&) {
+void selective_scan_backward(const SelectiveScanGradArgs<float>& args, Workspace& workspace) {
   check(args);
-  selective_scan_backward_ref(args);
+  selective_scan_backward_cpu(args, workspace);
 }
 
 void selective_scan_backward(const SelectiveScanGradArgs<double>& args, Workspace&) {

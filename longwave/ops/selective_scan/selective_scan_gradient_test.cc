@@ -6,6 +6,7 @@
 
 #include "longwave/ops/selective_scan/selective_scan.h"
 #include "longwave/ops/selective_scan/selective_scan_ref.h"
+#include "longwave/ops/selective_scan/testing/selective_agree.h"
 #include "longwave/ops/selective_scan/testing/selective_problem.h"
 
 namespace longwave::ops {

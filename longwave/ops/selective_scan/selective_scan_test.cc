@@ -13,6 +13,7 @@
 #include "longwave/base/parallel.h"
 #include "longwave/base/testing/allocation_count.h"
 #include "longwave/ops/selective_scan/selective_scan_ref.h"
+#include "longwave/ops/selective_scan/testing/selective_agree.h"
 #include "longwave/ops/selective_scan/testing/selective_problem.h"
 
 namespace longwave::ops {
@@ -238,10 +239,12 @@ TEST(SelectiveScan, NeverAllocates) {
                       selective_scan_backward_workspace_bytes(longer.scratch()));
   const auto step = one.args();
   const auto scan = longer.args();
+  const auto gradient = longer.grad_args();
   selective_scan(scan, workspace);
   const int64_t before = longwave::testing::allocation_count();
   selective_scan_step(step);
   selective_scan(scan, workspace);
+  selective_scan_backward(gradient, workspace);
   EXPECT_EQ(longwave::testing::allocation_count(), before);
 }
 

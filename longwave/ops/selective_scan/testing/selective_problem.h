@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -12,13 +9,9 @@
 #include <vector>
 
 #include "longwave/base/philox.h"
-#include "longwave/base/testing/tolerance.h"
 #include "longwave/ops/selective_scan/selective_scan.h"
 
 namespace longwave::ops::testing {
-
-using longwave::testing::Tolerance;
-using longwave::testing::Worst;
 
 struct SelectiveSize {
   int64_t batch, time, channels, groups, state;
@@ -201,23 +194,6 @@ struct SelectiveProblem {
   std::vector<T> dy, dh, du, ddt, dA, dB, dC, dD, ddt_bias, dz, dh0;
   std::vector<uint8_t> starts;
 };
-
-/// Compares two arrays: every number is a sum of `terms` products at most, none larger than the
-/// largest expected number, or 1.
-template <typename T, typename A, typename B>
-::testing::AssertionResult agree(const std::string& what, const std::vector<A>& expected,
-                                 const std::vector<B>& got, int64_t terms) {
-  double largest = 1;
-  for (const A& x : expected) largest = std::max<double>(largest, std::abs(x));
-  const Tolerance bound = Tolerance::sum<T>(terms, largest);
-  Worst worst(what);
-  if (expected.size() != got.size()) return ::testing::AssertionFailure() << what << ": sizes";
-  if (got.empty()) return ::testing::AssertionSuccess();
-  for (size_t i = 0; i < got.size(); ++i) {
-    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
-  }
-  return worst.ok();
-}
 
 /// A state collects about 50 inputs, an output as many states as there are.
 inline int64_t output_terms(const SelectiveSize& size) { return 50 * (size.state + 1); }
