@@ -5,6 +5,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/require_shape.h"
+#include "longwave/ops/ssd/ssd_cpu.h"
 #include "longwave/ops/ssd/ssd_ref.h"
 
 namespace longwave::ops {
@@ -13,12 +14,7 @@ namespace {
 // What forward and backward pass share.
 template <typename T, typename Args>
 SsdSize check_inputs(const char* where, const Args& args) {
-  const SsdSize size{.batch = args.x.extent(0),
-                     .time = args.x.extent(1),
-                     .heads = args.x.extent(2),
-                     .head_dim = args.x.extent(3),
-                     .groups = args.B.extent(2),
-                     .state = args.B.extent(3)};
+  const SsdSize size = ssd_size_of(args);
   if (size.groups == 0 ? size.heads != 0 : size.heads % size.groups != 0) {
     throw InvalidArgument(
         {.where = where,
@@ -98,13 +94,17 @@ void check(const SsdGradArgs<T>& args) {
 
 }  // namespace
 
-size_t ssd_workspace_bytes(const SsdSize&) { return 0; }
+size_t ssd_workspace_bytes(const SsdSize& size) { return ssd_forward_cpu_bytes(size); }
 
 size_t ssd_backward_workspace_bytes(const SsdSize&) { return 0; }
 
-void ssd(const SsdArgs<float>& args, Workspace&) {
+void ssd(const SsdArgs<float>& args, Workspace& workspace) {
   check("ssd", args);
-  ssd_ref(args);
+  if (args.x.extent(1) == 1) {
+    ssd_step_cpu(args);
+  } else {
+    ssd_forward_cpu(args, workspace);
+  }
 }
 
 void ssd(const SsdArgs<double>& args, Workspace&) {
@@ -114,7 +114,7 @@ void ssd(const SsdArgs<double>& args, Workspace&) {
 
 void ssd_step(const SsdArgs<float>& args) {
   check_step(args);
-  ssd_ref(args);
+  ssd_step_cpu(args);
 }
 
 void ssd_step(const SsdArgs<double>& args) {

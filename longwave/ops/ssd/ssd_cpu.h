@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+#include "longwave/base/workspace.h"
+#include "longwave/ops/ssd/ssd.h"
+
+namespace longwave::ops {
+
+/// The extents that operands have.
+template <typename Args>
+SsdSize ssd_size_of(const Args& args) {
+  return {.batch = args.x.extent(0),
+          .time = args.x.extent(1),
+          .heads = args.x.extent(2),
+          .head_dim = args.x.extent(3),
+          .groups = args.B.extent(2),
+          .state = args.B.extent(3)};
+}
+
+/// The chunked forms in float32, on checked operands.
+size_t ssd_forward_cpu_bytes(const SsdSize& size);
+void ssd_forward_cpu(const SsdArgs<float>& args, Workspace& workspace);
+
+size_t ssd_backward_cpu_bytes(const SsdSize& size);
+void ssd_backward_cpu(const SsdGradArgs<float>& args, Workspace& workspace);
+
+/// One step by the recurrence.
+void ssd_step_cpu(const SsdArgs<float>& args);
+
+}  // namespace longwave::ops
