@@ -96,7 +96,7 @@ void check(const SsdGradArgs<T>& args) {
 
 size_t ssd_workspace_bytes(const SsdSize& size) { return ssd_forward_cpu_bytes(size); }
 
-size_t ssd_backward_workspace_bytes(const SsdSize&) { return 0; }
+size_t ssd_backward_workspace_bytes(const SsdSize& size) { return ssd_backward_cpu_bytes(size); }
 
 void ssd(const SsdArgs<float>& args, Workspace& workspace) {
   check("ssd", args);
@@ -122,9 +122,9 @@ void ssd_step(const SsdArgs<double>& args) {
   ssd_ref(args);
 }
 
-void ssd_backward(const SsdGradArgs<float>& args, Workspace&) {
+void ssd_backward(const SsdGradArgs<float>& args, Workspace& workspace) {
   check(args);
-  ssd_backward_ref(args);
+  ssd_backward_cpu(args, workspace);
 }
 
 void ssd_backward(const SsdGradArgs<double>& args, Workspace&) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -57,6 +59,20 @@ inline SsdRows ssd_rows_of(const View<const float, 4>& view, int64_t b, const Ss
   return {scratch, row};
 }
 
+/// Asks for the rows of one head in a chunk, which will be used soon: rows of other heads lie
+/// between them, where no processor looks ahead by itself.
+template <typename T>
+void ssd_soon(const View<T, 4>& view, int64_t b, const SsdChunk& chunk, int64_t i) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  const T* data =
+      view.data() + b * view.stride(0) + chunk.begin * view.stride(1) + i * view.stride(2);
+  for (int64_t t = 0; t < chunk.count; ++t) {
+    for (int64_t p = 0; p < view.extent(3); p += kLine) {
+      hwy::Prefetch(data + t * view.stride(1) + p * view.stride(3));
+    }
+  }
+}
+
 /// Where a chunk writes its rows: in place if numbers are adjacent there, else in `scratch`, from
 /// which `finish` copies them.
 class SsdOutRows {
@@ -107,7 +123,8 @@ void ssd_chunk_decays(const Args& args, int64_t b, const SsdChunk& chunk, int64_
 /// How many threads to use for so many items, each thread with so many floats of scratch.
 inline int64_t ssd_workers(const Workspace& workspace, int64_t items, int64_t floats) {
   const size_t left = workspace.capacity() - workspace.used();
-  const auto room = static_cast<int64_t>(left / Workspace::bytes_for<float>(floats));
+  const auto room =
+      static_cast<int64_t>(left / Workspace::bytes_for<float>(std::max<int64_t>(floats, 1)));
   return std::clamp<int64_t>(std::min(items, room), 1, thread_count());
 }
 

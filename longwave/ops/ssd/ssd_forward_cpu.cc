@@ -113,10 +113,23 @@ class Forward {
                  .band = SsdBand::kLower});
   }
 
+  // Asks for what the next head reads and writes; after the last one, that is the first one of the
+  // next chunk.
+  void soon(const SsdChunk& chunk, int64_t i) {
+    SsdChunk next = chunk;
+    if (i == count_) {
+      next.begin = chunk.end();
+      next.count = std::min(kChunk, args_.x.extent(1) - next.begin);
+    }
+    ssd_soon(args_.x, b_, next, first_ + i % count_);
+    ssd_soon(args_.y, b_, next, first_ + i % count_);
+  }
+
   void head(const SsdChunk& chunk, int64_t i) {
     const int64_t columns = args_.x.extent(3), n = args_.B.extent(3);
     const SsdRows x = ssd_rows_of(args_.x, b_, chunk, first_ + i, SsdPadding::kAny, tiles_.x);
     float *X = tiles_.X, *Y = tiles_.Y, *H = state(i);
+    soon(chunk, i + 1);
     ssd_chunk_decays(args_, b_, chunk, first_ + i, decays_);
     ssd_mask(chunk.count, decays_, tiles_.M, tiles_.W);
     ssd_scale_rows({.rows = chunk.count,

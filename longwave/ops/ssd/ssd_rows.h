@@ -92,8 +92,8 @@ struct SsdDotRows {
 };
 void ssd_dot_rows(const SsdDotRows& f);
 
-/// dot[s] = sum_p x[p, s] y[p, s] for rows of kSsdChunk floats.
-void ssd_dot_columns(int64_t rows, const float* x, const float* y, float* dot);
+/// dot[s] = sum_p x[p, s] y[p, s] for whole vectors of columns and rows of kSsdChunk floats.
+void ssd_dot_columns(int64_t rows, int64_t columns, const float* x, const float* y, float* dot);
 
 /// sum x[i] y[i] for a whole number of vectors.
 float ssd_dot(int64_t count, const float* x, const float* y);

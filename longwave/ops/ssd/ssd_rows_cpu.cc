@@ -178,9 +178,10 @@ HWY_ATTR void dot_rows(const SsdDotRows& f) {
   }
 }
 
-HWY_ATTR void dot_columns(int64_t rows, const float* x, const float* y, float* dot) {
+HWY_ATTR void dot_columns(int64_t rows, int64_t columns, const float* x, const float* y,
+                          float* dot) {
   const Tag d;
-  for (int64_t j = 0; j < kRow; j += lanes()) {
+  for (int64_t j = 0; j < columns; j += lanes()) {
     Vec sum = hn::Zero(d);
     for (int64_t i = 0; i < rows; ++i) {
       sum = hn::MulAdd(hn::LoadU(d, x + i * kRow + j), hn::LoadU(d, y + i * kRow + j), sum);
@@ -275,8 +276,8 @@ void ssd_skip_rows(const SsdSkipRows& f) { HWY_DYNAMIC_DISPATCH(skip_rows)(f); }
 
 void ssd_dot_rows(const SsdDotRows& f) { HWY_DYNAMIC_DISPATCH(dot_rows)(f); }
 
-void ssd_dot_columns(int64_t rows, const float* x, const float* y, float* dot) {
-  HWY_DYNAMIC_DISPATCH(dot_columns)(rows, x, y, dot);
+void ssd_dot_columns(int64_t rows, int64_t columns, const float* x, const float* y, float* dot) {
+  HWY_DYNAMIC_DISPATCH(dot_columns)(rows, columns, x, y, dot);
 }
 
 float ssd_dot(int64_t count, const float* x, const float* y) {
