@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -28,6 +30,46 @@ struct SsdOptions {
   bool starts = false;
   bool limits = false;
 };
+
+/// What a problem is made of.
+struct SsdCase {
+  SsdSize size;
+  SsdOptions options;
+};
+
+/// Whole and partial vectors and tiles in every extent, lengths around the chunk, groups of one
+/// head and of all; extents of 0 and 1.
+inline const std::array<SsdCase, 16> kSsdCases = {{
+    {{1, 1, 1, 1, 1, 1}, {}},
+    {{2, 1, 4, 5, 2, 7}, {.skips = 2, .starts = true}},
+    {{2, 7, 3, 2, 1, 5}, {.skips = 0, .bias = false}},
+    {{1, 64, 2, 16, 1, 16}, {}},
+    {{2, 65, 4, 64, 2, 32}, {.skips = 2}},
+    {{1, 63, 2, 33, 2, 17}, {.limits = true}},
+    {{1, 300, 2, 64, 1, 128}, {}},
+    {{2, 200, 6, 24, 3, 40}, {.skips = 2, .starts = true, .limits = true}},
+    {{3, 129, 3, 8, 3, 1}, {.starts = true}},
+    {{1, 192, 1, 1, 1, 64}, {.bias = false, .starts = true}},
+    {{1, 513, 2, 3, 1, 9}, {.skips = 0, .starts = true}},
+    {{0, 9, 4, 3, 2, 4}, {}},
+    {{2, 0, 4, 3, 2, 4}, {.starts = true}},
+    {{2, 9, 0, 3, 0, 4}, {}},
+    {{2, 70, 4, 0, 2, 4}, {}},
+    {{2, 70, 4, 3, 2, 0}, {}},
+}};
+
+inline std::string name(const SsdSize& s) {
+  return fmt::format("batch {} time {} heads {} head_dim {} groups {} state {}", s.batch, s.time,
+                     s.heads, s.head_dim, s.groups, s.state);
+}
+
+/// True if nothing at all comes out of the scan.
+inline bool empty(const SsdSize& size) { return size.batch * size.heads * size.head_dim == 0; }
+
+inline bool same_bits(const std::vector<float>& x, const std::vector<float>& y) {
+  return x.size() == y.size() &&
+         (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0);
+}
 
 /// Operands of a scan and its gradient in one place; outputs start as NaN.
 template <typename T>
