@@ -10,7 +10,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "longwave/ops/elementwise/softplus-inl.h"
+#include "longwave/ops/elementwise/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
