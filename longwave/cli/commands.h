@@ -12,8 +12,10 @@ Command data_command();
 Command docs_command();
 Command doctor_command();
 Command eval_command();
+Command generate_command();
 Command inspect_command();
 Command stream_command();
+Command tokenize_command();
 Command train_command();
 Command verify_command();
 

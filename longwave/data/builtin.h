@@ -21,5 +21,7 @@ extern const Source kRecall;
 extern const Source kMqar;
 extern const Source kListops;
 extern const Source kPathfinder;
+extern const Source kText;
+extern const Source kAuthors;
 
 }  // namespace longwave::data

@@ -10,6 +10,7 @@
 #include "longwave/data/builtin.h"
 #include "longwave/data/csv_table.h"
 #include "longwave/data/generated.h"
+#include "longwave/data/names.h"
 #include "longwave/io/file.h"
 
 namespace longwave::data {
@@ -58,18 +59,6 @@ Schema csv_schema() {
            .value = std::string("refuse"),
            .help = "missing values: an error, or repeat the value above",
            .choices = {"refuse", "previous"}}};
-}
-
-std::vector<std::string> listed(const std::string& text) {
-  std::vector<std::string> names;
-  for (size_t begin = 0; !text.empty() && begin <= text.size();) {
-    const size_t comma = std::min(text.find(',', begin), text.size());
-    const size_t first = std::min(text.find_first_not_of(' ', begin), comma);
-    const size_t last = text.find_last_not_of(' ', comma == 0 ? 0 : comma - 1);
-    names.push_back(first == comma ? std::string() : text.substr(first, last + 1 - first));
-    begin = comma + 1;
-  }
-  return names;
 }
 
 char delimiter_of(const std::string& name) {
@@ -156,7 +145,7 @@ class Windows : public Dataset {
 
 std::vector<int64_t> targets_in(const CsvTable& table, const std::string& text) {
   std::vector<int64_t> targets;
-  const std::vector<std::string> names = text.empty() ? table.names : listed(text);
+  const std::vector<std::string> names = text.empty() ? table.names : listed_names(text);
   for (const std::string& name : names) {
     const auto found = std::ranges::find(table.names, name);
     require_option(found != table.names.end(), "csv",
@@ -178,7 +167,7 @@ std::unique_ptr<Dataset> open_csv(const Options& options, Split split, uint64_t)
       .header = options.flag("header") ? CsvFormat::Header::kFirstRow : CsvFormat::Header::kNone,
       .missing = options.text("missing") == "refuse" ? CsvFormat::Missing::kRefuse
                                                      : CsvFormat::Missing::kPrevious,
-      .columns = listed(options.text("columns"))};
+      .columns = listed_names(options.text("columns"))};
   const io::MappedFile file(path);
   CsvTable table = parse_csv(file.bytes(), path, format);
   std::vector<int64_t> targets = targets_in(table, options.text("target"));

@@ -10,6 +10,10 @@
 
 #include "longwave/base/options.h"
 
+namespace longwave::text {
+class Tokenizer;
+}
+
 namespace longwave::data {
 
 /// What goes in and what is asked for, so that a model can be sized from the data alone.
@@ -31,6 +35,10 @@ struct TaskInfo {
   /// inputs enter as (x - shift) / scale, real outputs leave as y * scale + shift.
   /// One entry per feature, or empty for none. Estimated on the training split only.
   std::vector<float> input_shift = {}, input_scale = {}, target_shift = {}, target_scale = {};
+
+  /// What the tokens mean, where they are text and each step is asked for the next one: such a task
+  /// is judged in bits per byte, and the model keeps the tokenizer.
+  std::shared_ptr<const text::Tokenizer> tokenizer = {};
 };
 
 /// One sequence. Only the vectors that TaskInfo names are filled.

@@ -9,10 +9,10 @@
 namespace longwave::data {
 
 std::span<const Source> sources() {
-  static const std::array kAll = {kFashionMnist, kCsv,     kWav,       kDelay,
-                                  kReconstruct,  kAdding,  kCopying,   kSelectiveCopying,
-                                  kMackeyGlass,  kParity,  kInduction, kRecall,
-                                  kMqar,         kListops, kPathfinder};
+  static const std::array kAll = {
+      kFashionMnist,     kCsv,         kWav,    kDelay,     kReconstruct, kAdding, kCopying,
+      kSelectiveCopying, kMackeyGlass, kParity, kInduction, kRecall,      kMqar,   kListops,
+      kPathfinder,       kText,        kAuthors};
   return kAll;
 }
 

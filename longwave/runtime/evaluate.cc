@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numbers>
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
 #include "longwave/base/workspace.h"
+#include "longwave/text/tokenizer.h"
 
 namespace longwave::runtime {
 namespace {
@@ -104,6 +106,7 @@ Score& Score::operator+=(const Score& other) {
   target += other.target;
   target_sq += other.target_sq;
   right += other.right;
+  bytes += other.bytes;
   asked += other.asked;
   return *this;
 }
@@ -115,6 +118,8 @@ Score score(const TaskInfo& info, const Example& example, std::span<const float>
     for (size_t i = 0; i < example.label.size(); ++i) {
       if (example.label[i] < 0) continue;
       score_label(output.subspan(i * size, size), example.label[i], result);
+      if (info.tokenizer == nullptr) continue;
+      result.bytes += static_cast<int64_t>(info.tokenizer->token(example.label[i]).size());
     }
     return result;
   }
@@ -131,7 +136,10 @@ std::vector<std::pair<std::string, double>> metrics(const TaskInfo& info, const 
   const auto count = static_cast<double>(score.asked);
   const double loss = score.loss / count;
   if (is_class(info)) {
-    return {{"loss", loss}, {"accuracy", static_cast<double>(score.right) / count}};
+    const double accuracy = static_cast<double>(score.right) / count;
+    if (info.tokenizer == nullptr) return {{"loss", loss}, {"accuracy", accuracy}};
+    const double bits = score.loss / std::numbers::ln2 / static_cast<double>(score.bytes);
+    return {{"loss", loss}, {"bits_per_byte", bits}, {"accuracy", accuracy}};
   }
   const double mean = score.target / count;
   const double variance = score.target_sq / count - mean * mean;
@@ -147,7 +155,9 @@ double Evaluation::metric(const std::string& name) const {
 
 bool smaller_is_better(const std::string& metric) { return metric != "accuracy"; }
 
-std::string deciding_metric(const TaskInfo& info) { return is_class(info) ? "accuracy" : "loss"; }
+std::string deciding_metric(const TaskInfo& info) {
+  return is_class(info) && info.tokenizer == nullptr ? "accuracy" : "loss";
+}
 
 Evaluation evaluate(const models::SequenceModel& network, const data::Dataset& dataset,
                     int64_t limit, const AnswerSink& sink) {

@@ -24,6 +24,7 @@ struct Score {
   double target = 0;     ///< sum of asked values in standardised units
   double target_sq = 0;  ///< sum of their squares
   int64_t right = 0;     ///< labels that were the most likely class
+  int64_t bytes = 0;     ///< of the labels, where they are tokens of a text
   int64_t asked = 0;     ///< labels, or numbers
 
   Score& operator+=(const Score& other);
@@ -33,7 +34,8 @@ struct Score {
 Score score(const data::TaskInfo& info, const data::Example& example,
             std::span<const float> output);
 
-/// The metrics of a task by name, loss first: "accuracy" for classes; for values "mse" in raw units
+/// The metrics of a task by name, loss first: "accuracy" for classes, after "bits_per_byte" if they
+/// are tokens of a text (the loss in bits over the bytes asked for); for values "mse" in raw units
 /// and "nmse", the mean squared error over the variance of the values asked for.
 std::vector<std::pair<std::string, double>> metrics(const data::TaskInfo& info, const Score& score);
 
@@ -50,7 +52,8 @@ struct Evaluation {
 /// True if a smaller value of `metric` is better.
 bool smaller_is_better(const std::string& metric);
 
-/// The metric that decides which checkpoint of a task is the best: "accuracy" or "loss".
+/// The metric that decides which checkpoint of a task is the best: "accuracy", or "loss"
+/// for values and text.
 std::string deciding_metric(const data::TaskInfo& info);
 
 /// Sees the raw output of example `index`; called from many threads, in no order.

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
 #include "longwave/data/dataset.h"
+#include "longwave/text/tokenizer.h"
 
 namespace longwave::runtime {
 namespace {
@@ -42,6 +44,19 @@ TEST(Score, EqualLogitsCostTheLogarithmOfTheClasses) {
   const Score found = score(info, labelled({4}), logits);
   EXPECT_NEAR(found.loss, std::log(7.0), kRounding);
   EXPECT_EQ(found.asked, 1);
+}
+
+TEST(Metrics, TextIsJudgedInBitsPerByte) {
+  // Tokens 0 and 1 are "a" and "bc": equal logits cost one bit each, three bytes in all.
+  const auto tokenizer = std::make_shared<const text::Tokenizer>(text::Tokenizer::parse(
+      R"({"pre_tokenizer":{"type":"ByteLevel"},"model":{"vocab":{"a":0,"bc":1},"merges":[]}})",
+      "test"));
+  TaskInfo info{.target = TaskInfo::Target::kClassPerStep, .target_size = 2};
+  EXPECT_EQ(deciding_metric(info), "accuracy");
+  info.tokenizer = tokenizer;
+  EXPECT_EQ(deciding_metric(info), "loss");
+  const Score found = score(info, labelled({0, -1, 1}), std::vector<float>(6, 0.25F));
+  EXPECT_NEAR(value_of(metrics(info, found), "bits_per_byte"), 2.0 / 3.0, kRounding);
 }
 
 TEST(Score, LargeLogitsDoNotOverflow) {

@@ -19,6 +19,7 @@ namespace {
 constexpr const char* kFormat = "longwave-model";
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kWeightsName = "model.safetensors";
+constexpr const char* kTokenizerName = "tokenizer.json";
 
 /// Bytes of a config.json that are read at most.
 constexpr uint64_t kConfigLimit = 1 << 20;
@@ -155,6 +156,17 @@ void write_model_files(const std::filesystem::path& folder, const models::Config
   const Weights tensors = of_table(models::parameters(config), weights);
   io::write_file_atomically(folder / kConfigName, format_model_config(config));
   io::save_safetensors(folder / kWeightsName, tensors, {{"format", kFormat}});
+}
+
+void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer& tokenizer) {
+  io::write_file_atomically(folder / kTokenizerName, tokenizer.json());
+}
+
+std::shared_ptr<const text::Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  const std::filesystem::path file = find_model_folder(path) / kTokenizerName;
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) return nullptr;
+  return std::make_shared<const text::Tokenizer>(text::Tokenizer::load(file));
 }
 
 void save_model_folder(const std::filesystem::path& folder, const models::Config& config,

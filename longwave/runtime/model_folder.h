@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "longwave/base/parameter.h"
 #include "longwave/models/sequence_model.h"
+#include "longwave/text/tokenizer.h"
 
 namespace longwave::runtime {
 
@@ -15,6 +17,7 @@ namespace longwave::runtime {
 ///   config.json        {"format": "longwave-model", "version": 1, "io": {...}, "model": {...},
 ///                      and a section for each family in the pattern}
 ///   model.safetensors  float32 tensors under the names of the parameter table
+///   tokenizer.json     what the tokens mean, if they are text
 struct ModelFolder {
   models::Config config;
   Weights weights;
@@ -49,5 +52,12 @@ void save_model_folder(const std::filesystem::path& folder, const models::Config
 /// it visible (io::AtomicFolder). Errors as `save_model_folder`.
 void write_model_files(const std::filesystem::path& folder, const models::Config& config,
                        const Weights& weights);
+
+/// Adds tokenizer.json to a folder that is being written.
+void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer& tokenizer);
+
+/// The tokenizer that a model, or the best checkpoint of a run, was trained with; none if its
+/// tokens are not text. DataError if the file is damaged.
+std::shared_ptr<const text::Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 }  // namespace longwave::runtime

@@ -31,7 +31,7 @@ double seconds_since(Clock::time_point start) {
 
 const std::vector<std::string>& csv_columns() {
   static const std::vector<std::string> columns = {
-      "step", "epoch", "split",         "loss", "accuracy",           "mse",
+      "step", "epoch", "split",         "loss", "bits_per_byte",      "accuracy", "mse",
       "nmse", "ema",   "gradient_norm", "lr",   "samples_per_second", "seconds"};
   return columns;
 }

@@ -169,6 +169,7 @@ Trainer::Step Trainer::step() {
 
 Record Trainer::save(const std::filesystem::path& folder) const {
   runtime::write_model_files(folder, model_->config(), model_->weights());
+  if (info().tokenizer != nullptr) runtime::write_tokenizer(folder, *info().tokenizer);
   Weights state;
   put_moments(state, optimiser_->groups());
   io::save_safetensors(folder / kStateFile, state);

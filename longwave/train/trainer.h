@@ -74,8 +74,8 @@ class Trainer {
   /// The batches of the last call of `step`.
   const std::vector<Batch>& last_batches() const { return batches_; }
 
-  /// Writes train_state.safetensors, config.json and model.safetensors; returns what meta.json must
-  /// say.
+  /// Writes train_state.safetensors, config.json, model.safetensors and, for text, tokenizer.json;
+  /// returns what meta.json must say.
   Record save(const std::filesystem::path& folder) const;
 
   /// Continues from a checkpoint; DataError if it belongs to another model.

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "longwave/cli/testing/run_command.h"
+#include "longwave/text/tokenizer.h"
+
+namespace longwave::cli::testing {
+namespace {
+
+using models::Interface;
+
+const models::testing::ModelCase kBytesModel = {
+    "Bytes", {}, {Interface::Input::kTokens, 256, Interface::Output::kStep, 256}};
+
+TEST(Tokenize, DecodesWhatItEncoded) {
+  const std::string text = "It's 12 o'clock.\n\n caf\xc3\xa9";
+  const Outcome ids = longwave({"tokenize", "encode"}, text);
+  ASSERT_EQ(ids.code, ExitCode::kOk) << ids.err;
+  EXPECT_TRUE(ids.out.starts_with("73 116 39 "));
+  EXPECT_EQ(longwave({"tokenize", "decode"}, ids.out).out, text);
+}
+
+TEST(Tokenize, TrainedTokenizerIsReadBack) {
+  const ScratchFolder scratch("tokenize");
+  const std::string file = scratch / "tokenizer.json";
+  const std::string text = "the cat and the hat and the rat";
+  const Outcome trained = longwave({"tokenize", "train", "--vocab", "265", "--out", file}, text);
+  ASSERT_EQ(trained.code, ExitCode::kOk) << trained.err;
+  const Outcome ids = longwave({"tokenize", "encode", "--tokenizer", file, "--json"}, text);
+  const auto json = nlohmann::json::parse(ids.out);
+  EXPECT_LT(json["ids"].size(), text.size() / 2);
+  const Outcome back = longwave({"tokenize", "decode", "--tokenizer", file},
+                                json["ids"].dump().substr(1, json["ids"].dump().size() - 2));
+  EXPECT_EQ(back.out, text);
+}
+
+TEST(Tokenize, SaysWhatIsWrong) {
+  EXPECT_EQ(longwave({"tokenize", "explode"}).code, ExitCode::kUsage);
+  EXPECT_EQ(longwave({"tokenize", "train"}, "text").code, ExitCode::kUsage);
+  EXPECT_EQ(longwave({"tokenize", "decode"}, "1 x").code, ExitCode::kBadInput);
+  EXPECT_EQ(longwave({"tokenize", "decode"}, "256").code, ExitCode::kBadInput);
+}
+
+TEST(Generate, SameSeedSameTextInEveryFormat) {
+  const ScratchFolder scratch("generate");
+  const std::string folder = scratch.save_model("model", kBytesModel);
+  runtime::write_tokenizer(folder, text::Tokenizer::bytes());
+  const std::vector<std::string> command = {"generate", folder, "--prompt", "Oh", "-n", "40"};
+  const auto with = [&command](std::vector<std::string> more) {
+    more.insert(more.begin(), command.begin(), command.end());
+    return longwave(more);
+  };
+  const Outcome text = with({});
+  ASSERT_EQ(text.code, ExitCode::kOk) << text.err;
+  EXPECT_EQ(text.out.size(), 41u) << "bytes and a line end";
+  EXPECT_EQ(with({}).out, text.out);
+  EXPECT_NE(with({"--seed", "1"}).out, text.out);
+  const auto json = nlohmann::json::parse(with({"--format", "json"}).out);
+  ASSERT_EQ(json["ids"].size(), 40u);
+  EXPECT_EQ(json["end"], "length");
+  std::string lines;
+  for (size_t i = 0; i < 40; ++i) {
+    const auto id = json["ids"][i].get<int64_t>();
+    EXPECT_EQ(static_cast<char>(id), text.out[i]);
+    lines += std::to_string(id) + "\n";
+  }
+  EXPECT_EQ(with({"--format", "ids"}).out, lines);
+  const Outcome by_ids = longwave({"generate", folder, "--ids", "79,104", "-n", "40"});
+  EXPECT_EQ(by_ids.out, text.out);
+}
+
+TEST(Generate, ModelsWithoutATokenizerTakeAndGiveNumbers) {
+  const ScratchFolder scratch("generate_ids");
+  const std::string folder = scratch.save_model("model", kBytesModel);
+  const Outcome ids = longwave({"generate", folder, "--ids", "5, 17", "-n", "3", "-t", "0"});
+  ASSERT_EQ(ids.code, ExitCode::kOk) << ids.err;
+  EXPECT_EQ(std::ranges::count(ids.out, '\n'), 3);
+  EXPECT_EQ(longwave({"generate", folder, "--prompt", "x"}).code, ExitCode::kBadInput);
+  EXPECT_EQ(longwave({"generate", folder, "--ids", "5", "--format", "text"}).code,
+            ExitCode::kBadInput);
+  EXPECT_EQ(longwave({"generate", folder, "--ids", "5;6"}).code, ExitCode::kBadInput);
+  EXPECT_NE(longwave({"generate", folder, "--ids", "999"}).code, ExitCode::kOk);
+}
+
+}  // namespace
+}  // namespace longwave::cli::testing

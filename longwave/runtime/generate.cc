@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/runtime/generate.h"
+
+#include <algorithm>
+
+#include "longwave/base/error.h"
+#include "longwave/runtime/stop_filter.h"
+#include "longwave/text/stream_decoder.h"
+
+namespace longwave::runtime {
+namespace {
+
+void check(const models::Interface& interface, const text::Tokenizer* tokenizer,
+           std::span<const int64_t> prompt, const GenerateOptions& options) {
+  const bool predicts_tokens = interface.input == models::Interface::Input::kTokens &&
+                               interface.output == models::Interface::Output::kStep &&
+                               interface.input_size == interface.output_size;
+  if (!predicts_tokens) {
+    throw InvalidArgument({.where = "generate",
+                           .what = "the model does not predict its next token",
+                           .got = {},
+                           .fix = "train one on the data source text; other models answer "
+                                  "longwave stream"});
+  }
+  if (prompt.empty()) {
+    throw InvalidArgument({.where = "generate",
+                           .what = "the prompt must have at least one token",
+                           .got = {},
+                           .fix = {}});
+  }
+  if (tokenizer == nullptr && !options.stops.empty()) {
+    throw InvalidArgument({.where = "generate",
+                           .what = "stop strings need text, and the model has no tokenizer",
+                           .got = {},
+                           .fix = "leave them out"});
+  }
+  if (tokenizer != nullptr && tokenizer->size() > interface.input_size) {
+    throw DataError(
+        {.where = "generate",
+         .what = "the tokenizer has more tokens than the model",
+         .got = std::to_string(tokenizer->size()) + " and " + std::to_string(interface.input_size),
+         .fix = "tokenizer.json belongs to another model"});
+  }
+}
+
+/// The logits after the last token of the prompt, in pieces that bound the memory.
+std::span<const float> feed(Session& session, std::span<const int64_t> prompt) {
+  constexpr size_t kPiece = 1024;
+  const auto vocabulary =
+      static_cast<size_t>(session.model().network().config().interface.output_size);
+  std::span<const float> output;
+  for (size_t at = 0; at < prompt.size(); at += kPiece) {
+    output = session.prefill(prompt.subspan(at, std::min(kPiece, prompt.size() - at)));
+  }
+  return output.last(vocabulary);
+}
+
+}  // namespace
+
+Generation generate(Session& session, const text::Tokenizer* tokenizer,
+                    std::span<const int64_t> prompt, const GenerateOptions& options,
+                    const TokenSink& sink) {
+  check(session.model().network().config().interface, tokenizer, prompt, options);
+  Sampler sampler(options.sampler);
+  for (const int64_t token : prompt) sampler.observe(token);
+  StopFilter filter(options.stops);
+  std::optional<text::StreamDecoder> decoder;
+  if (tokenizer != nullptr) decoder.emplace(*tokenizer);
+  Generation result;
+  std::span<const float> logits = feed(session, prompt);
+  while (static_cast<int64_t>(result.ids.size()) < options.max_tokens) {
+    const int64_t id = sampler.next(logits);
+    result.ids.push_back(id);
+    // A model may have more tokens than its tokenizer, as padding.
+    const bool known = decoder && id < tokenizer->size();
+    const bool goes_on = sink(id, known ? filter.push(decoder->push(id)) : std::string());
+    if (filter.stopped()) {
+      result.end = Generation::End::kStop;
+    } else if (known && tokenizer->is_special(id)) {
+      result.end = Generation::End::kSpecial;
+    } else if (!goes_on) {
+      result.end = Generation::End::kAsked;
+    } else {
+      if (static_cast<int64_t>(result.ids.size()) < options.max_tokens) logits = session.step(id);
+      continue;
+    }
+    break;
+  }
+  if (decoder) {
+    const std::string rest = filter.push(decoder->finish()) + filter.finish();
+    if (!rest.empty()) sink(-1, rest);
+  }
+  return result;
+}
+
+}  // namespace longwave::runtime

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "longwave/runtime/sampler.h"
+#include "longwave/runtime/session.h"
+#include "longwave/text/tokenizer.h"
+
+namespace longwave::runtime {
+
+/// How a model goes on with a sequence of tokens.
+struct GenerateOptions {
+  SamplerOptions sampler;
+  int64_t max_tokens = 256;
+  std::vector<std::string> stops = {};  ///< texts that end the generation and are not shown
+};
+
+/// What came out.
+struct Generation {
+  enum class End : uint8_t {
+    kLength,   ///< max_tokens were drawn
+    kStop,     ///< a stop string was met
+    kSpecial,  ///< the model drew a special token, such as the end of a text
+    kAsked,    ///< the sink asked to end
+  };
+  End end = End::kLength;
+  std::vector<int64_t> ids;  ///< all that were drawn, in order
+};
+
+/// Sees each token as it is drawn with the text that can be shown now (none without a tokenizer);
+/// the last call has no token (-1) and what was held back. False ends the generation.
+using TokenSink = std::function<bool(int64_t id, std::string_view text)>;
+
+/// Feeds the prompt to the session, then draws token after token, each fed back.
+///
+/// Without a tokenizer there is no text, and stop strings are refused.
+///
+/// Cost       constant memory in the length of prompt and answer, but for the ids themselves.
+/// Errors     InvalidArgument if the model does not answer each step with one of its own tokens, or
+///            the prompt is empty; as Session and Sampler.
+Generation generate(Session& session, const text::Tokenizer* tokenizer,
+                    std::span<const int64_t> prompt, const GenerateOptions& options,
+                    const TokenSink& sink);
+
+}  // namespace longwave::runtime
