@@ -98,6 +98,10 @@ class Gradients {
   int64_t padded() const { return ssd_padded(chunk_.count); }
   int64_t row() const { return memory_.row(); }
 
+  SsdSoon soon(const View<const float, 4>& view, int64_t i) const {
+    return ssd_soon_next(view, b_, chunk_, i, group_ * share_, share_);
+  }
+
   // What the heads of a group share.
   void prepare() {
     B_ = ssd_rows_of(args_.B, b_, chunk_, group_, SsdPadding::kWhole, tiles_.B_rows);
@@ -142,7 +146,8 @@ class Gradients {
                  .b_depth = kChunk,
                  .out = tiles_.W,
                  .out_row = kChunk,
-                 .band = SsdBand::kLower});
+                 .band = SsdBand::kLower,
+                 .soon = soon(args_.x, i)});
     ssd_mask_grad({.count = count(),
                    .decays = &decays_,
                    .M = tiles_.M,
@@ -178,7 +183,8 @@ class Gradients {
                  .b = memory_.state(s_, i, chunk_.begin),
                  .b_depth = row(),
                  .out = tiles_.part,
-                 .out_row = row()});
+                 .out_row = row(),
+                 .soon = soon(args_.dy, i)});
     ssd_dot_rows({.rows = count(),
                   .columns = row(),
                   .in = {tiles_.part, row()},
@@ -202,7 +208,8 @@ class Gradients {
                  .b = G,
                  .b_depth = row(),
                  .out = tiles_.part,
-                 .out_row = row()});
+                 .out_row = row(),
+                 .soon = ssd_soon(args_.dx, b_, chunk_, i)});
     alignas(64) float scale[kChunk];
     for (int64_t t = 0; t < kChunk; ++t) scale[t] = decays_.d[t] * decays_.rest[t];
     ssd_dot_rows({.rows = count(),

@@ -54,7 +54,7 @@ class States {
       decays(chunk);
       for (int64_t t = 0; t < chunk.count; ++t) decays_.rest[t] *= decays_.d[t];
       product(chunk, args_.x, decays_.rest, args_.B, chunk.fresh ? nullptr : state(chunk),
-              state(next));
+              state(next), next);
     }
   }
 
@@ -76,7 +76,7 @@ class States {
           decays(chunk);
           product(chunk, args_.dy, decays_.decay, args_.C,
                   known ? memory_.gradient(s_, i_, chunk.end()) : nullptr,
-                  memory_.gradient(s_, i_, chunk.begin));
+                  memory_.gradient(s_, i_, chunk.begin), before(chunk));
         }
         known = reaches;
       }
@@ -92,9 +92,16 @@ class States {
 
   void decays(const SsdChunk& chunk) { ssd_chunk_decays(args_, b_, chunk, i_, decays_); }
 
-  // out = decay(all) in + (scale o rows)^T gains
+  // As many steps as a chunk has at most, up to one.
+  static SsdChunk before(const SsdChunk& chunk) {
+    const int64_t count = std::min(kChunk, chunk.begin);
+    return {.begin = chunk.begin - count, .count = count};
+  }
+
+  // out = decay(all) in + (scale o rows)^T gains; `soon` are the steps that come next
   void product(const SsdChunk& chunk, const View<const float, 4>& rows, const float* scale,
-               const View<const float, 4>& gains, const float* in, float* out) {
+               const View<const float, 4>& gains, const float* in, float* out,
+               const SsdChunk& soon) {
     const int64_t width = ssd_padded(args_.x.extent(3));
     const int64_t group = i_ / (args_.x.extent(2) / args_.B.extent(2));
     const SsdRows b = ssd_rows_of(gains, b_, chunk, group, SsdPadding::kWhole, tiles_.gains);
@@ -114,7 +121,8 @@ class States {
                  .out = out,
                  .out_row = memory_.row(),
                  .in = in,
-                 .scale = decays_.total});
+                 .scale = decays_.total,
+                 .soon = ssd_soon(rows, b_, soon, i_)});
   }
 
   void copy_in(const View<const float, 4>& from, float* to) const {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <hwy/cache_control.h>
-
 #include <algorithm>
 #include <cstdint>
 
@@ -59,18 +57,21 @@ inline SsdRows ssd_rows_of(const View<const float, 4>& view, int64_t b, const Ss
   return {scratch, row};
 }
 
-/// Asks for the rows of one head in a chunk, which will be used soon: rows of other heads lie
-/// between them, where no processor looks ahead by itself.
+/// The rows of one head in a chunk, as far as numbers are adjacent.
 template <typename T>
-void ssd_soon(const View<T, 4>& view, int64_t b, const SsdChunk& chunk, int64_t i) {
-  constexpr int64_t kLine = 64 / sizeof(float);
-  const T* data =
-      view.data() + b * view.stride(0) + chunk.begin * view.stride(1) + i * view.stride(2);
-  for (int64_t t = 0; t < chunk.count; ++t) {
-    for (int64_t p = 0; p < view.extent(3); p += kLine) {
-      hwy::Prefetch(data + t * view.stride(1) + p * view.stride(3));
-    }
-  }
+SsdSoon ssd_soon(const View<T, 4>& view, int64_t b, const SsdChunk& chunk, int64_t i) {
+  return {view.data() + b * view.stride(0) + chunk.begin * view.stride(1) + i * view.stride(2),
+          view.stride(1), chunk.count, view.stride(3) == 1 ? view.extent(3) : 0};
+}
+
+/// The same of what comes after head i: the next one of `count` heads from `first` on, or after the
+/// last the first in the following chunk.
+template <typename T>
+SsdSoon ssd_soon_next(const View<T, 4>& view, int64_t b, const SsdChunk& chunk, int64_t i,
+                      int64_t first, int64_t count) {
+  if (i + 1 < first + count) return ssd_soon(view, b, chunk, i + 1);
+  const int64_t left = view.extent(1) - chunk.end();
+  return ssd_soon(view, b, {.begin = chunk.end(), .count = std::min(kSsdChunk, left)}, first);
 }
 
 /// Where a chunk writes its rows: in place if numbers are adjacent there, else in `scratch`, from

@@ -113,23 +113,10 @@ class Forward {
                  .band = SsdBand::kLower});
   }
 
-  // Asks for what the next head reads and writes; after the last one, that is the first one of the
-  // next chunk.
-  void soon(const SsdChunk& chunk, int64_t i) {
-    SsdChunk next = chunk;
-    if (i == count_) {
-      next.begin = chunk.end();
-      next.count = std::min(kChunk, args_.x.extent(1) - next.begin);
-    }
-    ssd_soon(args_.x, b_, next, first_ + i % count_);
-    ssd_soon(args_.y, b_, next, first_ + i % count_);
-  }
-
   void head(const SsdChunk& chunk, int64_t i) {
     const int64_t columns = args_.x.extent(3), n = args_.B.extent(3);
     const SsdRows x = ssd_rows_of(args_.x, b_, chunk, first_ + i, SsdPadding::kAny, tiles_.x);
     float *X = tiles_.X, *Y = tiles_.Y, *H = state(i);
-    soon(chunk, i + 1);
     ssd_chunk_decays(args_, b_, chunk, first_ + i, decays_);
     ssd_mask(chunk.count, decays_, tiles_.M, tiles_.W);
     ssd_scale_rows({.rows = chunk.count,
@@ -147,6 +134,7 @@ class Forward {
       product.in = Y;
       product.row_scale = decays_.decay;
     }
+    product.soon = ssd_soon(args_.y, b_, chunk, first_ + i);
     product.depth = chunk.count;
     product.a = tiles_.W, product.a_row = kChunk;
     product.b = X, product.b_depth = width_;
@@ -177,7 +165,8 @@ class Forward {
                  .out = H,
                  .out_row = width_,
                  .in = chunk.fresh ? nullptr : H,
-                 .scale = decays_.total});
+                 .scale = decays_.total,
+                 .soon = ssd_soon_next(args_.x, b_, chunk, first_ + i, first_, count_)});
   }
 
   const SsdArgs<float>& args_;

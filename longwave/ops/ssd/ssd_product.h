@@ -21,6 +21,15 @@ enum class SsdBand : uint8_t {
   kDepthFromColumn,  ///< b[k, j] is zero where k < j
 };
 
+/// Rows that will be used soon. They are asked for a few at a time, since a processor waits for
+/// only so many at once; and not by itself, since other heads lie between them.
+struct SsdSoon {
+  const float* data = nullptr;
+  int64_t row = 0;
+  int64_t rows = 0;
+  int64_t columns = 0;
+};
+
 /// A product of small matrices on one thread, added to a scaled matrix.
 ///
 ///   out[i, j] = row_scale[i] column_scale[j] scale in[i, j] + sum_k a[i, k] b[k, j]
@@ -40,6 +49,7 @@ struct SsdProduct {
   const float* row_scale = nullptr;     ///< or null for 1
   const float* column_scale = nullptr;  ///< or null for 1
   SsdBand band = SsdBand::kAll;
+  SsdSoon soon = {};
 };
 void ssd_product(const SsdProduct& product);
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -65,11 +67,36 @@ HWY_ATTR void tile(const SsdProduct& f, int64_t i, int64_t j) {
   }
 }
 
+// Asks for the rows of `soon`, evenly while tiles are computed.
+class Ahead {
+ public:
+  explicit Ahead(const SsdProduct& f) : soon_(f.soon) {
+    const int64_t tiles = (f.rows / kTileRows) * (f.columns / (2 * lanes()));
+    share_ = tiles == 0 ? soon_.rows : (soon_.rows + tiles - 1) / tiles;
+  }
+
+  HWY_INLINE void next() {
+    const int64_t end = std::min(done_ + share_, soon_.rows);
+    for (; done_ < end; ++done_) {
+      for (int64_t j = 0; j < soon_.columns; j += 16) {
+        hwy::Prefetch(soon_.data + done_ * soon_.row + j);
+      }
+    }
+  }
+
+ private:
+  SsdSoon soon_;
+  int64_t share_ = 0, done_ = 0;
+};
+
 template <int Vectors, bool Along>
-HWY_ATTR void panel(const SsdProduct& f, int64_t j) {
+HWY_ATTR void panel(const SsdProduct& f, int64_t j, Ahead& ahead) {
   int64_t i = 0;
   if (f.band == SsdBand::kLower) i = std::min(j / kTileRows * kTileRows, f.rows);
-  for (; i + kTileRows <= f.rows; i += kTileRows) tile<kTileRows, Vectors, Along>(f, i, j);
+  for (; i + kTileRows <= f.rows; i += kTileRows) {
+    ahead.next();
+    tile<kTileRows, Vectors, Along>(f, i, j);
+  }
   if (kTileRows > 4 && i + 4 <= f.rows) {
     tile<4, Vectors, Along>(f, i, j);
     i += 4;
@@ -80,9 +107,10 @@ HWY_ATTR void panel(const SsdProduct& f, int64_t j) {
 template <bool Along>
 HWY_ATTR void panels(const SsdProduct& f) {
   const int64_t width = lanes();
+  Ahead ahead(f);
   int64_t j = 0;
-  for (; j + 2 * width <= f.columns; j += 2 * width) panel<2, Along>(f, j);
-  for (; j < f.columns; j += width) panel<1, Along>(f, j);
+  for (; j + 2 * width <= f.columns; j += 2 * width) panel<2, Along>(f, j, ahead);
+  for (; j < f.columns; j += width) panel<1, Along>(f, j, ahead);
 }
 
 HWY_ATTR void product(const SsdProduct& f) {

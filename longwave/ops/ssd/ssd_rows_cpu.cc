@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cmath>
 
 #include "longwave/ops/ssd/ssd_product.h"
 #include "longwave/ops/ssd/ssd_rows.h"
@@ -141,7 +140,8 @@ HWY_ATTR void scale_rows(const SsdScaleRows& f) {
     const Vec scale = hn::Set(d, f.scale == nullptr ? 1.0f : f.scale[t]);
     for (int64_t j = 0; j < ssd_padded(f.columns); j += lanes()) {
       const Vec in = load(f.in.data + t * f.in.row + j, std::max<int64_t>(f.columns - j, 0));
-      hn::StoreU(hn::Mul(scale, in), d, f.out + t * f.out_row + j);
+      float* out = f.out + t * f.out_row + j;
+      hn::StoreU(hn::Mul(scale, in), d, out);
     }
   }
 }
@@ -156,7 +156,8 @@ HWY_ATTR void skip_rows(const SsdSkipRows& f) {
       const Vec scale = hn::Set(d, f.scale == nullptr ? 1.0f : f.scale[t]);
       const Vec value = hn::Mul(scale, load(f.in.data + t * f.in.row + j, count));
       const Vec x = load(f.x.data + t * f.x.row + j, count);
-      store(hn::MulAdd(D, x, value), f.out + t * f.out_row + j, count);
+      float* out = f.out + t * f.out_row + j;
+      store(hn::MulAdd(D, x, value), out, count);
       if (f.dD != nullptr) dD = hn::MulAdd(x, load(f.z.data + t * f.z.row + j, count), dD);
     }
     if (f.dD != nullptr) store(dD, f.dD + j, count);
