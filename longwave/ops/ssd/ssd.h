@@ -63,14 +63,17 @@ struct SsdArgs {
 
 /// Gradients of ssd with respect to all its inputs, from those of y and of the final state.
 ///
-///   g[t] = exp(d[t+1] A) g[t+1] + dy[t] C[t]^T            g[time-1] = dh + dy[time-1] C[time-1]^T
-///   dx[t] = d[t] g[t] B[t] + D dy[t]      dB[t] = d[t] sum g[t]^T x[t]     dC[t] = sum h[t]^T
-///   dy[t] e[t] = exp(d[t] A) <g[t], h[t-1]>     dA = sum d[t] e[t]               dh0 = exp(d[0] A)
-///   g[0] ddt[t] = (x[t]^T g[t] B[t] + A e[t]) sigmoid(dt[t] + dt_bias), or 0 outside the limits
+///   g[t] = exp(d[t+1] A) g[t+1] + dy[t] C[t]^T      g[time-1] = dh + dy[time-1] C[time-1]^T
+///   e[t] = exp(d[t] A) <g[t], h[t-1]>               dh0 = exp(d[0] A) g[0]
+///   dx[t] = d[t] g[t] B[t] + D dy[t]                dD = sum dy[t] x[t]
+///   dB[t] = d[t] sum g[t]^T x[t]                    dC[t] = sum h[t]^T dy[t]
+///   dA = sum d[t] e[t]                              ddt_bias = sum ddt[t]
+///   ddt[t] = (x[t]^T g[t] B[t] + A e[t]) sigmoid(dt[t] + dt_bias), or 0 outside the limits
 ///
 /// where sums run over the heads of a group, or over batch and time. Nothing passes a start: g[t-1]
 /// takes nothing from g[t], and e[t] is 0. The states that the forward pass went through are
-/// computed again; one in kSsdChunk of them is kept, and of g as well.
+/// computed again; of a stretch of about a thousand steps at a time, one in kSsdChunk of h and of g
+/// is kept.
 ///
 /// Numerics   float: as ssd; sums over batch and time in double beyond a chunk. The order of all
 ///            sums is fixed by the shapes and the starts.
@@ -109,7 +112,7 @@ inline constexpr int64_t kSsdChunk = 64;
 size_t ssd_workspace_bytes(const SsdSize& size);
 
 /// Scratch bytes that `ssd_backward` takes at most on the present number of threads: mostly two
-/// states in kSsdChunk steps.
+/// states in kSsdChunk steps, of a thousand steps of as few sequences as keep the threads busy.
 size_t ssd_backward_workspace_bytes(const SsdSize& size);
 
 /// Runs the scan; see SsdArgs. Without steps (time 0) the state stays as it is.

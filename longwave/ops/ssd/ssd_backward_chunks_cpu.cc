@@ -341,11 +341,13 @@ class Gradients {
 
 int64_t ssd_backward_chunks_floats(const SsdSize& size) { return Tiles(size, nullptr).floats; }
 
-void ssd_backward_chunks_cpu(const SsdGradArgs<float>& args, int64_t b, int64_t count,
+void ssd_backward_chunks_cpu(const SsdGradArgs<float>& args, const SsdBackwardPart& part,
                              const SsdBackwardMemory& memory, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const SsdSize size = ssd_size_of(args);
-  const int64_t items = count * size.groups * memory.windows();
+  const int64_t first = part.segment * SsdBackwardMemory::kSegment;
+  const int64_t windows = std::min(SsdBackwardMemory::kSegment, memory.windows() - first);
+  const int64_t items = part.count * size.groups * windows;
   const int64_t floats = ssd_backward_chunks_floats(size);
   const int64_t workers = ssd_workers(workspace, items, floats);
   float* scratch = workspace.take<float>(workers * floats).data();
@@ -354,9 +356,9 @@ void ssd_backward_chunks_cpu(const SsdGradArgs<float>& args, int64_t b, int64_t 
     for (int64_t w = begin; w < end; ++w) {
       const Tiles tiles(size, scratch + w * floats);
       for (int64_t i = items * w / workers; i < items * (w + 1) / workers; ++i) {
-        const int64_t window = i % memory.windows(), group = i / memory.windows() % size.groups;
-        const int64_t s = i / memory.windows() / size.groups;
-        Gradients(args, memory, tiles, b, s, group, window).run();
+        const int64_t window = first + i % windows, group = i / windows % size.groups;
+        const int64_t s = i / windows / size.groups;
+        Gradients(args, memory, tiles, part.b, s, group, window).run();
       }
     }
   });

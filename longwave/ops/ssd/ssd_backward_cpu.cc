@@ -10,8 +10,6 @@
 namespace longwave::ops {
 namespace {
 
-int64_t windows_of(const SsdSize& size) { return (size.time + kSsdChunk - 1) / kSsdChunk; }
-
 // Adds up what the windows left, in their order.
 void add_windows(const SsdGradArgs<float>& args, const SsdBackwardMemory& memory, int64_t i) {
   const int64_t head_dim = args.x.extent(3);
@@ -47,29 +45,41 @@ int64_t SsdBackwardMemory::sequences(const SsdSize& size) {
 }
 
 size_t SsdBackwardMemory::bytes(const SsdSize& size) {
-  const int64_t count = sequences(size), windows = windows_of(size);
-  const int64_t slot = size.head_dim * ssd_padded(size.state);
-  const int64_t sums = size.batch * windows * size.heads;
-  return Workspace::bytes_for<float>(count * size.heads * windows * slot) +
-         Workspace::bytes_for<float>(count * size.heads * (windows + 1) * slot) +
-         Workspace::bytes_for<float>(sums * ssd_padded(size.head_dim)) +
-         2 * Workspace::bytes_for<double>(sums) + Workspace::bytes_for<int64_t>(count * windows);
+  const SsdBackwardMemory memory(size);
+  const auto [slots, entries, sums, firsts] = memory.counts(size);
+  return Workspace::bytes_for<float>(slots * memory.slot_) +
+         Workspace::bytes_for<float>(entries * memory.slot_) +
+         Workspace::bytes_for<float>((slots + sequences(size) * size.heads) * memory.slot_) +
+         Workspace::bytes_for<float>(sums * memory.width_) +
+         2 * Workspace::bytes_for<double>(sums) + Workspace::bytes_for<int64_t>(firsts);
+}
+
+SsdBackwardMemory::SsdBackwardMemory(const SsdSize& size)
+    : heads_(size.heads),
+      time_(size.time),
+      windows_((size.time + kSsdChunk - 1) / kSsdChunk),
+      row_(ssd_padded(size.state)),
+      width_(ssd_padded(size.head_dim)),
+      slot_(size.head_dim * row_) {}
+
+SsdBackwardMemory::Counts SsdBackwardMemory::counts(const SsdSize& size) const {
+  const int64_t heads = sequences(size) * size.heads;
+  return {.slots = heads * std::min(kSegment, windows_),
+          .entries = heads * (segments() - 1),
+          .sums = size.batch * windows_ * size.heads,
+          .firsts = sequences(size) * windows_};
 }
 
 SsdBackwardMemory::SsdBackwardMemory(const SsdSize& size, Workspace& workspace)
-    : heads_(size.heads),
-      time_(size.time),
-      windows_(windows_of(size)),
-      row_(ssd_padded(size.state)),
-      width_(ssd_padded(size.head_dim)),
-      slot_(size.head_dim * row_) {
-  const int64_t count = sequences(size), sums = size.batch * windows_ * size.heads;
-  states_ = workspace.take<float>(count * heads_ * windows_ * slot_);
-  gradients_ = workspace.take<float>(count * heads_ * (windows_ + 1) * slot_);
+    : SsdBackwardMemory(size) {
+  const auto [slots, entries, sums, firsts] = counts(size);
+  states_ = workspace.take<float>(slots * slot_);
+  entries_ = workspace.take<float>(entries * slot_);
+  gradients_ = workspace.take<float>((slots + sequences(size) * heads_) * slot_);
   D_ = workspace.take<float>(sums * width_);
   A_ = workspace.take<double>(sums);
   bias_ = workspace.take<double>(sums);
-  first_ = workspace.take<int64_t>(count * windows_);
+  first_ = workspace.take<int64_t>(firsts);
 }
 
 size_t ssd_backward_cpu_bytes(const SsdSize& size) {
@@ -90,9 +100,11 @@ void ssd_backward_cpu(const SsdGradArgs<float>& args, Workspace& workspace) {
   const SsdBackwardMemory memory(size, workspace);
   const int64_t together = SsdBackwardMemory::sequences(size);
   for (int64_t b = 0; b < size.batch; b += together) {
-    const int64_t count = std::min(together, size.batch - b);
-    ssd_backward_states_cpu(args, b, count, memory, workspace);
-    ssd_backward_chunks_cpu(args, b, count, memory, workspace);
+    for (int64_t segment = memory.segments() - 1; segment >= 0; --segment) {
+      const SsdBackwardPart part{b, std::min(together, size.batch - b), segment};
+      ssd_backward_states_cpu(args, part, memory, workspace);
+      ssd_backward_chunks_cpu(args, part, memory, workspace);
+    }
   }
   for (int64_t i = 0; i < size.heads; ++i) add_windows(args, memory, i);
 }

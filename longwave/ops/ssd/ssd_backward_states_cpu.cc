@@ -43,26 +43,54 @@ class States {
          int64_t first, int64_t s, int64_t i)
       : args_(args), memory_(memory), tiles_(tiles), b_(first + s), s_(s), i_(i) {}
 
-  void forward() {
-    copy_in(args_.h0, args_.x.extent(1) == 0 ? nullptr : memory_.state(s_, i_, 0));
-    SsdChunk next = at(0);
+  void run(int64_t segment) {
+    const int64_t begin = segment * SsdBackwardMemory::kSegment;
+    const int64_t end = std::min(begin + SsdBackwardMemory::kSegment, memory_.windows());
+    if (segment + 1 == memory_.segments()) {
+      if (end > 0) copy_in(args_.h0, memory_.state(s_, i_, 0));
+      forward(0, end);
+    } else if (segment > 0) {
+      std::ranges::copy(memory_.entry(s_, i_, segment), memory_.state(s_, i_, begin * kChunk));
+      forward(begin, end);
+    } else {
+      copy_in(args_.h0, memory_.state(s_, i_, 0));
+      forward(begin, end);
+    }
+    backward(begin, end);
+  }
+
+ private:
+  // States before all chunks of windows [begin, end) but the first, and entries of segments.
+  void forward(int64_t begin, int64_t end) {
+    if (begin == end) return;
+    SsdChunk next = at(memory_.first(s_, begin));
     while (next.count > 0) {
       const SsdChunk chunk = next;
       next = at(chunk.end());
-      // What ends here, or is forgotten, need not be known.
-      if (next.count == 0 || next.fresh) continue;
+      const int64_t window = next.begin / kChunk;
+      if (next.count == 0 || window >= end) return;
+      // What is forgotten need not be known.
+      if (next.fresh) continue;
       decays(chunk);
       for (int64_t t = 0; t < chunk.count; ++t) decays_.rest[t] *= decays_.d[t];
       product(chunk, args_.x, decays_.rest, args_.B, chunk.fresh ? nullptr : state(chunk),
               state(next), next);
+      if (window % SsdBackwardMemory::kSegment != 0) continue;
+      const std::span<float> entry = memory_.entry(s_, i_, window / SsdBackwardMemory::kSegment);
+      std::copy_n(state(next), entry.size(), entry.data());
     }
   }
 
-  void backward() {
-    copy_in(args_.dh, memory_.gradient(s_, i_, args_.x.extent(1)));
-    bool known = true;    // whether anything comes to the chunk from later steps
+  // Gradients of the states before and after all chunks of windows [begin, end).
+  void backward(int64_t begin, int64_t end) {
+    bool known = true;  // whether anything comes to the chunk from later steps
+    if (end == memory_.windows()) {
+      copy_in(args_.dh, memory_.gradient(s_, i_, args_.x.extent(1)));
+    } else {
+      known = !at(memory_.first(s_, end)).fresh;
+    }
     bool reaches = true;  // whether anything gets from it to earlier ones
-    for (int64_t w = memory_.windows() - 1; w >= 0; --w) {
+    for (int64_t w = end - 1; w >= begin; --w) {
       std::array<SsdChunk, kChunk> chunks;
       int64_t count = 0;
       for (SsdChunk c = at(memory_.first(s_, w)); c.count > 0 && c.begin < (w + 1) * kChunk;
@@ -81,10 +109,9 @@ class States {
         known = reaches;
       }
     }
-    copy_out(reaches ? memory_.gradient(s_, i_, 0) : nullptr);
+    if (begin == 0) copy_out(reaches ? memory_.gradient(s_, i_, 0) : nullptr);
   }
 
- private:
   SsdChunk at(int64_t begin) const {
     return ssd_chunk_at(args_.starts, b_, args_.x.extent(1), begin);
   }
@@ -163,12 +190,14 @@ void find_chunks(const SsdGradArgs<float>& args, int64_t b, int64_t s,
 
 int64_t ssd_backward_states_floats(const SsdSize& size) { return Tiles(size, nullptr).floats; }
 
-void ssd_backward_states_cpu(const SsdGradArgs<float>& args, int64_t b, int64_t count,
+void ssd_backward_states_cpu(const SsdGradArgs<float>& args, const SsdBackwardPart& part,
                              const SsdBackwardMemory& memory, Workspace& workspace) {
-  for (int64_t s = 0; s < count; ++s) find_chunks(args, b, s, memory);
+  if (part.segment + 1 == memory.segments()) {
+    for (int64_t s = 0; s < part.count; ++s) find_chunks(args, part.b, s, memory);
+  }
   const Workspace::Scope scope(workspace);
   const SsdSize size = ssd_size_of(args);
-  const int64_t items = count * size.heads, floats = ssd_backward_states_floats(size);
+  const int64_t items = part.count * size.heads, floats = ssd_backward_states_floats(size);
   const int64_t workers = ssd_workers(workspace, items, floats);
   float* scratch = workspace.take<float>(workers * floats).data();
   parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
@@ -176,9 +205,7 @@ void ssd_backward_states_cpu(const SsdGradArgs<float>& args, int64_t b, int64_t 
     for (int64_t w = begin; w < end; ++w) {
       const Tiles tiles(size, scratch + w * floats);
       for (int64_t i = items * w / workers; i < items * (w + 1) / workers; ++i) {
-        States states(args, memory, tiles, b, i / size.heads, i % size.heads);
-        states.forward();
-        states.backward();
+        States(args, memory, tiles, part.b, i / size.heads, i % size.heads).run(part.segment);
       }
     }
   });

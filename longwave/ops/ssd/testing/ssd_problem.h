@@ -37,9 +37,9 @@ struct SsdCase {
   SsdOptions options;
 };
 
-/// Whole and partial vectors and tiles in every extent, lengths around the chunk, groups of one
-/// head and of all; extents of 0 and 1.
-inline const std::array<SsdCase, 16> kSsdCases = {{
+/// Whole and partial vectors and tiles in every extent, lengths around the chunk and of many of
+/// them, groups of one head and of all; extents of 0 and 1.
+inline const std::array<SsdCase, 18> kSsdCases = {{
     {{1, 1, 1, 1, 1, 1}, {}},
     {{2, 1, 4, 5, 2, 7}, {.skips = 2, .starts = true}},
     {{2, 7, 3, 2, 1, 5}, {.skips = 0, .bias = false}},
@@ -51,6 +51,8 @@ inline const std::array<SsdCase, 16> kSsdCases = {{
     {{3, 129, 3, 8, 3, 1}, {.starts = true}},
     {{1, 192, 1, 1, 1, 64}, {.bias = false, .starts = true}},
     {{1, 513, 2, 3, 1, 9}, {.skips = 0, .starts = true}},
+    {{2, 2500, 2, 3, 1, 9}, {}},
+    {{1, 2500, 2, 3, 1, 9}, {.starts = true}},
     {{0, 9, 4, 3, 2, 4}, {}},
     {{2, 0, 4, 3, 2, 4}, {.starts = true}},
     {{2, 9, 0, 3, 0, 4}, {}},
@@ -89,7 +91,9 @@ struct SsdProblem {
     draw(D, size.heads * skips, 1, 0);
     if (options.bias) draw(dt_bias, size.heads, 0.5, 0);
     if (options.starts) {
-      for (int64_t i = 0; i < steps; ++i) starts.push_back(random.uniform() < 0.03 ? 1 : 0);
+      // Both short sequences and, in long problems, some over many chunks.
+      const double share = size.time > 1000 ? 0.003 : 0.03;
+      for (int64_t i = 0; i < steps; ++i) starts.push_back(random.uniform() < share ? 1 : 0);
     }
     // About a third of the step sizes lies outside.
     if (options.limits) limits = {T(0.07f), T(0.2f)};
