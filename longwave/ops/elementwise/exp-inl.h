@@ -49,7 +49,9 @@ HWY_INLINE V exp2_fraction(D d, V r) {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2_vector(D d, V x) {
   const hn::RebindToSigned<D> di;
-  const V clamped = hn::Min(hn::Set(d, 128.0f), hn::Max(hn::Set(d, -126.0f), x));
+  // Not by Max and Min, which lose NaN on some processors.
+  const V low = hn::Set(d, -126.0f), high = hn::Set(d, 128.0f);
+  const V clamped = hn::IfThenElse(hn::Lt(x, low), low, hn::IfThenElse(hn::Gt(x, high), high, x));
   // 1.5 2^23: adding it leaves the nearest integer in the last bits.
   const V shift = hn::Set(d, 12582912.0f);
   const V shifted = hn::Add(clamped, shift);

@@ -50,6 +50,7 @@ void selective_forward_chunk(const SelectiveForwardChunk& chunk);
 struct SelectiveBackwardChunk {
   SelectiveChunk in;
   StepRows<const float> h;      // (state, channels) before the chunk: steps are states here
+  int64_t h_soon = 0;           // from there to the row to fetch
   StepRows<const float> dy;     // (time, channels)
   float* g = nullptr;           // [state, padded][kTileLanes] in: of the last state, out: of h
   StepRows<float> du, ddt, dz;  // (time, channels) out; dz null if z is

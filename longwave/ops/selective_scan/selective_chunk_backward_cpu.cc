@@ -15,7 +15,7 @@ HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
 namespace {
 
-constexpr int kBackwardStates = 16;
+constexpr int kBackwardStates = 8;
 constexpr float kLn2 = 0.69314718f;
 
 // Everything that a chunk's way forward leaves for the way back.
@@ -61,6 +61,21 @@ void prepare(const SelectiveBackwardChunk& chunk, ChannelGroup group, BackwardPa
   }
 }
 
+// Fetches step `t` of what the next chunk reads and of what this one writes, and a state's kept
+// row.
+HWY_INLINE void fetch_rows(const SelectiveBackwardChunk& chunk, int64_t t) {
+  const SelectiveChunk& in = chunk.in;
+  hwy::Prefetch(chunk.du.row(t));
+  hwy::Prefetch(chunk.ddt.row(t));
+  if (chunk.dz.at != nullptr) hwy::Prefetch(chunk.dz.row(t));
+  if (t >= in.soon_count) return;
+  fetch_row(in.u, in, t);
+  fetch_row(in.dt, in, t);
+  fetch_row(in.z, in, t);
+  fetch_row(chunk.dy, in, t);
+  if (t < in.state) hwy::Prefetch(chunk.h.row(t) + chunk.h_soon);
+}
+
 // Takes kStates states from `n` on through the chunk again, keeping what the way back needs.
 template <int kStates>
 void states_again(const SelectiveBackwardChunk& chunk, int64_t n, ChannelGroup group,
@@ -75,12 +90,7 @@ void states_again(const SelectiveBackwardChunk& chunk, int64_t n, ChannelGroup g
     v = n + k < in.state ? load_row(chunk.h, n + k, group) : hn::Zero(d);
   });
   for (int64_t t = 0; t < in.time; ++t) {
-    if (t < in.soon_count) {
-      fetch_row(in.u, in, t);
-      fetch_row(in.dt, in, t);
-      fetch_row(in.z, in, t);
-      fetch_row(chunk.dy, in, t);
-    }
+    if (n == 0) fetch_rows(chunk, t);
     const bool start = in.starts.at != nullptr && *in.starts.row(t) != 0;
     if (start) h.each([&](Vec & v, int) __attribute__((always_inline)) { v = hn::Zero(d); });
     const float* b = B.row(t);

@@ -7,6 +7,7 @@
 #include <hwy/highway.h>
 
 #include "longwave/ops/selective_scan/selective_chunk-inl.h"
+#include "longwave/ops/simd/lane_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
@@ -35,6 +36,16 @@ void prepare(const SelectiveForwardChunk& chunk, ChannelGroup group, ForwardPane
   }
 }
 
+// Fetches step `t` of what the next chunk reads and of what this one writes.
+HWY_INLINE void fetch_rows(const SelectiveForwardChunk& chunk, int64_t t) {
+  const SelectiveChunk& in = chunk.in;
+  hwy::Prefetch(chunk.y.row(t));
+  if (t >= in.soon_count) return;
+  fetch_row(in.u, in, t);
+  fetch_row(in.dt, in, t);
+  fetch_row(in.z, in, t);
+}
+
 // Takes kStates states from `n` on through the chunk, and adds their readout to y.
 template <int kStates>
 void scan_states(const SelectiveForwardChunk& chunk, int64_t n, int64_t lane,
@@ -48,11 +59,7 @@ void scan_states(const SelectiveForwardChunk& chunk, int64_t n, int64_t lane,
   h.each([&](Vec & v, int k)
              __attribute__((always_inline)) { v = hn::Load(d, h_rows + k * kRow); });
   for (int64_t t = 0; t < in.time; ++t) {
-    if (t < in.soon_count) {
-      fetch_row(in.u, in, t);
-      fetch_row(in.dt, in, t);
-      fetch_row(in.z, in, t);
-    }
+    if (n == 0) fetch_rows(chunk, t);
     if (in.starts.at != nullptr && *in.starts.row(t) != 0) {
       h.each([&](Vec & v, int) __attribute__((always_inline)) { v = hn::Zero(d); });
     }
@@ -97,10 +104,12 @@ void forward_chunk(const SelectiveForwardChunk& chunk) {
   }
 }
 
-// The readout C . h of one channel after its step; states over lanes.
-float step_channel(const SelectiveStep& step, int64_t c, float s, float su) {
+// The terms of one channel's readout C . h after its step, states over lanes; zeros of a channel
+// that is none.
+HWY_INLINE Vec step_channel(const SelectiveStep& step, int64_t c, float s, float su) {
   const Tag d;
   const SelectiveChunk& in = step.in;
+  if (c >= in.channels) return hn::Zero(d);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const bool start = in.starts.at != nullptr && *in.starts.at != 0;
   const float* A = step.A.row(c);
@@ -117,7 +126,7 @@ float step_channel(const SelectiveStep& step, int64_t c, float s, float su) {
     store_channels(h, h_row + n * step.h.stride, step.h.stride, part);
     y = hn::MulAdd(h, load_channels(in.C.at + n * in.C.stride, in.C.stride, part), y);
   }
-  return hn::GetLane(hn::SumOfLanes(d, y));
+  return y;
 }
 
 void step_tile(const SelectiveStep& step) {
@@ -125,16 +134,22 @@ void step_tile(const SelectiveStep& step) {
   const SelectiveChunk& in = step.in;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   alignas(64) float s[kRow], su[kRow], y[kRow];
-  for (int64_t lane = 0; lane < in.channels; lane += lanes) {
+  for (int64_t lane = 0; lane < kRow; lane += lanes) {
     const ChannelGroup group = lanes_from(lane, in.channels);
     const Vec steps = steps_of(in, raw_steps(in, 0, group));
     const Vec u = load_row(in.u, 0, group);
     hn::Store(steps, d, s + lane);
     hn::Store(hn::Mul(steps, u), d, su + lane);
     hn::Store(hn::Mul(hn::Load(d, in.D + lane), u), d, y + lane);
-    for (int64_t c = lane; c < lane + group.count; ++c) {
-      y[c] += step_channel(step, c, s[c], su[c]);
-    }
+  }
+  const auto readout = [&](int64_t c) __attribute__((always_inline)) {
+    return step_channel(step, c, s[c], su[c]);
+  };
+  for (int64_t c = 0; c < in.channels; c += 4) {
+    add_lane_sums(readout(c), readout(c + 1), readout(c + 2), readout(c + 3), y + c);
+  }
+  for (int64_t lane = 0; lane < in.channels; lane += lanes) {
+    const ChannelGroup group = lanes_from(lane, in.channels);
     store_row(gated(in, hn::Load(d, y + lane), 0, group), step.y, 0, group);
   }
 }

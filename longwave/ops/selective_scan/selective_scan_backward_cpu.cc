@@ -137,6 +137,7 @@ class Backward {
     back.in.soon_count = place.begin > 0 ? place.time : 0;
     factors_.put(place.tile, back.in);
     back.h = rows_of(args_.states[place.b], place.begin / chunk, 0, first);
+    back.h_soon = -args_.states.stride(1);
     back.dy = rows_of(args_.dy, place.b, place.begin, first);
     back.g = scratch_.g(place.b, place.tile);
     back.du = rows_of(args_.du, place.b, place.begin, first);

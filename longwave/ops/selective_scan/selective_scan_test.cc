@@ -12,6 +12,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
 #include "longwave/base/testing/allocation_count.h"
+#include "longwave/ops/elementwise/elementwise.h"
 #include "longwave/ops/selective_scan/selective_scan_ref.h"
 #include "longwave/ops/selective_scan/testing/selective_agree.h"
 #include "longwave/ops/selective_scan/testing/selective_problem.h"
@@ -24,6 +25,8 @@ using testing::kSelectiveSizes;
 using testing::kSelectiveVariants;
 using testing::name;
 using testing::output_terms;
+using testing::Tolerance;
+using testing::Worst;
 using Size = testing::SelectiveSize;
 using Variant = testing::SelectiveVariant;
 template <typename T>
@@ -248,8 +251,8 @@ TEST(SelectiveScan, NeverAllocates) {
   EXPECT_EQ(longwave::testing::allocation_count(), before);
 }
 
-TEST(SelectiveScan, ExtremeStepsStayExact) {
-  // Steps from e^-80 to 1000: no cut-off, no overflow, decays from 1 to nothing.
+TEST(SelectiveScan, ExtremeStepsAreFine) {
+  // Steps from e^-80 to 1000: no overflow, decays from 1 to nothing.
   const Size size{1, 60, 16, 1, 16};
   Problem<float> kernel(size, 8);
   Problem<double> oracle(size, 8);
@@ -261,19 +264,61 @@ TEST(SelectiveScan, ExtremeStepsStayExact) {
   kernel.forward();
   oracle.forward();
   expect_outputs(oracle, kernel);
-  // Tiny steps keep their relative precision: h = h0 + e^-80 u B is seen when h0 is 0.
-  Problem<float> tiny({1, 1, 5, 1, 2}, 3);
-  Problem<double> exact({1, 1, 5, 1, 2}, 3);
-  for (size_t i = 0; i < tiny.dt.size(); ++i) exact.dt[i] = tiny.dt[i] = -80.0f;
-  std::fill(tiny.h.begin(), tiny.h.end(), 0.0f);
-  std::fill(exact.h.begin(), exact.h.end(), 0.0);
-  std::fill(tiny.dt_bias.begin(), tiny.dt_bias.end(), 0.0f);
-  std::fill(exact.dt_bias.begin(), exact.dt_bias.end(), 0.0);
-  tiny.forward();
-  exact.forward();
-  for (size_t i = 0; i < tiny.h.size(); ++i) {
-    EXPECT_NEAR(tiny.h[i] / exact.h[i], 1.0, 16 * std::numeric_limits<float>::epsilon());
+}
+
+// One step of one state a channel, h = exp(s A) h + s u B, from the given raw steps.
+std::vector<float> one_step(const std::vector<float>& dt, StepSize step_size, float h, float u) {
+  const auto channels = static_cast<int64_t>(dt.size());
+  std::vector<float> signal(channels, u), A(channels, -1.0f), state(channels, h), y(channels);
+  const std::vector<float> one = {1.0f};
+  Workspace workspace(selective_scan_workspace_bytes({1, channels, 1, 1}));
+  selective_scan(SelectiveScanArgs<float>{.in = {.step_size = step_size,
+                                                 .u = {signal.data(), {1, 1, channels}},
+                                                 .dt = {dt.data(), {1, 1, channels}},
+                                                 .A = {A.data(), {channels, 1}},
+                                                 .B = {one.data(), {1, 1, 1, 1}},
+                                                 .C = {one.data(), {1, 1, 1, 1}},
+                                                 .D = {},
+                                                 .dt_bias = {},
+                                                 .z = {},
+                                                 .starts = {}},
+                                          .h = {state.data(), {1, channels, 1}},
+                                          .y = {y.data(), {1, 1, channels}},
+                                          .states = {}},
+                 workspace);
+  return state;
+}
+
+constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+
+TEST(SelectiveScan, DecaysStayWithinTheirBound) {
+  std::vector<float> dt;
+  for (int i = 0; i <= 20000; ++i) dt.push_back(87.0f * static_cast<float>(i) / 20000);
+  for (int i = 0; i < 100; ++i) dt.push_back(std::ldexp(1.0f, -i));
+  const std::vector<float> decay = one_step(dt, StepSize::kGiven, 1.0f, 0.0f);
+  Worst worst("decay");
+  for (size_t i = 0; i < dt.size(); ++i) {
+    // The argument is the product of two rounded numbers, rounded once more.
+    const double exact = std::exp(-static_cast<double>(dt[i]));
+    worst.compare(static_cast<int64_t>(i), exact, decay[i],
+                  Tolerance{exact * (kExpRelativeError + 1.5 * kEpsilon * dt[i])});
   }
+  EXPECT_TRUE(worst.ok());
+  EXPECT_EQ(one_step({0.0f}, StepSize::kGiven, 1.0f, 0.0f)[0], 1.0f);
+}
+
+TEST(SelectiveScan, SoftplusHasNoCutOff) {
+  std::vector<float> dt;
+  for (int i = 0; i <= 20000; ++i) dt.push_back(-86.0f + 200.0f * static_cast<float>(i) / 20000);
+  const std::vector<float> steps = one_step(dt, StepSize::kSoftplus, 0.0f, 1.0f);
+  Worst worst("softplus");
+  for (size_t i = 0; i < dt.size(); ++i) {
+    const double exact = softplus_ref(static_cast<double>(dt[i]));
+    // The exponential, a division and a polynomial of degree 4.
+    worst.compare(static_cast<int64_t>(i), exact, steps[i],
+                  Tolerance{exact * (kExpRelativeError + 4 * kEpsilon)});
+  }
+  EXPECT_TRUE(worst.ok());
 }
 
 TEST(SelectiveScan, NanIsNeverSwallowed) {
