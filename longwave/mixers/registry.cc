@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/mixers/attention/attention.h"
 #include "longwave/mixers/cnn/cnn.h"
 #include "longwave/mixers/dss/dss.h"
 #include "longwave/mixers/gru/gru.h"
@@ -23,8 +24,8 @@ namespace {
 
 /// In the order of the ladder; registry_torch.cc has the torch forms in the same order.
 constexpr std::array kFamilies = {
-    lssl::kFamily,  s4::kFamily,     dss::kFamily,  s4d::kFamily, s5::kFamily,  lru::kFamily,
-    mamba::kFamily, mamba2::kFamily, lstm::kFamily, gru::kFamily, cnn::kFamily,
+    lssl::kFamily,  s4::kFamily,     dss::kFamily,       s4d::kFamily,  s5::kFamily,  lru::kFamily,
+    mamba::kFamily, mamba2::kFamily, attention::kFamily, lstm::kFamily, gru::kFamily, cnn::kFamily,
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "longwave/base/assert.h"
 #include "longwave/base/error.h"
+#include "longwave/mixers/attention/attention_torch.h"
 #include "longwave/mixers/cnn/cnn_torch.h"
 #include "longwave/mixers/dss/dss_torch.h"
 #include "longwave/mixers/gru/gru_torch.h"
@@ -30,11 +31,17 @@ struct TorchFamily {
 
 /// In the order of registry.cc.
 constexpr std::array kTorchFamilies = {
-    TorchFamily{"lssl", lssl::make_torch},   TorchFamily{"s4", s4::make_torch},
-    TorchFamily{"dss", dss::make_torch},     TorchFamily{"s4d", s4d::make_torch},
-    TorchFamily{"s5", s5::make_torch},       TorchFamily{"lru", lru::make_torch},
-    TorchFamily{"mamba", mamba::make_torch}, TorchFamily{"mamba2", mamba2::make_torch},
-    TorchFamily{"lstm", lstm::make_torch},   TorchFamily{"gru", gru::make_torch},
+    TorchFamily{"lssl", lssl::make_torch},
+    TorchFamily{"s4", s4::make_torch},
+    TorchFamily{"dss", dss::make_torch},
+    TorchFamily{"s4d", s4d::make_torch},
+    TorchFamily{"s5", s5::make_torch},
+    TorchFamily{"lru", lru::make_torch},
+    TorchFamily{"mamba", mamba::make_torch},
+    TorchFamily{"mamba2", mamba2::make_torch},
+    TorchFamily{"attention", attention::make_torch},
+    TorchFamily{"lstm", lstm::make_torch},
+    TorchFamily{"gru", gru::make_torch},
     TorchFamily{"cnn", cnn::make_torch},
 };
 
