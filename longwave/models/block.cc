@@ -52,6 +52,7 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
       .after = AfterMixer::kNone,
       .mlp = nn::mlp_kind(options.text("model.mlp_kind")),
       .hidden = hidden_channels(options),
+      .moe = {},
       .branch_scale = 1};
   std::vector<BlockConfig> layers;
   int64_t branches = 0;
@@ -60,6 +61,12 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
     layers.back().family = layer.family;
     layers.back().after = layer.after;
     if (!pattern.says_after && common.hidden > 0) layers.back().after = AfterMixer::kMlp;
+    if (layer.after == AfterMixer::kMoe) {
+      layers.back().moe = nn::MoeConfig::from(options.section("moe"));
+      layers.back().moe.kind = common.mlp;
+      layers.back().moe.channels = common.channels;
+      layers.back().moe.hidden = common.hidden;
+    }
     const bool second = layers.back().after != AfterMixer::kNone;
     branches += second ? 2 : 1;
     if (!second || common.hidden > 0) continue;
@@ -80,8 +87,13 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
          with_prefix("mixer", mixers::family(config.family)
                                   .parameters(options.section(config.family), config.channels)));
   append(table, with_prefix("mixing", nn::mixing_parameters(config.mixing, config.channels)));
-  if (config.after == AfterMixer::kMlp) {
+  if (config.after != AfterMixer::kNone) {
     append(table, with_prefix("mlp_norm", nn::norm_parameters(config.norm, config.channels)));
+  }
+  if (config.after == AfterMixer::kMoe) {
+    append(table, with_prefix("moe", nn::moe_parameters(config.moe)));
+  }
+  if (config.after == AfterMixer::kMlp) {
     append(table,
            with_prefix("mlp", nn::mlp_parameters(config.mlp, config.channels, config.hidden)));
   }
@@ -96,8 +108,12 @@ Block::Block(const BlockConfig& config, const Layer& layer)
                  .make(layer.options.section(config.family), config.channels,
                        layer.weights.scope("mixer"), layer.rate)),
       mixing_(layer.weights.scope("mixing"), config.mixing, config.activation, config.channels) {
-  if (config.after != AfterMixer::kMlp) return;
+  if (config.after == AfterMixer::kNone) return;
   mlp_norm_.emplace(layer.weights.scope("mlp_norm"), config.norm, config.channels);
+  if (config.after == AfterMixer::kMoe) {
+    moe_.emplace(layer.weights.scope("moe"), config.moe);
+    return;
+  }
   mlp_.emplace(layer.weights.scope("mlp"), config.mlp, config.channels, config.hidden);
 }
 
@@ -105,6 +121,7 @@ size_t Block::workspace_bytes(int64_t batch, int64_t time) const {
   const int64_t rows = batch * time;
   size_t inner = std::max(mixer_->workspace_bytes(batch, time), mixing_.workspace_bytes(rows));
   if (mlp_) inner = std::max(inner, mlp_->workspace_bytes(rows));
+  if (moe_) inner = std::max(inner, moe_->workspace_bytes(rows));
   return 2 * Workspace::bytes_for<float>(rows * config_.channels) + inner;
 }
 
@@ -130,13 +147,14 @@ void Block::run(const Run& args, Workspace& workspace) const {
   }
   mixing_.apply(stream, v, workspace);
   if (!before) norm_.apply(stream, stream);
-  if (!mlp_) return;
+  if (!mlp_norm_) return;
   if (before) {
     mlp_norm_->apply(stream, h);
   } else {
     std::copy_n(stream.data(), rows * channels, h.data());
   }
-  mlp_->apply(stream, h, workspace);
+  if (mlp_) mlp_->apply(stream, h, workspace);
+  if (moe_) moe_->apply(stream, h, workspace);
   if (!before) mlp_norm_->apply(stream, stream);
 }
 

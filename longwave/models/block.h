@@ -15,6 +15,7 @@
 #include "longwave/models/pattern.h"
 #include "longwave/nn/mixing.h"
 #include "longwave/nn/mlp.h"
+#include "longwave/nn/moe.h"
 #include "longwave/nn/norm.h"
 
 namespace longwave::models {
@@ -32,6 +33,7 @@ struct BlockConfig {
   AfterMixer after;
   nn::MlpKind mlp;
   int64_t hidden;       ///< channels inside the MLP or an expert
+  nn::MoeConfig moe;    ///< of its experts, if it has any
   double branch_scale;  ///< multiplies the start of the last product of each residual branch
 
   /// One for each layer of "model.pattern".
@@ -40,13 +42,13 @@ struct BlockConfig {
   static std::vector<BlockConfig> layers_of(const Options& options);
 };
 
-/// norm.*, mixer.*, mixing.*, and with an MLP mlp_norm.*, mlp.*; `options` hold the family's
-/// section.
+/// norm.*, mixer.*, mixing.*, and with an MLP or experts mlp_norm.* and mlp.* or moe.*; `options`
+/// hold the family's section.
 ParameterTable block_parameters(const BlockConfig& config, const Options& options);
 
 /// One layer of a model: a mixer along time and a mixing of channels, each in a residual branch.
 ///
-///   before   x += mixing(mixer(norm(x)));    x += mlp(mlp_norm(x))
+///   before   x += mixing(mixer(norm(x)));    x += mlp(mlp_norm(x))     mlp: or experts
 ///   after    x = norm(x + mixing(mixer(x))); x = mlp_norm(x + mlp(x))
 ///
 /// Looks at the weights that it was made from: they must outlive it and must not be replaced.
@@ -84,6 +86,7 @@ class Block {
   nn::Mixing mixing_;
   std::optional<nn::Norm> mlp_norm_;
   std::optional<nn::Mlp> mlp_;
+  std::optional<nn::Moe> moe_;
 };
 
 }  // namespace longwave::models

@@ -6,6 +6,7 @@
 #include "longwave/base/philox.h"
 #include "longwave/nn/mixing_torch.h"
 #include "longwave/nn/mlp_torch.h"
+#include "longwave/nn/moe_torch.h"
 
 namespace longwave::models {
 
@@ -47,13 +48,23 @@ TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tens
                                 .mask = mask(x, context, "mixing")},
                                nn::scoped(parameters_, "mixing"));
   if (!before) y = norm("norm", y, context);
+  torch::Tensor balance;
+  if (config_.after == AfterMixer::kMoe) {
+    const torch::Tensor h = before ? norm("mlp_norm", y, context) : y;
+    const nn::MoeOutput shared =
+        nn::moe({.config = config_.moe, .x = y, .h = h, .mask = mask(x, context, "moe")},
+                nn::scoped(parameters_, "moe"));
+    y = shared.y;
+    balance = shared.balance;
+    if (!before) y = norm("mlp_norm", y, context);
+  }
   if (config_.after == AfterMixer::kMlp) {
     const torch::Tensor h = before ? norm("mlp_norm", y, context) : y;
     y = nn::mlp({.kind = config_.mlp, .x = y, .h = h, .mask = mask(x, context, "mlp")},
                 nn::scoped(parameters_, "mlp"));
     if (!before) y = norm("mlp_norm", y, context);
   }
-  return {y, mixed.state};
+  return {y, mixed.state, balance};
 }
 
 }  // namespace longwave::models

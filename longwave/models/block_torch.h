@@ -34,6 +34,7 @@ class TorchBlock {
   struct Output {
     torch::Tensor x;
     torch::Tensor state;
+    torch::Tensor balance = {};  // the loss of the experts' balance, weighted; or undefined
   };
   /// x (batch, time, channels); state (batch, state_size) or undefined for zeros.
   Output forward(const torch::Tensor& x, const torch::Tensor& state, const Context& context) const;

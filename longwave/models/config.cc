@@ -5,6 +5,7 @@
 #include "longwave/mixers/registry.h"
 #include "longwave/models/pattern.h"
 #include "longwave/models/sequence_model.h"
+#include "longwave/nn/moe.h"
 
 namespace longwave::models {
 Schema model_schema() {
@@ -81,6 +82,13 @@ std::vector<std::string> layers_of(const std::string& pattern) {
 Schema config_schema(const std::string& pattern) {
   Schema schema = in_section("model", model_schema());
   std::ranges::find(schema, "model.pattern", &Option::key)->value = pattern;
+  const Pattern layers = parse_pattern(pattern);
+  if (std::ranges::any_of(layers.layers, [](const Pattern::Layer& layer) {
+        return layer.after == AfterMixer::kMoe;
+      })) {
+    const Schema section = in_section("moe", nn::moe_schema());
+    schema.insert(schema.end(), section.begin(), section.end());
+  }
   std::set<std::string> done;
   for (const std::string& layer : layers_of(pattern)) {
     if (!done.insert(layer).second) continue;

@@ -32,7 +32,8 @@ Schema model_schema();
 /// Errors     ConfigError if the pattern is malformed or names an unknown family.
 std::vector<std::string> layers_of(const std::string& pattern);
 
-/// "model.*" and, for each family in the pattern, its section: what a model's options consist of.
+/// "model.*", "moe.*" if the pattern has experts and, for each family in it, its section: what a
+/// model's options consist of.
 /// The pattern is the default of "model.pattern".
 Schema config_schema(const std::string& pattern);
 
@@ -47,8 +48,8 @@ struct Config {
 Config make_config(const Interface& interface, const Options& settings);
 
 /// Every parameter of the model by checkpoint name, in the order of the data flow:
-/// encoder.*, layers.N.{norm,mixer,mixing,mlp_norm,mlp}.*, norm.* (prenorm only), decoder.*. With
-/// model.tie the decoder has no product of its own and no bias.
+/// encoder.*, layers.N.{norm,mixer,mixing,mlp_norm,mlp,moe}.*, norm.* (prenorm only), decoder.*.
+/// With model.tie the decoder has no product of its own and no bias.
 ///
 /// Buffers encoder.shift, encoder.scale (real inputs) and decoder.shift, decoder.scale hold the
 /// standardisation, 0 and 1 unless set: inputs enter as (x - shift) / scale, outputs leave as

@@ -214,6 +214,7 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
       .starts = call.starts};
   if (call.lengths.defined()) context.valid = valid_steps(call.lengths, x.size(1));
   std::vector<torch::Tensor> states;
+  torch::Tensor balance;
   for (size_t i = 0; i < parts.blocks.size(); ++i) {
     torch::Tensor before;
     if (call.state.defined()) {
@@ -221,6 +222,9 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
     }
     const TorchBlock::Output output = parts.blocks[i].forward(x, before, context);
     x = output.x;
+    if (output.balance.defined()) {
+      balance = balance.defined() ? balance + output.balance : output.balance;
+    }
     if (call.final_state) states.push_back(output.state);
   }
   if (parts.block.place == BlockConfig::NormPlace::kBefore) {
@@ -237,7 +241,7 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
     states.push_back(pooled.state);
   }
   const torch::Tensor output = parts.decode(x);
-  return {output, call.final_state ? torch::cat(states, 1) : torch::Tensor()};
+  return {output, call.final_state ? torch::cat(states, 1) : torch::Tensor(), balance};
 }
 
 }  // namespace longwave::models

@@ -42,6 +42,9 @@ class TorchSequenceModel : public torch::nn::Module {
   struct Output {
     torch::Tensor output;  // (batch, output_size) or (batch, time, output_size), standardised units
     torch::Tensor state;   // undefined unless wanted
+
+    /// What training adds to its loss so that experts share the work; undefined without experts.
+    torch::Tensor balance = {};
   };
   Output forward(const Call& call);
 

@@ -148,15 +148,18 @@ TEST_P(TorchModelLaws, GradientMatchesFiniteDifference) {
     // Not the compensations and the count of the mean, which divide.
     operands.push_back({name + " state", call.state});
   }
-  for (const char* parameter : {"encoder.weight", "layers.0.norm.weight", "layers.0.mixing.weight",
-                                "layers.1.mlp.up.weight", "layers.1.mlp.down.weight",
-                                "layers.1.norm.weight", "decoder.weight", "decoder.bias"}) {
+  for (const char* parameter :
+       {"encoder.weight", "layers.0.norm.weight", "layers.0.mixing.weight",
+        "layers.1.mlp.up.weight", "layers.1.mlp.down.weight", "layers.1.norm.weight",
+        "layers.1.moe.router.weight", "layers.1.moe.up.weight", "layers.1.moe.down.weight",
+        "decoder.weight", "decoder.bias"}) {
     if (weights_.has(parameter)) operands.push_back({parameter, model.parameter(parameter)});
   }
   longwave::testing::expect_gradients(
       [&] {
         const TorchSequenceModel::Output output = model.forward(call);
         torch::Tensor loss = longwave::testing::weighted_sum(output.output);
+        if (output.balance.defined()) loss = loss + output.balance;
         if (output.state.numel() > 0) loss = loss + longwave::testing::weighted_sum(output.state);
         return loss;
       },

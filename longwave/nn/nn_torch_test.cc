@@ -14,6 +14,7 @@
 #include "longwave/nn/linear_torch.h"
 #include "longwave/nn/mixing_torch.h"
 #include "longwave/nn/mlp_torch.h"
+#include "longwave/nn/moe_torch.h"
 #include "longwave/nn/norm_torch.h"
 #include "longwave/ops/testing/gradient_check_torch.h"
 
@@ -235,6 +236,42 @@ TEST(Mixing, GraphEqualsPlainTorch) {
       }
     }
   }
+}
+
+TEST(Moe, TorchEqualsTorchFree) {
+  for (MlpKind kind : {MlpKind::kGelu, MlpKind::kSwiglu}) {
+    for (int64_t chosen : {1, 2, 5}) {
+      const MoeConfig config = {.kind = kind,
+                                .channels = kChannels,
+                                .hidden = 7,
+                                .experts = 5,
+                                .chosen = chosen,
+                                .renormalise = chosen == 2};
+      const Twins twins(moe_parameters(config));
+      const torch::Tensor x = random_tensor({kBatch, kTime, kChannels}, 1);
+      const torch::Tensor h = random_tensor({kBatch, kTime, kChannels}, 2);
+      const torch::Tensor expected =
+          moe({.config = config, .x = x, .h = h, .mask = {}}, twins.lookup()).y;
+      const Moe free(twins.weights, config);
+      Workspace workspace(free.workspace_bytes(kBatch * kTime));
+      const torch::Tensor got = x.clone();
+      free.apply(rows_of(got), rows_of(h), workspace);
+      expect_close("x", expected, got, 7 * chosen);
+    }
+  }
+}
+
+TEST(Moe, BalanceIsItsWeightWhereExpertsAreAlike) {
+  const MoeConfig config = {.channels = 3, .hidden = 2, .experts = 4, .chosen = 1, .balance = 0.5};
+  const Twins twins(moe_parameters(config));
+  const auto balance = [&](const torch::Tensor& h) {
+    const torch::Tensor x = torch::zeros_like(h);
+    return moe({.config = config, .x = x, .h = h, .mask = {}}, twins.lookup())
+        .balance.item<double>();
+  };
+  // A zero input makes all probabilities alike, so that choices do not matter.
+  EXPECT_NEAR(balance(torch::zeros({1, 6, 3})), 0.5, 1e-6);
+  EXPECT_GT(balance(50 * torch::ones({1, 6, 3})), 1.0);
 }
 
 TEST(Mlp, TorchEqualsTorchFree) {

@@ -11,6 +11,7 @@
 #include "longwave/io/config_file.h"
 #include "longwave/mixers/registry.h"
 #include "longwave/models/sequence_model.h"
+#include "longwave/nn/moe.h"
 
 namespace longwave::runtime {
 namespace {
@@ -38,7 +39,7 @@ std::string default_pattern() {
 
 /// The options of every family and source, used or not.
 Options every_section() {
-  Schema all;
+  Schema all = in_section("moe", nn::moe_schema());
   for (const mixers::Family& family : mixers::families()) {
     std::ranges::move(in_section(family.name, family.schema()), std::back_inserter(all));
   }

@@ -8,6 +8,7 @@
 #include "longwave/data/dataset.h"
 #include "longwave/mixers/registry.h"
 #include "longwave/models/sequence_model.h"
+#include "longwave/nn/moe.h"
 #include "longwave/runtime/recipe.h"
 
 namespace longwave::runtime {
@@ -75,6 +76,8 @@ std::string recipe_page() {
   text += table(train_schema());
   text += "\n## `[model]`\n\n";
   text += table(models::model_schema());
+  text += "\n## `[moe]`\n\nExperts, where `model.pattern` asks for them.\n\n";
+  text += table(nn::moe_schema());
   text += "\n## Families\n\nEach family named in `model.pattern` has a section of its name.\n";
   for (const mixers::Family& family : mixers::families()) {
     text += fmt::format("\n### `[{}]`\n\n{}.\n\n{}", family.name, family.summary,

@@ -133,9 +133,11 @@ Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
                                          .state = {},
                                          .final_state = false,
                                          .dropout_seed = pass_seed(seed_, step, place)});
-    const torch::Tensor part = loss(info(), output.output, batch) * share;
-    part.backward();
-    result.loss += part.item<double>();
+    const torch::Tensor task = loss(info(), output.output, batch);
+    const torch::Tensor all = output.balance.defined() ? task + output.balance : task;
+    (all * share).backward();
+    // What is reported is the task's, so that models with and without experts compare.
+    result.loss += task.item<double>() * share;
   }
   result.norm = gradient_norm(optimiser_->groups());
   return result;

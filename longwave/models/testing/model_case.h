@@ -37,6 +37,8 @@ struct ModelCase {
     for (const mixers::Family& family : mixers::families()) {
       const std::string state = std::string(family.name) + ".state";
       if (options.has(state)) options.set(state, int64_t{8}, "test");
+      const std::string window = std::string(family.name) + ".window";
+      if (options.has(window)) options.set(window, int64_t{8}, "test");
     }
     for (const std::string& setting : settings) options.assign(setting, "test");
     return {interface, options};

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/nn/moe.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/elementwise/elementwise.h"
+#include "longwave/ops/matmul/matmul.h"
+
+namespace longwave::nn {
+namespace {
+
+Parameter product(const char* name, Shape shape) {
+  const double bound = 1 / std::sqrt(static_cast<double>(shape.back()));
+  return {.name = name,
+          .shape = std::move(shape),
+          .group = ParameterGroup::kMain,
+          .init = uniform_init(-bound, bound)};
+}
+
+int64_t up_outputs(const MoeConfig& config) {
+  return config.kind == MlpKind::kSwiglu ? 2 * config.hidden : config.hidden;
+}
+
+}  // namespace
+
+MoeConfig MoeConfig::from(const Options& section) {
+  MoeConfig config;
+  config.experts = section.integer("experts");
+  config.chosen = section.integer("chosen");
+  config.renormalise = section.flag("renormalise");
+  config.balance = section.real("balance");
+  if (config.chosen <= config.experts) return config;
+  throw ConfigError({.where = "moe",
+                     .what = "no more experts can be chosen than there are",
+                     .got = std::to_string(config.chosen) + " of " + std::to_string(config.experts),
+                     .fix = "lower moe.chosen"});
+}
+
+Schema moe_schema() {
+  return {
+      {"experts", int64_t{8}, "experts of a layer", 1, 65536},
+      {"chosen", int64_t{2}, "experts that see a step", 1, 65536},
+      {"renormalise", true, "whether the shares of the chosen experts are made to sum to 1"},
+      {"balance", 0.01, "weight in the training loss of how unevenly experts are chosen", 0, 1e3},
+  };
+}
+
+ParameterTable moe_parameters(const MoeConfig& config) {
+  return {product("router.weight", {config.experts, config.channels}),
+          product("up.weight", {config.experts, up_outputs(config), config.channels}),
+          product("down.weight", {config.experts, config.channels, config.hidden})};
+}
+
+Moe::Moe(const Weights& weights, const MoeConfig& config)
+    : config_(config),
+      up_outputs_(up_outputs(config)),
+      router_(weights.view<2>("router.weight", {config.experts, config.channels})),
+      up_(weights.view<3>("up.weight", {config.experts, up_outputs_, config.channels})),
+      down_(weights.view<3>("down.weight", {config.experts, config.channels, config.hidden})) {}
+
+size_t Moe::workspace_bytes(int64_t rows) const {
+  const int64_t choices = rows * config_.chosen;
+  return Workspace::bytes_for<float>(rows * config_.experts) +
+         Workspace::bytes_for<float>(choices) + 3 * Workspace::bytes_for<int64_t>(choices) +
+         Workspace::bytes_for<int64_t>(config_.experts) +
+         Workspace::bytes_for<int64_t>(config_.experts + 1) +
+         2 * Workspace::bytes_for<float>(choices * config_.channels) +
+         Workspace::bytes_for<float>(choices * up_outputs_) +
+         Workspace::bytes_for<float>(rows * config_.channels);
+}
+
+void Moe::run_expert(int64_t e, View<const float, 2> rows, View<float, 2> inner,
+                     View<float, 2> out) const {
+  ops::matmul({.x = rows, .W = up_[e], .b = {}, .y = inner});
+  if (config_.kind == MlpKind::kSwiglu) {
+    const View<float, 2> value = inner.slice(1, 0, config_.hidden);
+    ops::gate<float>({.f = ops::Activation::kSilu,
+                      .value = value,
+                      .gate = inner.slice(1, config_.hidden, config_.hidden),
+                      .y = value});
+  } else {
+    const std::span<float> all(inner.data(), static_cast<size_t>(inner.size()));
+    ops::activate<float>(ops::Activation::kGelu, all, all);
+  }
+  ops::matmul({.x = inner.slice(1, 0, config_.hidden), .W = down_[e], .b = {}, .y = out});
+}
+
+void Moe::apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const int64_t rows = x.extent(0), k = config_.chosen;
+  const auto take = [&](auto number, int64_t count, int64_t columns) {
+    using T = decltype(number);
+    return View<T, 2>(workspace.take<T>(count * columns).data(), {count, columns});
+  };
+  const View<float, 2> logits = take(0.0f, rows, config_.experts), shares = take(0.0f, rows, k);
+  const View<int64_t, 2> chosen = take(int64_t{0}, rows, k), place = take(int64_t{0}, rows, k);
+  const View<int64_t, 1> order(workspace.take<int64_t>(rows * k).data(), {rows * k});
+  const View<int64_t, 1> counts(workspace.take<int64_t>(config_.experts).data(), {config_.experts});
+  const View<int64_t, 1> first(workspace.take<int64_t>(config_.experts + 1).data(),
+                               {config_.experts + 1});
+  const View<float, 2> gathered = take(0.0f, rows * k, config_.channels);
+  const View<float, 2> out = take(0.0f, rows * k, config_.channels);
+  const View<float, 2> inner = take(0.0f, rows * k, up_outputs_);
+  const View<float, 2> sum = take(0.0f, rows, config_.channels);
+  ops::matmul({.x = h, .W = router_, .b = {}, .y = logits});
+  ops::route<float>({.kind = config_.weights(),
+                     .logits = logits,
+                     .chosen = chosen,
+                     .weights = shares,
+                     .counts = counts,
+                     .p = {}});
+  ops::dispatch(
+      {.chosen = chosen, .counts = counts, .order = order, .place = place, .first = first});
+  ops::gather<float>({.x = h, .order = order, .rows = gathered});
+  for (int64_t e = 0; e < config_.experts; ++e) {
+    const int64_t begin = first(e), count = counts(e);
+    if (count == 0) continue;
+    run_expert(e, gathered.slice(0, begin, count), inner.slice(0, begin, count),
+               out.slice(0, begin, count));
+  }
+  ops::combine<float>({.rows = out, .weights = shares, .place = place, .y = sum});
+  ops::residual<float>({.x = x, .m = {}, .h = sum, .y = x});
+}
+
+}  // namespace longwave::nn

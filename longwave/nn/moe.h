@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "longwave/base/options.h"
+#include "longwave/base/parameter.h"
+#include "longwave/base/view.h"
+#include "longwave/base/workspace.h"
+#include "longwave/nn/mlp.h"
+#include "longwave/ops/moe/moe.h"
+
+namespace longwave::nn {
+
+/// What a mixture of experts is made of.
+struct MoeConfig {
+  MlpKind kind = MlpKind::kGelu;
+  int64_t channels = 1;
+  int64_t hidden = 1;  ///< channels inside an expert
+  int64_t experts = 1;
+  int64_t chosen = 1;       ///< experts that see a step
+  bool renormalise = true;  ///< whether the chosen experts' shares are made to sum to 1
+  double balance = 0;       ///< weight of the balance in the training loss
+
+  ops::RouterWeights weights() const {
+    return renormalise ? ops::RouterWeights::kOfChosen : ops::RouterWeights::kOfAll;
+  }
+
+  /// From a section that obeys `moe_schema`.
+  ///
+  /// Errors     ConfigError if more experts are chosen than there are.
+  static MoeConfig from(const Options& section);
+};
+
+/// experts, chosen, renormalise, balance.
+Schema moe_schema();
+
+/// router.weight (experts, channels), up.weight (experts, hidden or 2 hidden, channels),
+/// down.weight (experts, channels, hidden).
+ParameterTable moe_parameters(const MoeConfig& config);
+
+/// Experts of which each step sees a few: x += sum over chosen e of share[e] expert_e(h).
+///
+///   p = softmax(router h);  chosen: the largest p, of equal ones the first (ops::route)
+///   share = p, or p / (sum of the chosen p)
+///   expert_e(h) = down_e f(up_e h), as an Mlp without biases
+///
+/// Looks at the weights that it was made from: they must outlive it and must not be replaced.
+///
+/// Source     Shazeer et al. 2017, arXiv:1701.06538; Jiang et al. 2024, arXiv:2401.04088
+///            (renormalised shares); Pióro et al. 2024, arXiv:2401.04081 (with Mamba).
+/// Numerics   as ops::route and ops::combine: a row adds its experts from the best down.
+/// Cost       chosen experts' products for each row, and experts * channels for the router.
+/// Errors     DataError if a tensor is missing or misshapen.
+/// Threads    const use is safe from many threads with distinct workspaces.
+class Moe {
+ public:
+  Moe(const Weights& weights, const MoeConfig& config);
+
+  size_t workspace_bytes(int64_t rows) const;
+
+  /// x (rows, channels) in and out, h (rows, channels), not the same. Never allocates for few rows.
+  void apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const;
+
+ private:
+  /// Writes what expert `e` makes of its rows.
+  void run_expert(int64_t e, View<const float, 2> rows, View<float, 2> inner,
+                  View<float, 2> out) const;
+
+  MoeConfig config_;
+  int64_t up_outputs_;
+  View<const float, 2> router_;
+  View<const float, 3> up_, down_;
+};
+
+}  // namespace longwave::nn
