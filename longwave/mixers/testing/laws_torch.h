@@ -158,6 +158,37 @@ TEST_P(CausalTorchMixerLaws, SplitInvariance) {
   }
 }
 
+/// What is lost at a cut, the state carries: also of gradients.
+TEST_P(CausalTorchMixerLaws, GradientsPassThroughTheStateOfACut) {
+  constexpr int64_t kTime = 11, kCut = 6;
+  const torch::Tensor weight = random_tensor({2, kTime, GetParam().channels}, 3);
+  std::vector<std::map<std::string, torch::Tensor>> gradients;
+  for (const std::vector<int64_t>& cuts : {std::vector<int64_t>{0, kTime}, {0, kCut, kTime}}) {
+    const TorchTrial trial(GetParam(), kSeed, torch::kFloat64);
+    const torch::Tensor u = random_tensor({2, kTime, GetParam().channels}, 1).requires_grad_();
+    torch::Tensor loss = torch::zeros({}, torch::kFloat64), state;
+    for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+      const auto output = trial.mixer->forward(
+          {.u = u.slice(1, cuts[i], cuts[i + 1]), .state = state, .final_state = true});
+      loss = loss + (output.y * weight.slice(1, cuts[i], cuts[i + 1])).sum();
+      state = output.state;
+    }
+    loss.backward();
+    gradients.emplace_back();
+    for (const auto& [name, tensor] : trial.parameters) {
+      if (tensor.grad().defined()) gradients.back()[name] = tensor.grad();
+    }
+    gradients.back()["(input)"] = u.grad();
+  }
+  for (const auto& [name, expected] : gradients[0]) {
+    const double bound =
+        GetParam().intermediate *
+        Tolerance::sum<double>(2 * kTime * (GetParam().channels + 64), 64 * (1 + most(expected)))
+            .bound;
+    EXPECT_LE(most(gradients[1].at(name) - expected), bound) << name;
+  }
+}
+
 /// Every element of every parameter, of the input and of the initial state, through the output and
 /// the final state, by differences of fourth order in double:
 ///
