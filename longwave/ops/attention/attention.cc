@@ -70,11 +70,11 @@ void copy_rows(const View<const T, 3>& from, int64_t row, const View<T, 3>& to, 
 }  // namespace
 
 size_t attention_workspace_bytes(const AttentionShape& shape) {
-  return bytes_for_threads(AttentionBlocks(shape).forward_floats());
+  return bytes_for_threads(AttentionBlocks(shape, kAttentionRows).forward_floats());
 }
 
 size_t attention_backward_workspace_bytes(const AttentionShape& shape) {
-  return bytes_for_threads(AttentionBlocks(shape).backward_floats());
+  return bytes_for_threads(AttentionBlocks(shape, kAttentionRows).backward_floats());
 }
 
 template <typename T>
@@ -83,7 +83,7 @@ void attention(const AttentionArgs<T>& args, Workspace& workspace) {
   if constexpr (std::same_as<T, float>) {
     if (adjacent(args.q, args.k, args.v, args.ring_k, args.ring_v, args.y)) {
       const Workspace::Scope scope(workspace);
-      const int64_t floats = AttentionBlocks(shape_of(args)).forward_floats();
+      const int64_t floats = AttentionBlocks(shape_of(args), args.q.extent(1)).forward_floats();
       return attention_cpu(args, workspace.take<float>(floats * thread_count()));
     }
   }
@@ -96,7 +96,7 @@ void attention_backward(const AttentionGradArgs<T>& args, Workspace& workspace) 
   if constexpr (std::same_as<T, float>) {
     if (adjacent(args.q, args.k, args.v, args.y, args.dy, args.dq, args.dk, args.dv)) {
       const Workspace::Scope scope(workspace);
-      const int64_t floats = AttentionBlocks(shape_of(args)).backward_floats();
+      const int64_t floats = AttentionBlocks(shape_of(args), args.q.extent(1)).backward_floats();
       return attention_backward_cpu(args, workspace.take<float>(floats * thread_count()));
     }
   }

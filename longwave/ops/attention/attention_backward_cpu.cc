@@ -193,7 +193,8 @@ namespace longwave::ops {
 HWY_EXPORT(attention_backward_head);
 
 void attention_backward_cpu(const AttentionGradArgs<float>& args, std::span<float> scratch) {
-  const AttentionBlocks size({args.q.extent(2), args.k.extent(2), args.q.extent(3)});
+  const AttentionBlocks size({args.q.extent(2), args.k.extent(2), args.q.extent(3)},
+                             args.q.extent(1));
   const int64_t kv_heads = args.k.extent(2);
   const int64_t keys = std::min(args.k.extent(1), args.window) + size.steps;
   const AttentionWork work{.items = args.q.extent(0) * kv_heads,

@@ -64,10 +64,10 @@ HWY_INLINE void product_tile(const Product& x, int64_t row, int64_t column) {
   }
 }
 
-template <Sum Kind, int Vectors>
+template <Sum Kind, int Rows, int Vectors>
 HWY_INLINE void product_columns(const Product& x, int64_t column) {
   int64_t row = 0;
-  for (; row + 4 <= x.rows; row += 4) product_tile<Kind, 4, Vectors>(x, row, column);
+  for (; row + Rows <= x.rows; row += Rows) product_tile<Kind, Rows, Vectors>(x, row, column);
   for (; row < x.rows; ++row) product_tile<Kind, 1, Vectors>(x, row, column);
 }
 
@@ -78,9 +78,9 @@ void product(const Product& x) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(ChannelTag()));
   int64_t column = 0;
   for (; column + kVectors * lanes <= x.columns; column += kVectors * lanes) {
-    product_columns<Kind, kVectors>(x, column);
+    product_columns<Kind, 4, kVectors>(x, column);
   }
-  for (; column < x.columns; column += lanes) product_columns<Kind, 1>(x, column);
+  for (; column < x.columns; column += lanes) product_columns<Kind, 8, 1>(x, column);
 }
 
 /// Copies `count` numbers times `scale` and fills up to `padded` with zeros.

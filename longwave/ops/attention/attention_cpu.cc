@@ -155,7 +155,8 @@ namespace longwave::ops {
 HWY_EXPORT(attention_block);
 
 void attention_cpu(const AttentionArgs<float>& args, std::span<float> scratch) {
-  const AttentionBlocks size({args.q.extent(2), args.k.extent(2), args.q.extent(3)});
+  const AttentionBlocks size({args.q.extent(2), args.k.extent(2), args.q.extent(3)},
+                             args.q.extent(1));
   const int64_t time = args.q.extent(1), kv_heads = args.k.extent(2);
   if (size.group == 0) return;
   const int64_t blocks = (time + size.steps - 1) / size.steps;

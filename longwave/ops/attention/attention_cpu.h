@@ -16,13 +16,14 @@ inline constexpr int64_t kAttentionRows = 64;
 inline constexpr int64_t kAttentionKeys = 64;
 
 /// Extents of the blocks: `rows` queries are `steps` steps of all heads that share a key head;
-/// padded extents are multiples of 16.
+/// padded extents are multiples of 16. With few steps in all, blocks are small.
 struct AttentionBlocks {
   int64_t group, steps, rows, padded_rows, dim, padded_dim;
 
-  explicit AttentionBlocks(const AttentionShape& shape)
+  AttentionBlocks(const AttentionShape& shape, int64_t time)
       : group(shape.heads / std::max<int64_t>(shape.kv_heads, 1)),
-        steps(std::max<int64_t>(1, kAttentionRows / std::max<int64_t>(group, 1))),
+        steps(std::clamp<int64_t>(
+            time, 1, std::max<int64_t>(1, kAttentionRows / std::max<int64_t>(group, 1)))),
         rows(steps * group),
         padded_rows((rows + 15) / 16 * 16),
         dim(shape.head_dim),

@@ -119,17 +119,24 @@ HWY_INLINE ChannelVec sum_taps(const Taps& taps, const Window& window, int64_t w
   return sum;
 }
 
+/// Calls body(group) for each vector of channels; whole ones are known as such to the compiler.
+template <typename Body>
+HWY_INLINE void for_each_group(int64_t channels, const Body& body) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(ChannelTag()));
+  int64_t c = 0;
+  for (; c + lanes <= channels; c += lanes) body(ChannelGroup{c, lanes});
+  if (c < channels) body(ChannelGroup{c, channels - c});
+}
+
 template <int Fixed>
 HWY_INLINE void forward_row(ConvActivation activation, const Taps& taps, const Window& window,
                             int64_t width, int64_t first, int64_t channels, float* y) {
   const ChannelTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t g = 0; g * lanes < channels; ++g) {
-    const ChannelGroup group = channel_group(g, channels);
+  for_each_group(channels, [&](ChannelGroup group) HWY_ATTR {
     ChannelVec a = sum_taps<Fixed>(taps, window, width, first, group);
     if (activation == ConvActivation::kSilu) a = hn::Mul(a, sigmoid_vector(d, a));
     store_channels(a, y + group.first, 1, group);
-  }
+  });
 }
 
 template <int Fixed>
@@ -206,14 +213,12 @@ template <int Fixed>
 HWY_INLINE void backward_row(const BackwardRow& row, const Taps& taps, const Window& window,
                              int64_t channels) {
   const ChannelTag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t width = Fixed > 0 ? Fixed : row.width;
-  for (int64_t g = 0; g * lanes < channels; ++g) {
-    const ChannelGroup group = channel_group(g, channels);
+  for_each_group(channels, [&](ChannelGroup group) HWY_ATTR {
     ChannelVec da = hn::Zero(d);
     if (row.dy != nullptr) da = newest<Fixed>(row, taps, window, group);
     hn::Store(da, d, row.da + group.first);
-    if (row.dx == nullptr) continue;
+    if (row.dx == nullptr) return;
     ChannelVec dx = hn::Zero(d);
     if (row.dfinal != nullptr) dx = load_channels(row.dfinal + group.first, 1, group);
     const int64_t reach = Fixed > 0 ? Fixed : row.reach;
@@ -222,7 +227,7 @@ HWY_INLINE void backward_row(const BackwardRow& row, const Taps& taps, const Win
                       hn::Load(d, row.ring[i] + group.first), dx);
     }
     store_channels(dx, row.dx + group.first, 1, group);
-  }
+  });
 }
 
 /// Steps from `at` on, `width` at most, before the next start.

@@ -37,10 +37,17 @@ void write_final_history(const CausalConv1dArgs<T>& args) {
     for (int64_t i = 0; i < kept; ++i) {
       const int64_t at = time - kept + i;
       const bool zero = i < first || (at < 0 && args.history.absent());
-      for (int64_t c = 0; c < args.x.extent(2); ++c) {
-        const T value = zero ? T(0) : at >= 0 ? args.x(s, at, c) : args.history(s, at + kept, c);
-        args.final_history(s, i, c) = value;
+      const View<T, 1> to = args.final_history[s][i];
+      if (zero) {
+        for (int64_t c = 0; c < to.extent(0); ++c) to(c) = T(0);
+        continue;
       }
+      const View<const T, 1> from = at >= 0 ? args.x[s][at] : args.history[s][at + kept];
+      if (from.contiguous() && to.contiguous()) {
+        std::copy_n(from.data(), to.extent(0), to.data());
+        continue;
+      }
+      for (int64_t c = 0; c < to.extent(0); ++c) to(c) = from(c);
     }
   }
 }

@@ -34,10 +34,13 @@ HWY_INLINE void store(ChannelVec value, float* at, ChannelGroup lanes) {
 }
 
 /// Calls body(lanes) for each vector of `count` adjacent channels; the last may be a part of one.
+/// Whole ones are known as such to the compiler.
 template <typename Body>
 HWY_INLINE void for_each_group(int64_t count, const Body& body) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(ChannelTag()));
-  for (int64_t g = 0; g * lanes < count; ++g) body(channel_group(g, count));
+  int64_t c = 0;
+  for (; c + lanes <= count; c += lanes) body(ChannelGroup{c, lanes});
+  if (c < count) body(ChannelGroup{c, count - c});
 }
 
 HWY_INLINE ChannelVec silu(ChannelVec z) {
