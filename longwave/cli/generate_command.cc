@@ -89,7 +89,7 @@ void print_json(const runtime::Generation& generation, const text::Tokenizer* to
   nlohmann::ordered_json json{{"ids", generation.ids}};
   if (tokenizer != nullptr) json["text"] = text;
   json["end"] = name_of(generation.end);
-  console.out << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  console.out << json.dump() << '\n';
 }
 
 ExitCode run_generate(Call& call) {

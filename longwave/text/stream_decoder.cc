@@ -11,11 +11,11 @@ std::string StreamDecoder::push(int64_t id) {
   const std::string_view bytes = tokenizer_.token(id);
   if (!tokenizer_.is_special(id)) pending_ += bytes;
   const size_t whole = whole_characters(pending_);
-  std::string shown = pending_.substr(0, whole);
+  std::string shown = showable(std::string_view(pending_).substr(0, whole));
   pending_.erase(0, whole);
   return shown;
 }
 
-std::string StreamDecoder::finish() { return std::exchange(pending_, {}); }
+std::string StreamDecoder::finish() { return showable(std::exchange(pending_, {})); }
 
 }  // namespace longwave::text

@@ -8,7 +8,8 @@
 
 namespace longwave::text {
 
-/// Text of tokens that come one by one: never a cut-off character.
+/// Text of tokens that come one by one: never a cut-off character, and U+FFFD for bytes that belong
+/// to none.
 ///
 /// Threads    one owner at a time; the tokenizer must outlive it.
 class StreamDecoder {
@@ -18,7 +19,7 @@ class StreamDecoder {
   /// The text that can be shown after this token, possibly none. Special tokens show nothing.
   std::string push(int64_t id);
 
-  /// What is left at the end: the bytes of a character that was never finished.
+  /// What is left at the end, for a character that was never finished.
   std::string finish();
 
  private:

@@ -270,7 +270,11 @@ TEST(StreamDecoder, ShowsWholeCharactersOnly) {
   }
   StreamDecoder decoder(bytes);
   EXPECT_EQ(decoder.push(0xE6), "");
-  EXPECT_EQ(decoder.finish(), "\xe6");
+  EXPECT_EQ(decoder.push(0x41),
+            "\xef\xbf\xbd"
+            "A");
+  EXPECT_EQ(decoder.push(0xE6), "");
+  EXPECT_EQ(decoder.finish(), "\xef\xbf\xbd");
 }
 
 TEST(TokenizerJson, ReadsBothFormsOfMergesAndEveryCorrectPart) {

@@ -80,4 +80,19 @@ size_t whole_characters(std::string_view text) {
   return text.size();
 }
 
+std::string showable(std::string_view text) {
+  constexpr char32_t kReplacement = 0xFFFD;
+  std::string result;
+  while (!text.empty()) {
+    const size_t length = character_length(text);
+    if (length > 0) {
+      result += text.substr(0, length);
+    } else {
+      append_character(result, kReplacement);
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return result;
+}
+
 }  // namespace longwave::text

@@ -21,4 +21,7 @@ void append_character(std::string& text, char32_t character);
 /// rest is still to come. Bytes that can never become a character count as shown.
 size_t whole_characters(std::string_view text);
 
+/// The text with U+FFFD for every byte that belongs to no character, so that it can be shown.
+std::string showable(std::string_view text);
+
 }  // namespace longwave::text
