@@ -17,9 +17,10 @@ import tempfile
 
 import tokenizers
 
-PIECES = ["don't", "'LL", "a", "  ", "    ", "\n\n", "\t", "\r\n", "\u00a0", "\u3000", "\u200b", "\x00",
-          "é", "e\u0301", "\u1e9b\u0323", "\u1112\u1161\u11ab", "한글", "日本語", "र्", "😀", "👨‍👩‍👧",
-          "123456", "٣", "½", "Ω", "ﬁ", "—", "“q”", "[]{}", "_x_", "<|endoftext|>", " <|endoftext|>"]
+PIECES = ["don't", "'LL", "a", "  ", "    ", "\n\n", "\t", "\r\n", "\u00a0", "\u3000", "\u200b",
+          "\x00", "é", "e\u0301", "\u1e9b\u0323", "\u1112\u1161\u11ab", "한글", "日本語", "र्",
+          "😀", "👨‍👩‍👧", "123456", "٣", "½", "Ω", "ﬁ", "—", "“q”", "[]{}", "_x_",
+          "<|endoftext|>", " <|endoftext|>"]
 
 
 def main() -> int:
@@ -33,8 +34,8 @@ def main() -> int:
         for number, text in enumerate(texts):
             files.append(pathlib.Path(scratch, str(number)))
             files[-1].write_bytes(text.encode())
-        done = subprocess.run([longwave, "tokenize", "encode", "--json", "--tokenizer", file, *files],
-                              capture_output=True, text=True, check=True)
+        command = [longwave, "tokenize", "encode", "--json", "--tokenizer", file, *files]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     differ = 0
     for text, line in zip(texts, done.stdout.splitlines(), strict=True):
         ours, expected = json.loads(line)["ids"], theirs.encode(text, add_special_tokens=False).ids
