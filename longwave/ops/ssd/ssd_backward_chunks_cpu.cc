@@ -98,6 +98,10 @@ class Gradients {
   int64_t padded() const { return ssd_padded(chunk_.count); }
   int64_t row() const { return memory_.row(); }
 
+  // The state before the chunk and the gradient of that after it, where there are any.
+  const float* state(int64_t i) const { return memory_.state(s_, i, chunk_.begin); }
+  const float* gradient(int64_t i) const { return memory_.gradient(s_, i, chunk_.end()); }
+
   SsdSoon soon(const View<const float, 4>& view, int64_t i) const {
     return ssd_soon_next(view, b_, chunk_, i, group_ * share_, share_);
   }
@@ -147,7 +151,7 @@ class Gradients {
                  .out = tiles_.W,
                  .out_row = kChunk,
                  .band = SsdBand::kLower,
-                 .soon = soon(args_.x, i)});
+                 .soon = {state(i), row(), head_dim_, row()}});
     ssd_mask_grad({.count = count(),
                    .decays = &decays_,
                    .M = tiles_.M,
@@ -180,11 +184,11 @@ class Gradients {
                  .depth = head_dim_,
                  .a = dy.data,
                  .a_row = dy.row,
-                 .b = memory_.state(s_, i, chunk_.begin),
+                 .b = state(i),
                  .b_depth = row(),
                  .out = tiles_.part,
                  .out_row = row(),
-                 .soon = soon(args_.dy, i)});
+                 .soon = {gradient(i), row(), head_dim_, row()}});
     ssd_dot_rows({.rows = count(),
                   .columns = row(),
                   .in = {tiles_.part, row()},
@@ -199,7 +203,7 @@ class Gradients {
   void future(int64_t i, const SsdRows& x) {
     std::fill_n(future_, kChunk, 0.0f);
     if (!lasts_) return;
-    const float* G = memory_.gradient(s_, i, chunk_.end());
+    const float* G = gradient(i);
     ssd_product({.rows = count(),
                  .columns = row(),
                  .depth = head_dim_,
@@ -228,7 +232,8 @@ class Gradients {
                  .b = tiles_.B_transposed,
                  .b_depth = kChunk,
                  .out = tiles_.z,
-                 .out_row = kChunk});
+                 .out_row = kChunk,
+                 .soon = soon(args_.x, i)});
   }
 
   // The gradient of x, and x z for the gradient of d.
@@ -244,7 +249,8 @@ class Gradients {
                  .out_row = kChunk,
                  .in = lasts_ ? tiles_.z : nullptr,
                  .column_scale = decays_.rest,
-                 .band = SsdBand::kDepthFromColumn});
+                 .band = SsdBand::kDepthFromColumn,
+                 .soon = soon(args_.dy, i)});
     ssd_dot_columns(head_dim_, padded(), tiles_.x_transposed, tiles_.z, xz_);
     ssd_transpose({.rows = head_dim_,
                    .columns = count(),
@@ -271,8 +277,7 @@ class Gradients {
     const auto sums = memory_.sums(b_, window_, i);
     double later = 0, before = 0;
     if (lasts_ && !chunk_.fresh) {
-      later = decays_.total * ssd_dot(head_dim_ * row(), memory_.gradient(s_, i, chunk_.end()),
-                                      memory_.state(s_, i, chunk_.begin));
+      later = decays_.total * ssd_dot(head_dim_ * row(), gradient(i), state(i));
     }
     for (int64_t t = 0; t < count(); ++t) {
       e_[t] += static_cast<float>(before);

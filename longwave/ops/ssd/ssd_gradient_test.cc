@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -72,6 +73,37 @@ TEST(SsdBackward, ThreadsChangeNoBits) {
     expect_same_bits(first, other);
   }
   set_thread_count(before);
+}
+
+// The gradients of steps [begin, end) alone; those of the final state count if they are the last.
+void run_part(SsdProblem<float>& problem, int64_t begin, int64_t end) {
+  const int64_t count = end - begin;
+  SsdGradArgs<float> args = problem.grad_args();
+  for (auto* view : {&args.x, &args.B, &args.C, &args.dy}) *view = view->slice(1, begin, count);
+  for (auto* view : {&args.dx, &args.dB, &args.dC}) *view = view->slice(1, begin, count);
+  args.dt = args.dt.slice(1, begin, count);
+  args.ddt = args.ddt.slice(1, begin, count);
+  args.starts = {};
+  args.h0 = {};
+  if (end < problem.size.time) args.dh = {};
+  SsdSize size = problem.size;
+  size.time = count;
+  Workspace workspace(ssd_backward_workspace_bytes(size));
+  ssd_backward(args, workspace);
+}
+
+TEST(SsdBackward, PackedSequencesEqualSeparateOnes) {
+  const SsdSize size{1, 1300, 2, 12, 1, 10};
+  SsdProblem<float> packed(size, {}, 7), separate(size, {}, 7);
+  const std::array<int64_t, 6> begins{0, 30, 33, 34, 1200, 1300};
+  packed.starts.assign(size.time, 0);
+  for (size_t i = 0; i + 1 < begins.size(); ++i) packed.starts[begins[i]] = 1;
+  packed.backward();
+  for (size_t i = 0; i + 1 < begins.size(); ++i) run_part(separate, begins[i], begins[i + 1]);
+  EXPECT_TRUE(same_bits(packed.dx, separate.dx));
+  EXPECT_TRUE(same_bits(packed.ddt, separate.ddt));
+  EXPECT_TRUE(same_bits(packed.dB, separate.dB));
+  EXPECT_TRUE(same_bits(packed.dC, separate.dC));
 }
 
 TEST(SsdBackward, NothingPassesAStart) {

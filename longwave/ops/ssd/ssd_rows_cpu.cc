@@ -148,19 +148,21 @@ HWY_ATTR void scale_rows(const SsdScaleRows& f) {
 
 HWY_ATTR void skip_rows(const SsdSkipRows& f) {
   const Tag d;
-  for (int64_t j = 0; j < f.columns; j += lanes()) {
-    const int64_t count = f.columns - j;
-    const Vec D = f.D == nullptr ? hn::Zero(d) : load(f.D + j, count);
-    Vec dD = f.dD == nullptr ? hn::Zero(d) : load(f.dD + j, count);
-    for (int64_t t = 0; t < f.rows; ++t) {
-      const Vec scale = hn::Set(d, f.scale == nullptr ? 1.0f : f.scale[t]);
-      const Vec value = hn::Mul(scale, load(f.in.data + t * f.in.row + j, count));
-      const Vec x = load(f.x.data + t * f.x.row + j, count);
-      float* out = f.out + t * f.out_row + j;
-      store(hn::MulAdd(D, x, value), out, count);
-      if (f.dD != nullptr) dD = hn::MulAdd(x, load(f.z.data + t * f.z.row + j, count), dD);
+  for (int64_t t = 0; t < f.rows; ++t) {
+    const Vec scale = hn::Set(d, f.scale == nullptr ? 1.0f : f.scale[t]);
+    const float* in = f.in.data + t * f.in.row;
+    const float* x = f.x.data + t * f.x.row;
+    const float* z = f.z.data + t * f.z.row;
+    float* out = f.out + t * f.out_row;
+    for (int64_t j = 0; j < f.columns; j += lanes()) {
+      const int64_t count = f.columns - j;
+      Vec value = hn::Mul(scale, load(in + j, count));
+      const Vec factor = load(x + j, count);
+      if (f.D != nullptr) value = hn::MulAdd(load(f.D + j, count), factor, value);
+      store(value, out + j, count);
+      if (f.dD == nullptr) continue;
+      store(hn::MulAdd(factor, load(z + j, count), load(f.dD + j, count)), f.dD + j, count);
     }
-    if (f.dD != nullptr) store(dD, f.dD + j, count);
   }
 }
 
