@@ -77,8 +77,8 @@ struct SelectiveScanArgs {
 /// Numerics   float: sums over time in float32 within a chunk and in double beyond, sums over
 ///            channels in float32; the order of all sums is fixed by the shapes, so the result
 ///            does not depend on the number of threads.
-/// Cost       about 2.4 times the forward pass; scratch memory as for 256 steps, whatever the
-///            length; no allocation.
+/// Cost       about 2.4 times the forward pass; scratch memory of about two states and
+///            two megabytes, whatever the length; no allocation.
 /// Errors     InvalidArgument if shapes disagree, or a gradient is absent or present otherwise than
 ///            its operand.
 /// Threads    safe for distinct args; outputs must not overlap other operands.

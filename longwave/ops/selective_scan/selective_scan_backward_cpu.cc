@@ -11,15 +11,23 @@ namespace {
 
 // Work items of a pass, if there are so many tiles.
 constexpr int64_t kTargetItems = 32;
-// Steps of a pass, whole chunks: its items leave parts of dB and dC, which are then added up. Long
-// passes have less to wait for, short ones need less memory.
-constexpr int64_t kPassSteps = 256;
-static_assert(kPassSteps % kMaxSelectiveChunk == 0);
+// Time is taken in passes, whose items leave parts of dB and dC that are then added up: long ones,
+// since threads wait for each other between them, but with no more floats in parts than this unless
+// passes became shorter than kShortestPass, a whole number of chunks.
+constexpr int64_t kPartFloats = 1 << 19;
+constexpr int64_t kShortestPass = 256;
+static_assert(kShortestPass % kMaxSelectiveChunk == 0);
 // Numbers that are worth waking another thread.
 constexpr int64_t kGrain = 1 << 15;
 
 SelectiveTiling backward_tiling(const SelectiveScanSize& size) {
   return {size, kTargetItems, size.channels};
+}
+
+// Steps of a pass, whole chunks; decided by the shapes alone.
+int64_t pass_steps(const SelectiveTiling& tiling) {
+  const int64_t row = std::max<int64_t>(1, tiling.items() * 2 * tiling.padded());
+  return std::max(kShortestPass, kPartFloats / row / kMaxSelectiveChunk * kMaxSelectiveChunk);
 }
 
 // Scratch of the backward pass.
@@ -50,14 +58,19 @@ class Scratch {
   double* dD(int64_t b, int64_t tile) const { return dA(b, tile) + tiling_.panel(); }
   double* ddt_bias(int64_t b, int64_t tile) const { return dD(b, tile) + kTileLanes; }
 
-  // Of one item: its parts [kPassSteps][padded] of dB and dC in a pass.
+  // Of one item: its parts [pass steps][padded] of dB and dC in a pass.
   float* dB(int64_t item) const { return parts_ + item * part(tiling_); }
   float* dC(int64_t item) const { return dB(item) + part(tiling_) / 2; }
-  void clear_parts(int64_t item) const { std::fill_n(dB(item), part(tiling_), 0.0f); }
+  void clear_parts(int64_t item, int64_t steps) const {
+    std::fill_n(dB(item), steps * tiling_.padded(), 0.0f);
+    std::fill_n(dC(item), steps * tiling_.padded(), 0.0f);
+  }
 
  private:
   static int64_t sums(const SelectiveTiling& tiling) { return tiling.panel() + 2 * kTileLanes; }
-  static int64_t part(const SelectiveTiling& tiling) { return 2 * kPassSteps * tiling.padded(); }
+  static int64_t part(const SelectiveTiling& tiling) {
+    return 2 * pass_steps(tiling) * tiling.padded();
+  }
 
   const SelectiveTiling& tiling_;
   float* g_;
@@ -76,10 +89,10 @@ class Backward {
         scratch_(tiling, workspace) {}
 
   void run() const {
-    const int64_t time = args_.in.u.extent(1);
+    const int64_t time = args_.in.u.extent(1), steps = pass_steps(tiling_);
     for_each_item([&](int64_t i) { start(tiling_.item(i)); });
-    for (int64_t pass = (time + kPassSteps - 1) / kPassSteps - 1; pass >= 0; --pass) {
-      const int64_t first = pass * kPassSteps, count = std::min(kPassSteps, time - first);
+    for (int64_t pass = (time + steps - 1) / steps - 1; pass >= 0; --pass) {
+      const int64_t first = pass * steps, count = std::min(steps, time - first);
       for_each_item([&](int64_t i) { take_back(i, first, count); });
       add_parts(first, count);
     }
@@ -115,7 +128,7 @@ class Backward {
   void take_back(int64_t index, int64_t first, int64_t count) const {
     const SelectiveTiling::Item item = tiling_.item(index);
     const int64_t chunk = selective_scan_chunk(tiling_.size().state);
-    scratch_.clear_parts(index);
+    scratch_.clear_parts(index, count);
     for (int64_t begin = first + (count - 1) / chunk * chunk; begin >= first; begin -= chunk) {
       const int64_t steps = std::min(chunk, first + count - begin);
       for (int64_t tile = item.first; tile < item.first + item.count; ++tile) {

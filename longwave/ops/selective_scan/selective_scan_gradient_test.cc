@@ -24,20 +24,29 @@ using Variant = testing::SelectiveVariant;
 template <typename T>
 using Problem = testing::SelectiveProblem<T>;
 
+void expect_backends_agree(const Size& size, const Variant& variant) {
+  Problem<float> kernel(size, 11, variant);
+  Problem<double> oracle(size, 11, variant);
+  kernel.both();
+  oracle.both();
+  const auto expected = oracle.gradients();
+  const auto got = kernel.gradients();
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_TRUE(agree<float>(name(size) + " " + got[i].first, *expected[i].second, *got[i].second,
+                             gradient_terms(size)));
+  }
+}
+
 TEST(SelectiveScanGradient, BackendsAgree) {
   for (const Size& size : kSelectiveSizes) {
-    for (const Variant& variant : kSelectiveVariants) {
-      Problem<float> kernel(size, 11, variant);
-      Problem<double> oracle(size, 11, variant);
-      kernel.both();
-      oracle.both();
-      const auto expected = oracle.gradients();
-      const auto got = kernel.gradients();
-      for (size_t i = 0; i < got.size(); ++i) {
-        EXPECT_TRUE(agree<float>(name(size) + " " + got[i].first, *expected[i].second,
-                                 *got[i].second, gradient_terms(size)));
-      }
-    }
+    for (const Variant& variant : kSelectiveVariants) expect_backends_agree(size, variant);
+  }
+}
+
+TEST(SelectiveScanGradient, BackendsAgreeOverSeveralPasses) {
+  // As many sequences as take passes of the shortest length, and one step beyond a pass.
+  for (const Variant& variant : kSelectiveVariants) {
+    expect_backends_agree({32, 257, 2, 1, 32}, variant);
   }
 }
 
