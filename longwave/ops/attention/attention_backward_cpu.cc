@@ -87,16 +87,16 @@ void visit_keys(const AttentionGradArgs<float>& args, const Keys<float>& keys,
   gather_keys(
       first, count, size, [&](int64_t j) { return keys.value(j, block.kv_head); }, to.values);
   const auto scores = [&](const float* left, const float* columns, float* out) {
-    product<Sum::kNew>({.rows = count,
-                        .depth = size.dim,
-                        .columns = across,
-                        .a = left,
-                        .a_row = width,
-                        .a_depth = 1,
-                        .b = columns,
-                        .b_step = across,
-                        .c = out,
-                        .c_step = across});
+    product<Accumulate::kOverwrite>({.rows = count,
+                                     .depth = size.dim,
+                                     .columns = across,
+                                     .a = left,
+                                     .a_row = width,
+                                     .a_depth = 1,
+                                     .b = columns,
+                                     .b_step = across,
+                                     .c = out,
+                                     .c_step = across});
   };
   scores(to.keys, to.q_columns, to.weights);
   scores(to.values, to.dy_columns, to.slopes);
@@ -106,31 +106,31 @@ void visit_keys(const AttentionGradArgs<float>& args, const Keys<float>& keys,
     weigh<Sees::kSome>(count, size, to);
   }
   const auto over_queries = [&](const float* left, const float* right) {
-    product<Sum::kNew>({.rows = count,
-                        .depth = rows,
-                        .columns = width,
-                        .a = left,
-                        .a_row = across,
-                        .a_depth = 1,
-                        .b = right,
-                        .b_step = width,
-                        .c = to.change,
-                        .c_step = width});
+    product<Accumulate::kOverwrite>({.rows = count,
+                                     .depth = rows,
+                                     .columns = width,
+                                     .a = left,
+                                     .a_row = across,
+                                     .a_depth = 1,
+                                     .b = right,
+                                     .b_step = width,
+                                     .c = to.change,
+                                     .c_step = width});
   };
   over_queries(to.weights, to.dy);
   add_rows(args.dv, block, past + first, count, size, to.change);
   over_queries(to.slopes, to.q);
   add_rows(args.dk, block, past + first, count, size, to.change);
-  product<Sum::kAdd>({.rows = rows,
-                      .depth = count,
-                      .columns = width,
-                      .a = to.slopes,
-                      .a_row = 1,
-                      .a_depth = across,
-                      .b = to.keys,
-                      .b_step = width,
-                      .c = to.dq,
-                      .c_step = width});
+  product<Accumulate::kAdd>({.rows = rows,
+                             .depth = count,
+                             .columns = width,
+                             .a = to.slopes,
+                             .a_row = 1,
+                             .a_depth = across,
+                             .b = to.keys,
+                             .b_step = width,
+                             .c = to.dq,
+                             .c_step = width});
 }
 
 void backward_block(const AttentionGradArgs<float>& args, const Keys<float>& keys,

@@ -18,6 +18,7 @@
 #include "longwave/ops/attention/attention_cpu.h"
 #include "longwave/ops/attention/attention_keys.h"
 #include "longwave/ops/elementwise/exp-inl.h"
+#include "longwave/ops/matmul/matmul.h"
 #include "longwave/ops/simd/channel_group-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -35,10 +36,8 @@ struct Product {
   int64_t c_step;
 };
 
-enum class Sum : uint8_t { kNew, kAdd };
-
 /// `Rows` rows of `Vectors` vectors of C; each number is summed along the depth in order.
-template <Sum Kind, int Rows, int Vectors>
+template <Accumulate Kind, int Rows, int Vectors>
 HWY_INLINE void product_tile(const Product& x, int64_t row, int64_t column) {
   const ChannelTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -48,7 +47,8 @@ HWY_INLINE void product_tile(const Product& x, int64_t row, int64_t column) {
   ChannelVec sum[Rows][Vectors];
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < Vectors; ++v) {
-      sum[r][v] = Kind == Sum::kAdd ? hn::LoadU(d, c + r * x.c_step + v * lanes) : hn::Zero(d);
+      sum[r][v] =
+          Kind == Accumulate::kAdd ? hn::LoadU(d, c + r * x.c_step + v * lanes) : hn::Zero(d);
     }
   }
   for (int64_t k = 0; k < x.depth; ++k) {
@@ -64,14 +64,14 @@ HWY_INLINE void product_tile(const Product& x, int64_t row, int64_t column) {
   }
 }
 
-template <Sum Kind, int Rows, int Vectors>
+template <Accumulate Kind, int Rows, int Vectors>
 HWY_INLINE void product_columns(const Product& x, int64_t column) {
   int64_t row = 0;
   for (; row + Rows <= x.rows; row += Rows) product_tile<Kind, Rows, Vectors>(x, row, column);
   for (; row < x.rows; ++row) product_tile<Kind, 1, Vectors>(x, row, column);
 }
 
-template <Sum Kind>
+template <Accumulate Kind>
 void product(const Product& x) {
   // As many partial sums as registers hold beside their factors.
   constexpr int kVectors = HWY_MAX_BYTES >= 64 ? 4 : 2;

@@ -96,32 +96,32 @@ void add_keys(const Keys<float>& keys, const QueryBlock& block, int64_t oldest, 
       first, count, size, [&](int64_t j) { return keys.key(j, block.kv_head); }, to.keys);
   gather_keys(
       first, count, size, [&](int64_t j) { return keys.value(j, block.kv_head); }, to.values);
-  product<Sum::kNew>({.rows = count,
-                      .depth = size.dim,
-                      .columns = across,
-                      .a = to.keys,
-                      .a_row = width,
-                      .a_depth = 1,
-                      .b = to.columns,
-                      .b_step = across,
-                      .c = to.scores,
-                      .c_step = across});
+  product<Accumulate::kOverwrite>({.rows = count,
+                                   .depth = size.dim,
+                                   .columns = across,
+                                   .a = to.keys,
+                                   .a_row = width,
+                                   .a_depth = 1,
+                                   .b = to.columns,
+                                   .b_step = across,
+                                   .c = to.scores,
+                                   .c_step = across});
   if (look(keys, block, oldest, first, count, size, to.visibility) == Sees::kAll) {
     weigh<Sees::kAll>(count, size, to);
   } else {
     weigh<Sees::kSome>(count, size, to);
   }
   for (int64_t r = 0; r < block.rows(); ++r) scale_row(to.sums + r * width, width, to.shrink[r]);
-  product<Sum::kAdd>({.rows = block.rows(),
-                      .depth = count,
-                      .columns = width,
-                      .a = to.scores,
-                      .a_row = 1,
-                      .a_depth = across,
-                      .b = to.values,
-                      .b_step = width,
-                      .c = to.sums,
-                      .c_step = width});
+  product<Accumulate::kAdd>({.rows = block.rows(),
+                             .depth = count,
+                             .columns = width,
+                             .a = to.scores,
+                             .a_row = 1,
+                             .a_depth = across,
+                             .b = to.values,
+                             .b_step = width,
+                             .c = to.sums,
+                             .c_step = width});
 }
 
 void attention_block(const AttentionArgs<float>& args, const QueryBlock& block,
