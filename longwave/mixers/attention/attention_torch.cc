@@ -105,8 +105,9 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
   const torch::Tensor projected =
       linear_rows(call.u, parameters_("in_proj.weight"), optional("in_proj.bias"))
           .view({batch, time, heads + 2 * kv_heads, head_dim});
-  const torch::Tensor both = turned(projected.slice(2, 0, heads + kv_heads), seen, call.starts);
-  const torch::Tensor k = both.slice(2, heads), v = projected.slice(2, heads + kv_heads);
+  const auto parts = projected.split_with_sizes({heads + kv_heads, kv_heads}, 2);
+  const auto both = turned(parts[0], seen, call.starts).split_with_sizes({heads, kv_heads}, 2);
+  const torch::Tensor &k = both[1], &v = parts[1];
   const auto ring_at = [&](int64_t begin) {
     const std::vector<int64_t> shape = {batch, shapes_.window, kv_heads, head_dim};
     if (!state.defined()) return k.new_zeros(shape);
@@ -118,7 +119,7 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
   };
   const torch::Tensor y = ops::attention({.scale = 1 / std::sqrt(static_cast<double>(head_dim)),
                                           .window = shapes_.window,
-                                          .q = both.slice(2, 0, heads),
+                                          .q = both[0],
                                           .k = with_past(k, 0),
                                           .v = with_past(v, ring),
                                           .seen = seen,

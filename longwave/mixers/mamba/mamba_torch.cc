@@ -30,9 +30,11 @@ class MambaTorch : public TorchMixer {
     const torch::Tensor xz =
         linear_rows(call.u, parameters_("in_proj.weight"),
                     shapes_.bias ? parameters_("in_proj.bias") : torch::Tensor());
+    // One node for both halves, so that their gradients are joined once.
+    const auto halves = xz.split_with_sizes({inner, inner}, 2);
     const auto conv =
         ops::causal_conv1d({.activation = ops::ConvActivation::kSilu,
-                            .x = xz.slice(2, 0, inner),
+                            .x = halves[0],
                             .w = parameters_("conv1d.weight").squeeze(1),
                             .b = shapes_.conv_bias ? parameters_("conv1d.bias") : torch::Tensor(),
                             .history = history,
@@ -48,7 +50,7 @@ class MambaTorch : public TorchMixer {
                              .C = parts[2].unsqueeze(2),
                              .D = parameters_("D"),
                              .dt_bias = parameters_("dt_proj.bias"),
-                             .z = xz.slice(2, inner),
+                             .z = halves[1],
                              .h0 = h0,
                              .starts = call.starts});
     const torch::Tensor y =
