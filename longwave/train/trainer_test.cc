@@ -9,6 +9,8 @@
 
 #include "longwave/base/error.h"
 #include "longwave/base/testing/tolerance.h"
+#include "longwave/io/atomic_file.h"
+#include "longwave/runtime/model_folder.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/testing/small_recipe.h"
 #include "longwave/train/testing/temporary_folder.h"
@@ -75,6 +77,21 @@ TEST(Trainer, ResumeIsBitExact) {
       EXPECT_EQ(second.counters().ema, whole.counters().ema);
     }
   }
+}
+
+TEST(Trainer, TokenizerTravelsWithTheModel) {
+  const TemporaryFolder folder;
+  const std::filesystem::path book = folder.path() / "book.txt", saved = folder.path() / "saved";
+  io::write_file_atomically(book, std::string(400, 'a') + std::string(400, 'b'));
+  Trainer trainer(small_recipe(
+      {"data.source=text", "text.path=" + book.string(), "text.length=16", "text.validation=0"}));
+  trainer.step();
+  std::filesystem::create_directories(saved);
+  trainer.save(saved);
+  const auto tokenizer = runtime::load_tokenizer(saved);
+  ASSERT_NE(tokenizer, nullptr);
+  EXPECT_EQ(tokenizer->json(), trainer.info().tokenizer->json());
+  EXPECT_EQ(tokenizer->size(), trainer.model().config().interface.output_size);
 }
 
 TEST(Trainer, AccumulatedBatchesEqualOneLargeBatch) {
