@@ -52,6 +52,9 @@ Schema model_schema() {
        .value = false,
        .help = "read tokens out by the matrix that they are read in by, which starts small; needs "
                "tokens in and out"},
+      {.key = "head_bias",
+       .value = true,
+       .help = "whether answers have a bias of their own; published language models have none"},
       {.key = "scale_branches",
        .value = false,
        .help = "divide the start of each branch's last product by the root of their number, as "

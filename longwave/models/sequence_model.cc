@@ -80,8 +80,9 @@ ParameterTable parameters(const Config& config) {
     append(table, with_prefix("norm", nn::norm_parameters(block.norm, block.channels)));
   }
   if (!tie) {
-    append(table,
-           with_prefix("decoder", nn::linear_parameters(block.channels, interface.output_size)));
+    ParameterTable decoder = nn::linear_parameters(block.channels, interface.output_size);
+    if (!config.options.flag("model.head_bias")) decoder.pop_back();
+    append(table, with_prefix("decoder", std::move(decoder)));
   }
   append(table, with_prefix("decoder", standardisation_parameters(interface.output_size)));
   return table;
@@ -141,6 +142,8 @@ SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
   }
   if (config.options.flag("model.tie")) {
     decoder.emplace(in.view<2>("weight", {output_size(), block.channels}));
+  } else if (!config.options.flag("model.head_bias")) {
+    decoder.emplace(out.view<2>("weight", {output_size(), block.channels}));
   } else {
     decoder.emplace(out, block.channels, output_size());
   }

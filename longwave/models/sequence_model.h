@@ -49,7 +49,8 @@ Config make_config(const Interface& interface, const Options& settings);
 
 /// Every parameter of the model by checkpoint name, in the order of the data flow:
 /// encoder.*, layers.N.{norm,mixer,mixing,mlp_norm,mlp,moe}.*, norm.* (prenorm only), decoder.*.
-/// With model.tie the decoder has no product of its own and no bias.
+/// With model.tie the decoder has no product of its own and no bias, without model.head_bias no
+/// bias.
 ///
 /// Buffers encoder.shift, encoder.scale (real inputs) and decoder.shift, decoder.scale hold the
 /// standardisation, 0 and 1 unless set: inputs enter as (x - shift) / scale, outputs leave as

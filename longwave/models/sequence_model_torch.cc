@@ -166,6 +166,9 @@ torch::Tensor TorchSequenceModel::Parts::encode(const Call& call) const {
 
 torch::Tensor TorchSequenceModel::Parts::decode(const torch::Tensor& x) const {
   if (config.options.flag("model.tie")) return torch::matmul(x, lookup("encoder.weight").t());
+  if (!config.options.flag("model.head_bias")) {
+    return torch::matmul(x, lookup("decoder.weight").t());
+  }
   return nn::linear(x, nn::scoped(lookup, "decoder"));
 }
 

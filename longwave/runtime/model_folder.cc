@@ -11,6 +11,7 @@
 #include "longwave/io/config_file.h"
 #include "longwave/io/file.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/runtime/published_folder.h"
 #include "longwave/runtime/run_folder.h"
 
 namespace longwave::runtime {
@@ -143,8 +144,12 @@ ModelFolder load_model_folder(const std::filesystem::path& path) {
   const std::filesystem::path folder = find_model_folder(path);
   const std::filesystem::path config_path = folder / kConfigName;
   const std::filesystem::path weights_path = folder / kWeightsName;
-  models::Config config =
-      parse_model_config(io::read_text(config_path, kConfigLimit), config_path.string());
+  const std::string text = io::read_text(config_path, kConfigLimit);
+  if (auto published = parse_published_config(text, config_path.string())) {
+    Weights weights = load_published_weights(folder, *published);
+    return {std::move(published->config), std::move(weights)};
+  }
+  models::Config config = parse_model_config(text, config_path.string());
   io::Safetensors file = io::load_safetensors(
       weights_path, {.not_finite = io::SafetensorsOptions::NotFinite::kReject});
   check_tensors(config, file.weights, weights_path.string());

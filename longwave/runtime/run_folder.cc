@@ -7,11 +7,21 @@ namespace longwave::runtime {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// What a folder of a model holds one of: ours and published ones.
+constexpr const char* kWeights[] = {"model.safetensors", "model.safetensors.index.json",
+                                    "pytorch_model.bin"};
+
+}  // namespace
+
 fs::path find_model_folder(const fs::path& path) {
   std::error_code ignored;
   for (const char* inner : {"", "checkpoints/best", "checkpoints/latest"}) {
     const fs::path candidate = *inner == 0 ? path : path / inner;
-    if (fs::exists(candidate / "model.safetensors", ignored)) return candidate;
+    for (const char* weights : kWeights) {
+      if (fs::exists(candidate / weights, ignored)) return candidate;
+    }
   }
   throw IoError({.where = path.string(),
                  .what = "is neither a model nor a run",

@@ -6,7 +6,7 @@
 
 namespace longwave::runtime {
 
-/// The model folder that a path means: itself if it holds model.safetensors, else the best or the
+/// The model folder that a path means: itself if it holds weights, else the best or the
 /// latest checkpoint if it is the folder of a run.
 ///
 /// Errors     IoError if it is neither.

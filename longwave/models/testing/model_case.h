@@ -103,6 +103,7 @@ inline std::vector<ModelCase> all_cases() {
                    {"model.tie=true", "model.pattern=mamba*2", "model.mixing=none",
                     "model.activation=none", "model.norm=rms", "model.scale_branches=true"},
                    {Input::kTokens, 11, Output::kStep, 11}});
+  cases.push_back({"noHeadBias", {"model.head_bias=false"}, two_features});
   cases.push_back(
       {"baselines", {"model.pattern=lstm gru cnn"}, {Input::kReal, 2, Output::kStep, 1}});
   cases.push_back(

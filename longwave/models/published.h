@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "longwave/base/options.h"
+#include "longwave/base/parameter.h"
+#include "longwave/models/sequence_model.h"
+
+namespace longwave::models {
+
+/// Forms in which others publish Mamba and Mamba-2 language models.
+///
+///   state-spaces   the original project: d_model, n_layer, ssm_cfg.*; backbone.embedding.weight
+///   hf             transformers: model_type, hidden_size, ...; backbone.embeddings.weight
+enum class PublishedFormat : uint8_t { kStateSpaces, kHuggingFace };
+
+/// "state-spaces" or "hf".
+std::string_view name_of(PublishedFormat format);
+
+/// The values of a config.json by path, such as "ssm_cfg.d_state" or "time_step_limit.0".
+using PublishedConfig = std::map<std::string, Value>;
+
+/// The form whose keys these are; nothing if they are of neither.
+std::optional<PublishedFormat> published_format(const PublishedConfig& config);
+
+/// The model that a published configuration describes: tokens to logits of the next token.
+///
+/// What only concerns training, storage or speed is passed over. The vocabulary of state-spaces is
+/// rounded up as its embedding is. The norm of Mamba-2 is one a group of heads, as the original has
+/// it and transformers 5.23, too; earlier ones took one over all channels.
+///
+/// Errors     ConfigError naming the key that is missing, unknown, of the wrong type, or asks for
+///            what Longwave does not compute.
+Config from_published(PublishedFormat format, const PublishedConfig& config,
+                      std::string_view where);
+
+/// The configuration of a model in a published form; `from_published` reads it back.
+///
+/// Errors     ConfigError naming the option that the form cannot express.
+PublishedConfig to_published(PublishedFormat format, const Config& config);
+
+/// One tensor under both names.
+struct PublishedTensor {
+  std::string ours;
+  std::string theirs;
+  Shape shape;
+};
+
+/// Every tensor of the model that a published file holds, in the order of the data flow.
+std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Config& config);
+
+/// A copy of the tensors of a published file under our names.
+///
+/// Errors     DataError naming the file's tensor that is missing, misshapen or belongs nowhere, or
+///            a tied head that differs from the embedding.
+Weights from_published(PublishedFormat format, const Config& config, const Weights& file,
+                       std::string_view where);
+
+/// The tensors of a published file. state-spaces repeats a tied embedding as the head.
+///
+/// Errors     DataError if a tensor is missing, or outputs are standardised.
+Weights to_published(PublishedFormat format, const Config& config, const Weights& weights);
+
+}  // namespace longwave::models

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "longwave/models/published.h"
+#include "longwave/runtime/model_folder.h"
+
+namespace longwave::runtime {
+
+/// A config.json that others wrote, read.
+struct PublishedDescription {
+  models::PublishedFormat format;
+  models::Config config;
+};
+
+/// Reads the text of a config.json; nothing if it is of no published form.
+///
+/// Errors     ConfigError at `where` if it is no JSON or, being of a published form, describes what
+///            Longwave does not compute.
+std::optional<PublishedDescription> parse_published_config(std::string_view text,
+                                                           std::string_view where);
+
+/// Reads the tensors beside it: model.safetensors, or the files that
+/// model.safetensors.index.json names. bfloat16 and float16 become float32.
+///
+/// Errors     IoError; DataError if tensors are damaged, not finite or not those of the
+///            configuration, if an index names a file elsewhere, or there is a pickle only.
+Weights load_published_weights(const std::filesystem::path& folder,
+                               const PublishedDescription& description);
+
+/// Writes config.json and model.safetensors into a new or replaced folder, in one step, and the
+/// tokenizer beside them if there is one.
+///
+/// Errors     ConfigError if the form cannot express the model; IoError.
+void save_published_folder(const std::filesystem::path& folder, models::PublishedFormat format,
+                           const ModelFolder& model, const text::Tokenizer* tokenizer = nullptr);
+
+}  // namespace longwave::runtime

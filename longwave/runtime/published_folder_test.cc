@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/runtime/published_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/io/file.h"
+#include "longwave/io/safetensors.h"
+#include "longwave/io/testing/temporary_folder.h"
+#include "longwave/models/testing/model_case.h"
+#include "longwave/runtime/generate.h"
+#include "longwave/runtime/testing/fuzz_targets.h"
+
+namespace longwave::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+using longwave::testing::message_of;
+using longwave::testing::TemporaryFolder;
+using models::PublishedFormat;
+
+const fs::path kFixtures = LONGWAVE_SOURCE_DIR "/tests/fixtures/published";
+const char* const kNames[] = {"mamba",
+                              "mamba2",
+                              "mamba2_one_group",
+                              "mamba_state_spaces",
+                              "mamba2_one_group_state_spaces",
+                              "mamba_sharded"};
+
+/// What transformers answers, see tests/fixtures/make_published.py.
+struct Expected {
+  Weights tensors;
+  explicit Expected(const std::string& name)
+      : tensors(io::load_safetensors(kFixtures / name / "expected.safetensors").weights) {}
+
+  std::span<const int64_t> integers(const char* name) const {
+    return tensors.all().at(name).elements<int64_t>();
+  }
+};
+
+std::string text_of(const std::string& name) {
+  return io::read_text(kFixtures / name / "config.json", 1 << 20);
+}
+
+void write(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+class Published : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Fixtures, Published, ::testing::ValuesIn(kNames), [](const auto& info) {
+  std::string name = info.param;
+  std::erase(name, '_');
+  return name;
+});
+
+TEST_P(Published, LogitsAreThoseOfTransformers) {
+  const Expected expected(GetParam());
+  const ModelFolder folder = load_model_folder(kFixtures / GetParam());
+  const models::SequenceModel model(folder.config, folder.weights);
+  const auto ids = expected.integers("ids");
+  const Shape& shape = expected.tensors.all().at("logits").shape();
+  const int64_t batch = shape[0], time = shape[1], size = shape[2];
+  ASSERT_EQ(size, folder.config.interface.output_size);
+  models::testing::Trial trial(model, batch, time, 1);
+  std::ranges::copy(ids, trial.tokens.begin());
+  std::ranges::fill(trial.state, 0.0F);
+  trial.prefill();
+  const auto logits = expected.tensors.get("logits", shape);
+  EXPECT_TRUE(
+      models::testing::close("logits", model, time, {logits.begin(), logits.end()}, trial.output));
+}
+
+TEST_P(Published, GreedyContinuationIsThatOfTransformers) {
+  const Expected expected(GetParam());
+  const auto greedy = expected.integers("greedy");
+  const size_t time = static_cast<size_t>(expected.tensors.all().at("ids").shape()[1]);
+  Session session(Model::load(kFixtures / GetParam()));
+  const Generation generation =
+      generate(session, nullptr, expected.integers("ids").first(time),
+               {.sampler = {.temperature = 0}, .max_tokens = static_cast<int64_t>(greedy.size())},
+               [](int64_t, std::string_view) { return true; });
+  EXPECT_TRUE(std::ranges::equal(generation.ids, greedy));
+}
+
+/// Both forms give the model back bit by bit.
+TEST_P(Published, ExportThenImportIsTheIdentity) {
+  const TemporaryFolder scratch;
+  const ModelFolder folder = load_model_folder(kFixtures / GetParam());
+  for (const PublishedFormat format :
+       {PublishedFormat::kStateSpaces, PublishedFormat::kHuggingFace}) {
+    save_published_folder(scratch / "model", format, folder);
+    const ModelFolder back = load_model_folder(scratch / "model");
+    const models::SequenceModel once(folder.config, folder.weights);
+    EXPECT_EQ(once.state_size(), models::SequenceModel(back.config, back.weights).state_size());
+    ASSERT_EQ(back.weights.all().size(), folder.weights.all().size());
+    for (const Parameter& parameter : models::parameters(folder.config)) {
+      EXPECT_TRUE(std::ranges::equal(folder.weights.get(parameter.name, parameter.shape),
+                                     back.weights.get(parameter.name, parameter.shape)))
+          << parameter.name;
+    }
+    save_published_folder(scratch / "again", format, back);
+    for (const char* file : {"config.json", "model.safetensors"}) {
+      EXPECT_TRUE(std::ranges::equal(io::read_file(scratch / "model" / file, 1 << 24),
+                                     io::read_file(scratch / "again" / file, 1 << 24)))
+          << file;
+    }
+  }
+}
+
+TEST(PublishedConfig, ThePaddedVocabularyIsThatOfTheEmbedding) {
+  const auto read = parse_published_config(text_of("mamba_state_spaces"), "config.json");
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->config.interface.input_size, 24);
+}
+
+TEST(PublishedConfig, OurOwnIsNone) {
+  const models::testing::ModelCase own{"own", {}, {}};
+  EXPECT_FALSE(parse_published_config(format_model_config(own.config()), "config.json"));
+}
+
+TEST(PublishedConfig, WhatLongwaveDoesNotComputeIsRefusedByName) {
+  const auto refused = [](const std::string& name, const std::string& from, const std::string& to,
+                          const std::string& key) {
+    std::string text = text_of(name);
+    const size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    const std::string said =
+        message_of<ConfigError>([&] { parse_published_config(text, "config.json"); });
+    EXPECT_NE(said.find(key), std::string::npos) << said;
+  };
+  refused("mamba", "\"silu\"", "\"relu\"", "hidden_act");
+  refused("mamba", "1e-05", "1e-06", "layer_norm_epsilon");
+  refused("mamba", "\"mamba\"", "\"jamba\"", "model_type");
+  refused("mamba", "\"mamba\"", "1", "model_type");
+  refused("mamba", "\"hidden_size\": 12", "\"hidden_size\": \"wide\"", "hidden_size");
+  refused("mamba", "\"hidden_size\": 12", "\"hidden_size\": -12", "d_model");
+  refused("mamba", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2000000000", "layers");
+  refused("mamba", "\"intermediate_size\": 24", "\"intermediate_size\": 25", "intermediate_size");
+  refused("mamba", "\"vocab_size\": 24", "\"vocab_size\": 0", "vocab_size");
+  refused("mamba", "\"vocab_size\"", "\"vocabulary\"", "vocab_size");
+  refused("mamba", "\"use_cache\"", "\"use_cash\"", "use_cash");
+  refused("mamba2", "\"num_heads\": 6", "\"num_heads\": 5", "num_heads");
+  refused("mamba2", "\"n_groups\": 2", "\"n_groups\": 4", "groups");
+  refused("mamba2", "0.5", "[0.5]", "time_step_limit");
+  refused("mamba2", "\"use_bias\": true", "\"use_bias\": 1", "use_bias");
+  refused("mamba_state_spaces", "\"d_state\": 5", "\"d_state\": 5, \"layer\": \"Mamba3\"", "layer");
+  refused("mamba_state_spaces", "\"d_state\": 5", "\"d_states\": 5", "d_states");
+  refused("mamba2_one_group_state_spaces", "\"d_intermediate\": 0", "\"d_intermediate\": 8",
+          "d_intermediate");
+  refused("mamba2_one_group_state_spaces", "\"attn_layer_idx\": []", "\"attn_layer_idx\": [1]",
+          "attn_layer_idx");
+  refused("mamba2_one_group_state_spaces", "\"headdim\": 4", "\"headdim\": 0.5", "headdim");
+}
+
+TEST(PublishedConfig, InfinityIsReadInEverySpelling) {
+  for (const char* spelling : {"Infinity", R"({"__float__": "Infinity"})", "1e300"}) {
+    std::string text = text_of("mamba2");
+    text.replace(text.find("0.5"), 3, spelling);
+    const auto read = parse_published_config(text, "config.json");
+    ASSERT_TRUE(read.has_value());
+    EXPECT_EQ(read->config.options.real("mamba2.dt_most"), 1e9) << spelling;
+  }
+}
+
+TEST(PublishedConfig, MutationsEndInOneOfOurErrors) {
+  std::vector<longwave::testing::Bytes> seeds;
+  for (const char* name : kNames) seeds.push_back(longwave::testing::bytes_of(text_of(name)));
+  longwave::testing::replay(seeds, 3000, [](std::span<const std::byte> bytes) {
+    try {
+      parse_published_config({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "fuzz");
+    } catch (const Error&) {
+    }
+  });
+}
+
+/// A copy of a fixture with another set of tensors.
+struct Changed {
+  TemporaryFolder scratch;
+  Weights tensors;
+
+  explicit Changed(const char* name)
+      : tensors(io::load_safetensors(kFixtures / name / "model.safetensors").weights) {
+    fs::copy(kFixtures / name / "config.json", scratch / "config.json");
+  }
+  std::string refused() {
+    io::save_safetensors(scratch / "model.safetensors", tensors);
+    return message_of<DataError>([&] { load_model_folder(scratch.path()); });
+  }
+};
+
+TEST(PublishedWeights, WrongTensorsAreRefusedByTheirName) {
+  Changed more("mamba");
+  more.tensors.put("backbone.layers.2.norm.weight", Tensor(DType::kFloat32, {12}));
+  EXPECT_NE(more.refused().find("backbone.layers.2.norm.weight"), std::string::npos);
+  Changed misshapen("mamba");
+  misshapen.tensors.put("backbone.layers.1.mixer.A_log", Tensor(DType::kFloat32, {5, 24}));
+  EXPECT_NE(misshapen.refused().find("backbone.layers.1.mixer.A_log"), std::string::npos);
+  Changed integers("mamba");
+  integers.tensors.put("backbone.norm_f.weight", Tensor(DType::kInt64, {12}));
+  EXPECT_NE(integers.refused().find("backbone.norm_f.weight"), std::string::npos);
+  Changed untied("mamba_state_spaces");
+  untied.tensors.put("lm_head.weight", Tensor(DType::kFloat32, {24, 12}));
+  EXPECT_NE(untied.refused().find("lm_head.weight"), std::string::npos);
+  Changed without("mamba2");
+  Weights fewer;
+  for (const auto& [name, tensor] : without.tensors.all()) {
+    if (name != "lm_head.weight") fewer.put(name, tensor.clone());
+  }
+  without.tensors = fewer;
+  EXPECT_NE(without.refused().find("lm_head.weight"), std::string::npos);
+}
+
+TEST(PublishedWeights, APickleIsRefusedWithTheWayOut) {
+  const TemporaryFolder scratch;
+  fs::copy(kFixtures / "mamba" / "config.json", scratch / "config.json");
+  write(scratch / "pytorch_model.bin", "PK");
+  const std::string said = message_of<DataError>([&] { load_model_folder(scratch.path()); });
+  EXPECT_NE(said.find("pytorch_model.bin"), std::string::npos);
+  EXPECT_NE(said.find("save_file"), std::string::npos);
+}
+
+TEST(PublishedWeights, AnIndexNamesFilesBesideItOnly) {
+  for (const char* file :
+       {"\"../mamba/model.safetensors\"", "\"/etc/passwd\"", "\"..\"", "\"\"", "7", "{}"}) {
+    const TemporaryFolder scratch;
+    fs::copy(kFixtures / "mamba" / "config.json", scratch / "config.json");
+    write(scratch / "model.safetensors.index.json",
+          std::string(R"({"weight_map": {"a": )") + file + "}}");
+    EXPECT_NE(message_of<DataError>([&] { load_model_folder(scratch.path()); }).find("index"),
+              std::string::npos)
+        << file;
+  }
+  const TemporaryFolder scratch;
+  fs::copy(kFixtures / "mamba_sharded", scratch.path(), fs::copy_options::recursive);
+  fs::remove(scratch / "model-00002-of-00002.safetensors");
+  EXPECT_THROW(load_model_folder(scratch.path()), IoError);
+}
+
+}  // namespace
+}  // namespace longwave::runtime
