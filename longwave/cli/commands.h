@@ -8,6 +8,7 @@
 namespace longwave::cli {
 
 Command bench_command();
+Command convert_command();
 Command data_command();
 Command docs_command();
 Command doctor_command();

@@ -11,6 +11,8 @@
 
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands_torch.h"
+#include "longwave/runtime/init_from.h"
+#include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/recipe.h"
 #include "longwave/train/dry_run.h"
 #include "longwave/train/process.h"
@@ -79,7 +81,10 @@ Options fresh_recipe(const Words& words) {
                       .got = {},
                       .fix = "longwave train recipes/delay.toml, or --resume RUN"});
   }
-  return runtime::load_recipe(words.recipe, words.overrides);
+  Options recipe = runtime::load_recipe(words.recipe, words.overrides);
+  const std::string& from = recipe.text("train.init_from");
+  if (from.empty()) return recipe;
+  return runtime::with_model_of(recipe, runtime::load_model_folder(from).config);
 }
 
 /// The recipe of a run with overrides; they change what the run is, so they must be meant.

@@ -52,6 +52,12 @@ Schema model_schema() {
        .value = false,
        .help = "read tokens out by the matrix that they are read in by, which starts small; needs "
                "tokens in and out"},
+      {.key = "vocabulary",
+       .value = int64_t{0},
+       .help =
+           "tokens that the model knows, where it takes and gives tokens; 0 = those of the data",
+       .least = 0,
+       .most = 1 << 24},
       {.key = "head_bias",
        .value = true,
        .help = "whether answers have a bias of their own; published language models have none"},

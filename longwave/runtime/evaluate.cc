@@ -54,6 +54,15 @@ int64_t steps_of(const TaskInfo& info, const Example& example) {
              : static_cast<int64_t>(example.input.size()) / info.input_size;
 }
 
+/// A model of the next token may know more tokens than the data hold.
+bool same_or_padded(const TaskInfo& info, const models::Interface& interface) {
+  if (info.input_size == interface.input_size && info.target_size == interface.output_size) {
+    return true;
+  }
+  return info.input == TaskInfo::Input::kTokens && info.input_size == info.target_size &&
+         interface.input_size == interface.output_size && info.input_size < interface.input_size;
+}
+
 void check_fit(const models::Interface& interface, const data::Dataset& dataset) {
   const TaskInfo& info = dataset.info();
   if (dataset.size() == 0) {
@@ -66,8 +75,7 @@ void check_fit(const models::Interface& interface, const data::Dataset& dataset)
   const bool per_step = is_per_step(info);
   const bool fits = tokens == (interface.input == models::Interface::Input::kTokens) &&
                     per_step == (interface.output == models::Interface::Output::kStep) &&
-                    info.input_size == interface.input_size &&
-                    info.target_size == interface.output_size;
+                    same_or_padded(info, interface);
   if (!fits) {
     throw DataError(
         {.where = "evaluate",
@@ -161,8 +169,9 @@ std::string deciding_metric(const TaskInfo& info) {
 
 Evaluation evaluate(const models::SequenceModel& network, const data::Dataset& dataset,
                     int64_t limit, const AnswerSink& sink) {
-  const TaskInfo& info = dataset.info();
+  TaskInfo info = dataset.info();
   check_fit(network.config().interface, dataset);
+  info.target_size = network.config().interface.output_size;
   const auto start = std::chrono::steady_clock::now();
   const int64_t count = std::min(limit, dataset.size());
   std::vector<Score> scores(static_cast<size_t>(count));

@@ -8,6 +8,10 @@ constexpr double kMany = 1e12;
 
 Schema duration() {
   return {
+      {.key = "init_from",
+       .value = std::string(),
+       .help = "model or run whose weights training starts from, also a published Mamba; its model "
+               "replaces the recipe's but for dropout"},
       {.key = "epochs",
        .value = 10.0,
        .help = "passes over the training set; may be a fraction",

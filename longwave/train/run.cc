@@ -79,7 +79,12 @@ class Session {
     const data::Source& source = data::source(job.recipe.text("data.source"));
     source_options_ = job.recipe.section(source.name);
     validation_ = open(data::Split::kValidation);
-    if (job.start == Job::Start::kResume) restore();
+    if (job.start == Job::Start::kResume) {
+      restore();
+    } else if (const std::string& from = train_.text("init_from"); !from.empty()) {
+      trainer_.load(runtime::load_model_folder(from).weights);
+      talk_.say("weights of " + from);
+    }
     first_step_ = trainer_.counters().step;
     metrics_ = std::make_unique<MetricsLog>(folder_, csv_columns(), first_step_);
   }

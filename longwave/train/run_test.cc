@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "longwave/base/error.h"
+#include "longwave/runtime/init_from.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/run_folder.h"
 #include "longwave/train/checkpoint.h"
@@ -62,6 +63,31 @@ TEST(Run, EvaluationInTrainingEqualsEvaluationOfTheModel) {
   const models::SequenceModel network(model.config, model.weights);
   const auto data = data::source("adding").open(recipe.section("adding"), data::Split::kTest, 7);
   EXPECT_EQ(runtime::evaluate(network, *data).metrics, outcome.test->metrics);
+}
+
+/// Steps of size zero leave what training started from, under a larger vocabulary than the data's.
+TEST(Run, TrainingStartsFromThePublishedWeights) {
+  const TemporaryFolder folder;
+  const fs::path published = LONGWAVE_SOURCE_DIR "/tests/fixtures/published/mamba2_one_group";
+  const runtime::ModelFolder start = runtime::load_model_folder(published);
+  const Options recipe = runtime::with_model_of(
+      runtime::read_recipe(
+          "[data]\nsource = \"induction\"\n", "recipe",
+          std::vector<std::string>{"induction.length=12", "induction.examples=16",
+                                   "induction.held_out=4", "train.steps=2", "train.batch=8",
+                                   "train.threads=1", "train.lr=0", "train.ssm_lr=0",
+                                   "train.init_from=" + published.string()}),
+      start.config);
+  const Outcome outcome = run(job_for(folder.path() / "run", recipe));
+  const runtime::ModelFolder end = runtime::load_model_folder(outcome.model);
+  EXPECT_EQ(end.config.interface.input_size, 24);
+  for (const Parameter& parameter : models::parameters(start.config)) {
+    EXPECT_TRUE(std::ranges::equal(start.weights.get(parameter.name, parameter.shape),
+                                   end.weights.get(parameter.name, parameter.shape)))
+        << parameter.name;
+  }
+  // Resuming needs the run alone.
+  EXPECT_EQ(recipe_of_run(folder.path() / "run").integer("model.vocabulary"), 24);
 }
 
 TEST(Run, MetricsHaveALineForEachLoggedStep) {

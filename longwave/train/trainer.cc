@@ -42,6 +42,21 @@ int64_t steps_of_run(const Options& train, int64_t steps_per_epoch) {
   return std::max<int64_t>(1, std::llround(steps));
 }
 
+/// What the model takes and gives: as the data, or with room for more tokens.
+Interface interface_of(const data::TaskInfo& info, int64_t vocabulary) {
+  Interface interface = interface_for(info);
+  if (vocabulary == 0 || interface.input != Interface::Input::kTokens) return interface;
+  if (vocabulary < interface.input_size) {
+    throw ConfigError({.where = "model.vocabulary",
+                       .what = "the data have more tokens than the model",
+                       .got = fmt::format("{} and {}", interface.input_size, vocabulary),
+                       .fix = "train on data with the model's tokenizer, or a larger vocabulary"});
+  }
+  if (interface.output_size == interface.input_size) interface.output_size = vocabulary;
+  interface.input_size = vocabulary;
+  return interface;
+}
+
 /// One 64-bit number for the random numbers of a forward pass.
 uint64_t pass_seed(uint64_t seed, int64_t step, size_t place) {
   const auto words = philox(seed, static_cast<uint64_t>(step), place);
@@ -103,7 +118,8 @@ Trainer::Trainer(const Options& recipe)
       seed_(static_cast<uint64_t>(recipe.integer("seed"))) {
   const data::Source& source = data::source(recipe.text("data.source"));
   dataset_ = source.open(recipe.section(source.name), data::Split::kTrain, seed_);
-  const models::Config config = models::make_config(interface_for(checked(*dataset_)), recipe);
+  const models::Config config = models::make_config(
+      interface_of(checked(*dataset_), recipe.integer("model.vocabulary")), recipe);
   loader_ = std::make_unique<data::Loader>(
       dataset_,
       data::LoaderOptions{.batch_size = std::min(train_.integer("batch"), dataset_->size()),

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "longwave/cli/testing/run_command.h"
+
+namespace longwave::cli::testing {
+namespace {
+
+const std::string kPublished = LONGWAVE_SOURCE_DIR "/tests/fixtures/published/";
+
+std::string content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Convert, TheWayAroundIsTheIdentity) {
+  const ScratchFolder scratch("convert");
+  const auto convert = [&](const std::string& from, const char* to, const char* form) {
+    const Outcome outcome = longwave({"convert", from, scratch / to, "--to", form});
+    EXPECT_EQ(outcome.code, ExitCode::kOk) << outcome.err;
+    return scratch / to;
+  };
+  const std::string own = convert(kPublished + "mamba2", "own", "longwave");
+  const std::string hf = convert(own, "hf", "hf");
+  const std::string original = convert(hf, "original", "state-spaces");
+  const std::string back = convert(original, "back", "longwave");
+  EXPECT_EQ(content(own + "/model.safetensors"), content(back + "/model.safetensors"));
+  for (const std::string& folder : {own, hf, original, back}) {
+    EXPECT_EQ(
+        longwave({"generate", folder, "--ids", "1,2,3", "-n", "5", "-t", "0"}).out,
+        longwave({"generate", kPublished + "mamba2", "--ids", "1,2,3", "-n", "5", "-t", "0"}).out);
+  }
+}
+
+TEST(Convert, NamesEveryTensor) {
+  const ScratchFolder scratch("convert_names");
+  const Outcome list =
+      longwave({"convert", kPublished + "mamba", scratch / "a", "--to", "hf", "--list"});
+  EXPECT_NE(list.out.find("backbone.embeddings.weight <- encoder.weight (24, 12)"),
+            std::string::npos)
+      << list.out;
+  const Outcome json =
+      longwave({"convert", kPublished + "mamba", scratch / "b", "--to", "hf", "--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["tensors"].size(), 22u);
+}
+
+TEST(Convert, SaysWhatIsWrong) {
+  const ScratchFolder scratch("convert_wrong");
+  const std::string other = scratch.save_model("other", {"Other", {}, {}});
+  const Outcome refused = longwave({"convert", other, scratch / "out", "--to", "hf"});
+  EXPECT_EQ(refused.code, ExitCode::kBadInput);
+  EXPECT_NE(refused.err.find("the hf form cannot say this"), std::string::npos) << refused.err;
+  const Outcome exists = longwave({"convert", kPublished + "mamba", other});
+  EXPECT_EQ(exists.code, ExitCode::kFailed);
+  EXPECT_EQ(longwave({"convert", kPublished + "mamba"}).code, ExitCode::kUsage);
+}
+
+}  // namespace
+}  // namespace longwave::cli::testing
