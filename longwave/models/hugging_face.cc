@@ -73,17 +73,16 @@ void read_common(PublishedReader& reader, const std::string& family, Options& op
   reader.must_be("layer_norm_epsilon", double{1e-5});
 }
 
-void read_mamba(PublishedReader& reader, int64_t channels, Options& options) {
+void read_mamba(PublishedReader& reader, Options& options) {
   options.set("mamba.dt_init", reader.text("time_step_init_scheme", "random"), kWhere);
   options.set("mamba.dt_scale", reader.real("time_step_scale", 1), kWhere);
-  reader.must_be("intermediate_size", options.integer("mamba.expand") * channels);
   if (reader.says("time_step_rank", std::string("auto"))) return;
   options.set("mamba.dt_rank", reader.integer("time_step_rank", int64_t{0}), kWhere);
 }
 
 void read_mamba2(PublishedReader& reader, int64_t channels, Options& options) {
-  // Read by nothing that computes.
-  reader.pass_over({"time_step_rank"});
+  // Left over from Mamba; nothing that computes reads them.
+  reader.pass_over({"time_step_rank", "time_step_scale", "time_step_init_scheme"});
   const int64_t inner = options.integer("mamba2.expand") * channels;
   const int64_t heads = reader.integer("num_heads", int64_t{128});
   const int64_t head_dim = reader.integer("head_dim", int64_t{64});
@@ -109,8 +108,9 @@ Config from_hugging_face(PublishedReader& reader) {
   options.set("model.d_model", channels, kWhere);
   options.set("model.tie", reader.flag("tie_word_embeddings", family == "mamba"), kWhere);
   read_common(reader, family, options);
+  reader.must_be("intermediate_size", options.integer(family + ".expand") * channels);
   if (family == "mamba") {
-    read_mamba(reader, channels, options);
+    read_mamba(reader, options);
   } else {
     reader.must_be("rms_norm", true);
     read_mamba2(reader, channels, options);

@@ -121,6 +121,45 @@ TEST(PublishedConfig, ThePaddedVocabularyIsThatOfTheEmbedding) {
   EXPECT_EQ(read->config.interface.input_size, 24);
 }
 
+/// Configurations as they stand in well-known repositories.
+TEST(PublishedConfig, WellKnownOnesAreRead) {
+  const auto read = [](const char* text) {
+    const auto found = parse_published_config(text, "config.json");
+    return found ? found->config : models::Config{};
+  };
+  const models::Config early = read(
+      R"({"architectures": ["MambaForCausalLM"], "bos_token_id": 0, "conv_kernel": 4,
+ "d_inner": 1536, "d_model": 768, "eos_token_id": 0, "expand": 2, "fused_add_norm": true,
+ "hidden_act": "silu", "hidden_size": 768, "initializer_range": 0.1, "intermediate_size": 1536,
+ "layer_norm_epsilon": 1e-05, "model_type": "mamba", "n_layer": 24, "num_hidden_layers": 24,
+ "pad_token_id": 0, "pad_vocab_size_multiple": 8, "rescale_prenorm_residual": false,
+ "residual_in_fp32": true, "rms_norm": true, "ssm_cfg": {}, "state_size": 16,
+ "time_step_floor": 0.0001, "time_step_init_scheme": "random", "time_step_max": 0.1,
+ "time_step_min": 0.001, "time_step_rank": 48, "time_step_scale": 1.0, "torch_dtype": "float32",
+ "transformers_version": "4.39.0.dev0", "use_bias": false, "use_cache": true,
+ "use_conv_bias": true, "vocab_size": 50280})");
+  EXPECT_EQ(early.interface.input_size, 50280);
+  EXPECT_TRUE(early.options.flag("model.tie"));
+  const models::Config second = read(
+      R"({"bos_token_id": 0, "chunk_size": 256, "conv_kernel": 4, "eos_token_id": 0, "expand": 2,
+ "head_dim": 64, "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 8192,
+ "layer_norm_epsilon": 1e-05, "model_type": "mamba2", "n_groups": 8, "norm_before_gate": true,
+ "num_heads": 128, "num_hidden_layers": 64, "rms_norm": true, "state_size": 128,
+ "tie_word_embeddings": false, "time_step_floor": 0.0001, "time_step_init_scheme": "random",
+ "time_step_limit": [0.0, Infinity], "time_step_max": 0.1, "time_step_min": 0.001,
+ "time_step_rank": 256, "time_step_scale": 1.0, "torch_dtype": "bfloat16", "use_bias": false,
+ "use_cache": true, "use_conv_bias": true, "vocab_size": 32768})");
+  EXPECT_EQ(second.options.integer("mamba2.groups"), 8);
+  EXPECT_FALSE(second.options.flag("model.tie"));
+  const models::Config original = read(
+      R"({"d_model": 768, "d_intermediate": 0, "n_layer": 24, "vocab_size": 50277,
+ "ssm_cfg": {"layer": "Mamba2"}, "attn_layer_idx": [], "attn_cfg": {}, "rms_norm": true,
+ "residual_in_fp32": true, "fused_add_norm": true, "pad_vocab_size_multiple": 16,
+ "tie_embeddings": true})");
+  EXPECT_EQ(original.interface.input_size, 50288);
+  EXPECT_EQ(original.options.integer("mamba2.state"), 128);
+}
+
 TEST(PublishedConfig, OurOwnIsNone) {
   const models::testing::ModelCase own{"own", {}, {}};
   EXPECT_FALSE(parse_published_config(format_model_config(own.config()), "config.json"));
