@@ -1,154 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
-#include "longwave/base/philox.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands.h"
+#include "longwave/inspect/length_cost.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/runtime/session.h"
 
 namespace longwave::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using inspect::LengthCost;
 
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-double quantile_of(std::vector<double> values, double q) {
-  const auto at = static_cast<size_t>(q * static_cast<double>(values.size() - 1) + 0.5);
-  std::ranges::nth_element(values, values.begin() + static_cast<int64_t>(at));
-  return values[at];
-}
-
-int64_t peak_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * 1024;
-}
-
-/// Measurements at one length.
-struct Row {
-  int64_t length = 0;
-  double prefill_median = 0, prefill_least = 0, prefill_most = 0;  ///< steps a second
-  double step_p50 = 0, step_p99 = 0;                               ///< microseconds
-  int64_t workspace = 0, peak = 0;                                 ///< bytes
-};
-
-/// A sequence of random samples or tokens.
-struct Sequence {
-  std::vector<float> values;
-  std::vector<int64_t> tokens;
-};
-
-Sequence random_sequence(const models::Interface& interface, int64_t length) {
-  Random random(1, stream_id("bench"));
-  Sequence sequence;
-  if (interface.input == models::Interface::Input::kTokens) {
-    for (int64_t t = 0; t < length; ++t) {
-      sequence.tokens.push_back(random.integer(interface.input_size));
-    }
-    return sequence;
-  }
-  sequence.values.resize(static_cast<size_t>(length * interface.input_size));
-  for (float& value : sequence.values) value = static_cast<float>(random.normal());
-  return sequence;
-}
-
-std::span<const float> run_prefill(runtime::Session& session, const Sequence& sequence) {
-  session.reset();
-  return sequence.tokens.empty() ? session.prefill(std::span<const float>(sequence.values))
-                                 : session.prefill(std::span<const int64_t>(sequence.tokens));
-}
-
-std::span<const float> run_step(runtime::Session& session, const Sequence& sequence, int64_t t,
-                                int64_t width) {
-  if (!sequence.tokens.empty()) return session.step(sequence.tokens[static_cast<size_t>(t)]);
-  return session.step(std::span(sequence.values)
-                          .subspan(static_cast<size_t>(t * width), static_cast<size_t>(width)));
-}
-
-/// Refuses to time a model whose step and prefill disagree grossly or give no numbers.
-void check_agrees(const runtime::Model& model, runtime::Session& session,
-                  const models::Interface& interface) {
-  constexpr int64_t kLength = 64;
-  const Sequence sequence = random_sequence(interface, kLength);
-  const std::span<const float> whole = run_prefill(session, sequence);
-  const auto width = static_cast<size_t>(interface.output_size);
-  const std::vector<float> expected(whole.end() - static_cast<int64_t>(width), whole.end());
-  double scale = 0, worst = 0;
-  for (const float value : expected) scale = std::max<double>(scale, std::abs(value));
-  if (model.network().causal()) {
-    session.reset();
-    std::span<const float> got;
-    for (int64_t t = 0; t < kLength; ++t)
-      got = run_step(session, sequence, t, interface.input_size);
-    for (size_t i = 0; i < width; ++i) {
-      worst = std::max<double>(worst, std::abs(got[i] - expected[i]));
-    }
-  }
-  if (std::isfinite(scale) && worst <= 1e-2 * scale + 1e-5) return;
-  throw DataError({.where = "bench",
-                   .what = "the model gives different answers step by step and at once",
-                   .got = fmt::format("a difference of {:.3g} of {:.3g}", worst, scale),
-                   .fix = "longwave verify MODEL shows where; wrong models are not timed"});
-}
-
-Row measure(const runtime::Model& model, runtime::Session& session,
-            const models::Interface& interface, int64_t length, int64_t repeats) {
-  const Sequence sequence = random_sequence(interface, length);
-  Row row{.length = length};
-  run_prefill(session, sequence);
-  std::vector<double> speeds, latencies;
-  for (int64_t r = 0; r < repeats; ++r) {
-    const Clock::time_point begin = Clock::now();
-    run_prefill(session, sequence);
-    speeds.push_back(static_cast<double>(length) / seconds_since(begin));
-  }
-  row.prefill_median = quantile_of(speeds, 0.5);
-  row.prefill_least = quantile_of(speeds, 0);
-  row.prefill_most = quantile_of(speeds, 1);
-  row.step_p50 = row.step_p99 = std::numeric_limits<double>::quiet_NaN();
-  if (model.network().causal()) {
-    // From the state after the whole sequence: what the memory of a long past costs.
-    constexpr int64_t kMostSteps = 2000;
-    for (int64_t t = 0; t < std::min(length, kMostSteps); ++t) {
-      const Clock::time_point begin = Clock::now();
-      run_step(session, sequence, t, interface.input_size);
-      latencies.push_back(1e6 * seconds_since(begin));
-    }
-    row.step_p50 = quantile_of(latencies, 0.5);
-    row.step_p99 = quantile_of(latencies, 0.99);
-  }
-  row.workspace = static_cast<int64_t>(model.network().workspace_bytes(1, length));
-  row.peak = peak_bytes();
-  return row;
-}
-
-void print_json(const std::string& path, int64_t state_bytes, const std::vector<Row>& rows,
+void print_json(const std::string& path, int64_t state_bytes, const std::vector<LengthCost>& rows,
                 Console& console) {
   using Json = nlohmann::ordered_json;
   Json list = Json::array();
-  for (const Row& row : rows) {
+  for (const LengthCost& row : rows) {
     list.push_back({{"length", row.length},
-                    {"prefill_steps_per_second", row.prefill_median},
-                    {"prefill_least", row.prefill_least},
-                    {"prefill_most", row.prefill_most},
+                    {"prefill_steps_per_second", row.speed(row.prefill_median)},
+                    {"prefill_least", row.speed(row.prefill_most)},
+                    {"prefill_most", row.speed(row.prefill_least)},
                     {"step_p50_us", row.step_p50},
                     {"step_p99_us", row.step_p99},
-                    {"workspace_bytes", row.workspace},
-                    {"peak_bytes", row.peak}});
+                    {"workspace_bytes", row.workspace_bytes},
+                    {"peak_bytes", row.peak_bytes}});
   }
   const BuildFacts facts = build_facts();
   console.out << Json{{"model", path},
@@ -166,30 +48,31 @@ constexpr std::string_view kColumns[] = {
     "length",      "prefill steps/s", "least",           "most",
     "step p50 us", "step p99 us",     "workspace bytes", "peak bytes"};
 
-std::vector<std::string> cells_of(const Row& row) {
+std::vector<std::string> cells_of(const LengthCost& row) {
   return {fmt::format("{}", row.length),
-          fmt::format("{:.0f}", row.prefill_median),
-          fmt::format("{:.0f}", row.prefill_least),
-          fmt::format("{:.0f}", row.prefill_most),
+          fmt::format("{:.0f}", row.speed(row.prefill_median)),
+          fmt::format("{:.0f}", row.speed(row.prefill_most)),
+          fmt::format("{:.0f}", row.speed(row.prefill_least)),
           fmt::format("{:.2f}", row.step_p50),
           fmt::format("{:.2f}", row.step_p99),
-          fmt::format("{}", row.workspace),
-          fmt::format("{}", row.peak)};
+          fmt::format("{}", row.workspace_bytes),
+          fmt::format("{}", row.peak_bytes)};
 }
 
-void print_table(const std::string& form, const std::vector<Row>& rows, std::ostream& out) {
+void print_table(const std::string& form, const std::vector<LengthCost>& rows, std::ostream& out) {
   if (form == "csv") {
     out << fmt::format("{}\n", fmt::join(kColumns, ","));
-    for (const Row& row : rows) out << fmt::format("{}\n", fmt::join(cells_of(row), ","));
+    for (const LengthCost& row : rows) out << fmt::format("{}\n", fmt::join(cells_of(row), ","));
   } else if (form == "md") {
     out << fmt::format("| {} |\n|", fmt::join(kColumns, " | "));
     for (size_t i = 0; i < std::size(kColumns); ++i) out << "---:|";
     out << '\n';
-    for (const Row& row : rows) out << fmt::format("| {} |\n", fmt::join(cells_of(row), " | "));
+    for (const LengthCost& row : rows)
+      out << fmt::format("| {} |\n", fmt::join(cells_of(row), " | "));
   } else {
     for (const std::string_view column : kColumns) out << fmt::format("{:>16}", column);
     out << '\n';
-    for (const Row& row : rows) {
+    for (const LengthCost& row : rows) {
       for (const std::string& cell : cells_of(row)) out << fmt::format("{:>16}", cell);
       out << '\n';
     }
@@ -197,11 +80,11 @@ void print_table(const std::string& form, const std::vector<Row>& rows, std::ost
 }
 
 ExitCode run_bench(Call& call) {
+  constexpr int64_t kChecked = 64, kMostSteps = 2000;
   const auto model = runtime::Model::load(call.words.at(0));
-  const models::Interface& interface = model->network().config().interface;
   runtime::Session session(model);
-  check_agrees(*model, session, interface);
-  std::vector<Row> rows;
+  inspect::check_step_equals_prefill(session, kChecked);
+  std::vector<LengthCost> rows;
   for (const int64_t length : call.options.get<std::vector<int64_t>>("lengths")) {
     if (length < 1) {
       throw UsageError({.where = "--lengths",
@@ -210,7 +93,9 @@ ExitCode run_bench(Call& call) {
                         .fix = {}});
     }
     call.console.say(fmt::format("length {} ...", inspect::thousands(length)));
-    rows.push_back(measure(*model, session, interface, length, call.options.integer("repeats")));
+    rows.push_back(inspect::measure_length(session, {.length = length,
+                                                     .prefills = call.options.integer("repeats"),
+                                                     .steps = std::min(length, kMostSteps)}));
   }
   const int64_t state = model->network().state_size() * static_cast<int64_t>(sizeof(float));
   const std::string& form = call.options.text("output");

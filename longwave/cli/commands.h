@@ -7,7 +7,9 @@
 
 namespace longwave::cli {
 
+Command backward_command();
 Command bench_command();
+Command compare_command();
 Command convert_command();
 Command data_command();
 Command docs_command();

@@ -5,6 +5,8 @@ namespace longwave::cli {
 
 std::vector<TorchRun> torch_runs() {
   return {{.command = "train", .run = run_train},
+          {.command = "compare", .run = run_compare},
+          {.command = "backward", .run = run_backward},
           {.command = "verify", .run = run_verify_with_training}};
 }
 

@@ -16,6 +16,11 @@ struct TorchRun {
 
 ExitCode run_train(Call& call);
 
+ExitCode run_compare(Call& call);
+
+/// The hidden command that `compare` measures training with.
+ExitCode run_backward(Call& call);
+
 /// `verify` with the training form among the views.
 ExitCode run_verify_with_training(Call& call);
 

@@ -2,13 +2,13 @@
 #include "longwave/train/dry_run.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "longwave/base/process_memory.h"
 #include "longwave/train/process.h"
 #include "longwave/train/progress.h"
 #include "longwave/train/trainer.h"
@@ -17,13 +17,6 @@ namespace longwave::train {
 namespace {
 
 constexpr int64_t kFloatBytes = 4;
-
-/// The largest number of bytes that the process has held.
-int64_t peak_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
-}
 
 void count(const Parameter& parameter, Component& component) {
   const int64_t size = element_count(parameter.shape);
@@ -71,7 +64,8 @@ void time_steps(Trainer& trainer, Plan& plan) {
   }
   std::ranges::sort(seconds);
   plan.seconds_a_step = seconds[1];
-  plan.activation_bytes = std::max<int64_t>(0, peak_bytes() - before);
+  plan.peak_bytes = peak_resident_bytes();
+  plan.activation_bytes = std::max<int64_t>(0, plan.peak_bytes - before);
 }
 
 std::string row(const Component& part) {
@@ -142,6 +136,7 @@ std::string to_json(const Plan& plan) {
   json["gradient_bytes"] = plan.gradient_bytes;
   json["optimiser_bytes"] = plan.optimiser_bytes;
   json["activation_bytes"] = plan.activation_bytes;
+  json["peak_bytes"] = plan.peak_bytes;
   json["seconds_a_step"] = plan.seconds_a_step;
   json["seconds"] = plan.seconds_a_step * static_cast<double>(plan.steps);
   return json.dump(2) + "\n";

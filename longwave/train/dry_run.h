@@ -31,6 +31,7 @@ struct Plan {
   int64_t gradient_bytes = 0;
   int64_t optimiser_bytes = 0;
   int64_t activation_bytes = 0;  ///< measured: how far three steps raised the process's memory
+  int64_t peak_bytes = 0;        ///< the most that the process has held, libraries and data too
   double seconds_a_step = 0;     ///< the median of three, after one that warms up
   double loss = 0;               ///< after those steps
 };

@@ -3,7 +3,6 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
 #include <cmath>
@@ -47,14 +46,6 @@ std::string progress_line(const Progress& progress) {
       progress.step, total.size(), total, percent, progress.loss, progress.ema,
       progress.gradient_norm, progress.lr, short_count(progress.rate), progress.unit,
       short_count(static_cast<double>(progress.memory)), short_time(progress.eta));
-}
-
-int64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  int64_t total = 0;
-  int64_t resident = 0;
-  if (!(file >> total >> resident)) return 0;
-  return resident * sysconf(_SC_PAGESIZE);
 }
 
 Talk::Talk(Write write, Screen screen, double interval, const std::filesystem::path& log)

@@ -36,9 +36,6 @@ std::string short_count(double value);
 /// "1h12m", "4m08s", "9s".
 std::string short_time(double seconds);
 
-/// Bytes of memory that the process holds now; 0 where the system does not say.
-int64_t resident_bytes();
-
 /// Where a run talks: a stream for people and log.txt for later.
 ///
 /// On a terminal the progress line is overwritten in place and gone at the end; elsewhere, and in

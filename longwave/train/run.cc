@@ -10,8 +10,10 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/base/process_memory.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/io/config_file.h"
+#include "longwave/models/fit_width.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/recipe.h"
 #include "longwave/train/bundle.h"
@@ -147,10 +149,7 @@ void Session::restore() {
 }
 
 void Session::greet() {
-  int64_t parameters = 0;
-  for (const Parameter& parameter : trainer_.model().table()) {
-    if (parameter.group != ParameterGroup::kBuffer) parameters += element_count(parameter.shape);
-  }
+  const int64_t parameters = models::trained_count(trainer_.model().table());
   talk_.say(fmt::format(
       "{}: {} sequences of up to {} steps; model {} with {} parameters; {} steps, {} an epoch; "
       "seed {}; {} threads",
