@@ -133,6 +133,23 @@ Schema watching() {
   };
 }
 
+Schema bad_numbers() {
+  return {
+      {.key = "on_divergence",
+       .value = std::string("stop"),
+       .help = "what a loss or gradient that is not finite does: stop ends the run, skip drops the "
+               "update of that batch, rollback goes back to the newest checkpoint and on with the "
+               "data after that batch",
+       .choices = {"stop", "skip", "rollback"}},
+      {.key = "max_skips",
+       .value = int64_t{10},
+       .help = "batches in a row that skip may drop, or returns to one checkpoint, before the run "
+               "stops",
+       .least = 1,
+       .most = kMany},
+  };
+}
+
 Schema machine() {
   return {
       {.key = "device", .value = std::string("cpu"), .help = "where training runs: cpu"},
@@ -148,7 +165,7 @@ Schema machine() {
 
 Schema train_schema() {
   Schema schema;
-  for (Schema part : {duration(), optimiser(), watching(), machine()}) {
+  for (Schema part : {duration(), optimiser(), watching(), bad_numbers(), machine()}) {
     schema.insert(schema.end(), part.begin(), part.end());
   }
   return schema;

@@ -241,7 +241,7 @@ void CheckpointStore::prune(int64_t newest) const {
   for (int64_t i = 0; i + keep_.last < count; ++i) {
     const int64_t step = found[static_cast<size_t>(i)];
     const bool for_ever = keep_.every > 0 && step % keep_.every == 0;
-    if (step != best_step && !for_ever) remove(step);
+    if (step != best_step && step != pinned_ && !for_ever) remove(step);
   }
   std::error_code ignored;
   if (!best_step) fs::remove(folder_ / "best", ignored);

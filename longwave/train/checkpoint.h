@@ -47,6 +47,9 @@ class CheckpointStore {
   enum class Rank : uint8_t { kOrdinary, kBest };
   std::filesystem::path write(int64_t step, Rank rank, int64_t bytes, const Fill& fill);
 
+  /// Never deletes the checkpoint of this step, until another is named; -1 names none.
+  void pin(int64_t step) { pinned_ = step; }
+
   /// Points `best` at a step that is there.
   void mark_best(int64_t step);
 
@@ -69,6 +72,7 @@ class CheckpointStore {
 
   std::filesystem::path folder_;
   Keep keep_;
+  int64_t pinned_ = -1;
 };
 
 /// What meta.json of a checkpoint says, without the sums of files.

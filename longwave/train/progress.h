@@ -24,10 +24,11 @@ struct Progress {
   std::string_view unit;  ///< what a time step is called: "tok" or "samples"
   int64_t memory = 0;     ///< resident bytes of the process
   double eta = 0;         ///< seconds
+  int64_t dropped = 0;    ///< batches whose update was dropped; said if there are any
 };
 
 /// "step  1200/20000  6.0%  loss 3.412  ema 3.431  gnorm 0.82  lr 2.97e-04  412k tok/s  mem 21.4G
-/// eta 1h12m", on one line. A loss that is no number is written as it is.
+/// eta 1h12m", on one line, then "  dropped 3" if so. A loss that is no number is written as it is.
 std::string progress_line(const Progress& progress);
 
 /// "412k", "21.4G", "7": at most three significant digits.

@@ -19,6 +19,7 @@
 #include "longwave/train/bundle.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/process.h"
+#include "longwave/train/run_log.h"
 #include "longwave/train/signals.h"
 
 namespace longwave::train {
@@ -29,13 +30,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-const std::vector<std::string>& csv_columns() {
-  static const std::vector<std::string> columns = {
-      "step", "epoch", "split",         "loss", "bits_per_byte",      "accuracy", "mse",
-      "nmse", "ema",   "gradient_norm", "lr",   "samples_per_second", "seconds"};
-  return columns;
 }
 
 /// The folder of a fresh run must be new: nothing that exists is written over.
@@ -77,6 +71,7 @@ class Session {
         store_(job.folder / "checkpoints",
                {.last = train_.integer("keep_last"), .every = train_.integer("keep_every")}),
         folder_(job.folder),
+        before_step_(job.before_step),
         metric_(runtime::deciding_metric(trainer_.info())) {
     const data::Source& source = data::source(job.recipe.text("data.source"));
     source_options_ = job.recipe.section(source.name);
@@ -87,8 +82,7 @@ class Session {
       trainer_.load(runtime::load_model_folder(from).weights);
       talk_.say("weights of " + from);
     }
-    first_step_ = trainer_.counters().step;
-    metrics_ = std::make_unique<MetricsLog>(folder_, csv_columns(), first_step_);
+    log_ = std::make_unique<RunLog>(folder_, trainer_.counters().step);
   }
 
   Outcome train();
@@ -102,13 +96,23 @@ class Session {
 
   void restore();
   void greet();
-  void one_step();
+
+  /// What a step came to; after kRolledBack the run stands at an earlier step.
+  enum class Move : uint8_t { kStepped, kRolledBack };
+  Move one_step();
   void report(const Trainer::Step& step);
+  void leave_bundle(const Diverged& error);
+  void roll_back(const Diverged& error);
   void validate();
-  void checkpoint();
+
+  /// Rollbacks and resumed runs must agree on where to go back to, so only checkpoints that the
+  /// recipe asks for count, not those that a signal did.
+  enum class Reason : uint8_t { kRecipe, kSignal };
+  void checkpoint(Reason reason);
   void log_evaluation(const std::string& split, const runtime::Evaluation& evaluation);
   void test(Outcome& outcome);
 
+  bool can_roll_back() const { return train_.text("on_divergence") == "rollback"; }
   bool due(int64_t every) const {
     const int64_t step = trainer_.counters().step;
     return step % every == 0 || step == trainer_.total_steps();
@@ -124,11 +128,12 @@ class Session {
   Trainer trainer_;
   CheckpointStore store_;
   fs::path folder_;
+  std::function<void(Trainer&)> before_step_;
   std::string metric_;
   std::unique_ptr<data::Dataset> validation_;
-  std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<RunLog> log_;
   Clock::time_point start_ = Clock::now();
-  int64_t first_step_ = 0;
+  int64_t taken_ = 0;  ///< steps of this session
   int64_t saved_step_ = -1;
   bool is_best_ = false;
 };
@@ -145,6 +150,7 @@ void Session::restore() {
   }
   trainer_.restore(store_.path(*step));
   saved_step_ = *step;
+  if (can_roll_back()) store_.pin(trainer_.counters().anchor);
   talk_.say(fmt::format("resumed from {}", store_.path(*step).string()));
 }
 
@@ -162,18 +168,27 @@ void Session::greet() {
 void Session::report(const Trainer::Step& step) {
   const Counters& counters = trainer_.counters();
   const double elapsed = seconds_since(start_);
-  const auto done = static_cast<double>(counters.step - first_step_);
+  const auto done = static_cast<double>(taken_);
   const double rate = static_cast<double>(step.time_steps) * done / elapsed;
-  if (due(train_.integer("log_every"))) {
-    metrics_->append({{"step", counters.step},
-                      {"epoch", epoch()},
-                      {"split", std::string("train")},
-                      {"loss", step.loss},
-                      {"ema", counters.ema},
-                      {"gradient_norm", step.gradient_norm},
-                      {"lr", step.lr},
-                      {"samples_per_second", rate},
-                      {"seconds", counters.seconds}});
+  const bool was_dropped = step.update == Trainer::Step::Update::kDropped;
+  if (due(train_.integer("log_every")) || was_dropped) {
+    Record record{{"step", counters.step},
+                  {"epoch", epoch()},
+                  {"split", std::string("train")},
+                  {"loss", step.loss},
+                  {"ema", counters.ema},
+                  {"gradient_norm", step.gradient_norm},
+                  {"lr", step.lr},
+                  {"samples_per_second", rate},
+                  {"seconds", counters.seconds}};
+    if (step.loss_z) record.emplace_back("loss_z", *step.loss_z);
+    if (step.gradient_norm_z) record.emplace_back("gradient_norm_z", *step.gradient_norm_z);
+    if (counters.dropped > 0) record.emplace_back("dropped", counters.dropped);
+    log_->append(record);
+  }
+  if (was_dropped) {
+    talk_.say(fmt::format("step {}: loss {}, gradient norm {}: its update is dropped ({} so far)",
+                          counters.step, step.loss, step.gradient_norm, counters.dropped));
   }
   const bool tokens = trainer_.info().input == data::TaskInfo::Input::kTokens;
   const auto left = static_cast<double>(trainer_.total_steps() - counters.step);
@@ -186,24 +201,55 @@ void Session::report(const Trainer::Step& step) {
                   .rate = rate,
                   .unit = tokens ? "tok" : "samples",
                   .memory = resident_bytes(),
-                  .eta = left * elapsed / done});
+                  .eta = left * elapsed / done,
+                  .dropped = counters.dropped});
 }
 
-void Session::one_step() {
+Session::Move Session::one_step() {
+  if (before_step_) before_step_(trainer_);
   const Clock::time_point start = Clock::now();
+  Trainer::Step step;
   try {
-    const Trainer::Step step = trainer_.step();
-    trainer_.counters().seconds += seconds_since(start);
-    report(step);
+    step = trainer_.step();
   } catch (const Diverged& error) {
-    talk_.say(error.what());
-    write_bundle(folder_ / "diverged", trainer_, error.report());
-    talk_.say(
-        fmt::format("the batch and weights of that step are in {}; repeat it with "
-                    "longwave train --replay {}",
-                    (folder_ / "diverged").string(), folder_.string()));
-    throw;
+    leave_bundle(error);
+    const Counters& counters = trainer_.counters();
+    const bool may = can_roll_back() && counters.dropped_in_row < train_.integer("max_skips");
+    if (!may || !damage(store_.path(counters.anchor)).empty()) throw;
+    roll_back(error);
+    return Move::kRolledBack;
   }
+  trainer_.counters().seconds += seconds_since(start);
+  ++taken_;
+  report(step);
+  return Move::kStepped;
+}
+
+void Session::leave_bundle(const Diverged& error) {
+  talk_.say(error.what());
+  write_bundle(folder_ / "diverged", trainer_, error.report());
+  talk_.say(
+      fmt::format("the batch and weights of that step are in {}; repeat it with "
+                  "longwave train --replay {}",
+                  (folder_ / "diverged").string(), folder_.string()));
+}
+
+void Session::roll_back(const Diverged& error) {
+  const int64_t bad = trainer_.counters().step;
+  trainer_.go_back(store_.path(trainer_.counters().anchor));
+  const Counters& counters = trainer_.counters();
+  log_ = std::make_unique<RunLog>(folder_, counters.step);
+  log_->append({{"step", counters.step},
+                {"epoch", epoch()},
+                {"split", std::string("rollback")},
+                {"from", bad},
+                {"what", error.report().what},
+                {"got", error.report().got},
+                {"dropped", counters.dropped}});
+  talk_.say(
+      fmt::format("back from step {} to step {}, and on with the data after that batch ({} "
+                  "so far)",
+                  bad, counters.step, counters.dropped));
 }
 
 void Session::log_evaluation(const std::string& split, const runtime::Evaluation& evaluation) {
@@ -216,7 +262,7 @@ void Session::log_evaluation(const std::string& split, const runtime::Evaluation
   record.emplace_back("samples_per_second",
                       static_cast<double>(evaluation.steps) / evaluation.seconds);
   record.emplace_back("seconds", trainer_.counters().seconds);
-  metrics_->append(record);
+  log_->append(record);
   talk_.say(fmt::format("{}  ({} sequences, {})", line, evaluation.examples,
                         short_time(evaluation.seconds)));
 }
@@ -239,8 +285,15 @@ void Session::validate() {
   }
 }
 
-void Session::checkpoint() {
+void Session::checkpoint(Reason reason) {
   const int64_t step = trainer_.counters().step;
+  if (reason == Reason::kRecipe) {
+    trainer_.counters().anchor = step;
+    if (can_roll_back()) {
+      trainer_.counters().dropped_in_row = 0;
+      store_.pin(step);
+    }
+  }
   int64_t floats = 0;
   for (const Parameter& parameter : trainer_.model().table()) {
     floats += element_count(parameter.shape);
@@ -273,13 +326,17 @@ Outcome Session::train() {
   const int64_t save_every =
       train_.integer("checkpoint_every") > 0 ? train_.integer("checkpoint_every") : eval_every;
   greet();
+  if (can_roll_back() && trainer_.counters().anchor < 0) checkpoint(Reason::kRecipe);
   start_ = Clock::now();
   Outcome outcome;
   while (trainer_.counters().step < trainer_.total_steps()) {
-    one_step();
-    if (due(eval_every)) validate();
+    const Move move = one_step();
+    if (move == Move::kStepped && due(eval_every)) validate();
     const Request request = Signals::take();
-    if (due(save_every) || is_best_ || request != Request::kNone) checkpoint();
+    const bool asked = move == Move::kStepped && (due(save_every) || is_best_);
+    if (asked || request != Request::kNone) {
+      checkpoint(asked ? Reason::kRecipe : Reason::kSignal);
+    }
     if (request == Request::kLeave) {
       outcome.end = Outcome::End::kInterrupted;
       break;

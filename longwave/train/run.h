@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -23,6 +24,7 @@ struct Job {
   Record facts;                  ///< command and build, kept in env.json
   Talk::Write write;             ///< where talk goes
   Talk::Screen screen = Talk::Screen::kPlain;
+  std::function<void(Trainer&)> before_step = {};  ///< sees the trainer before each step
 };
 
 /// How a run ended.
@@ -40,11 +42,13 @@ struct Outcome {
 /// Trains from a recipe until its end or a signal, leaving a run folder:
 ///
 ///   config.toml resolved.toml env.json log.txt metrics.jsonl metrics.csv
+///   tb/                             the same numbers for TensorBoard, a file a session
 ///   checkpoints/step_00001200/{model.safetensors,config.json,train_state.safetensors,meta.json}
 ///   checkpoints/{latest,best}, latest, best      links
 ///   diverged/                       if numbers went bad: what `replay` needs
 ///
-/// Errors     ConfigError, DataError, IoError; Diverged after the bundle was written.
+/// Errors     ConfigError, DataError, IoError; Diverged after the bundle was written, where
+///            train.on_divergence does not let the run go on.
 Outcome run(const Job& job);
 
 /// The recipe that a run was started with: resolved.toml.

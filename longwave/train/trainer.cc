@@ -91,6 +91,42 @@ void get_moment(const Weights& state, const std::string& name, torch::Tensor& mo
   moment.copy_(to_torch(found->second));
 }
 
+void put_window(Weights& state, const std::string& name, const Window& window) {
+  if (window.values().empty()) return;
+  Tensor tensor(DType::kFloat64, {static_cast<int64_t>(window.values().size())});
+  std::ranges::copy(window.values(), tensor.elements<double>().begin());
+  state.put(name, std::move(tensor));
+}
+
+void get_window(const Weights& state, const std::string& name, Window& window) {
+  std::vector<double> values;
+  const auto found = state.all().find(name);
+  if (found != state.all().end() && found->second.dtype() == DType::kFloat64) {
+    const auto stored = found->second.elements<double>();
+    values.assign(stored.begin(), stored.end());
+  }
+  window.set_values(std::move(values));
+}
+
+/// Buffers with their values of now: a forward pass in training moves running statistics.
+std::vector<std::pair<torch::Tensor, torch::Tensor>> kept_buffers(
+    const models::TorchSequenceModel& model) {
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> kept;
+  for (const Parameter& parameter : model.table()) {
+    if (parameter.group != ParameterGroup::kBuffer) continue;
+    const torch::Tensor buffer = model.parameter(parameter.name);
+    kept.emplace_back(buffer, buffer.clone());
+  }
+  return kept;
+}
+
+/// A number of meta.json that older checkpoints do not have.
+int64_t integer_or(const Record& meta, const std::string& name, int64_t otherwise) {
+  const bool known =
+      std::ranges::any_of(meta, [&](const auto& entry) { return entry.first == name; });
+  return known ? integer_of(meta, name) : otherwise;
+}
+
 }  // namespace
 
 Interface interface_for(const data::TaskInfo& info) {
@@ -167,17 +203,25 @@ Trainer::Step Trainer::step() {
     result.sequences += batches_.back().sequences();
     result.time_steps += batches_.back().steps();
   }
+  const auto buffers = kept_buffers(*model_);
   const Gradients found = gradients(batches_, counters_.step);
   result.loss = found.loss;
   result.gradient_norm = found.norm;
+  const double factor = schedule_.factor(counters_.step);
+  result.lr = train_.real("lr") * factor;
   if (!std::isfinite(found.loss) || !std::isfinite(found.norm)) {
-    throw Diverged(diagnose(*model_, batches_, counters_.step, found.loss, found.norm));
+    const torch::NoGradGuard no_grad;
+    for (const auto& [buffer, before] : buffers) buffer.copy_(before);
+    drop(found);
+    result.update = Step::Update::kDropped;
+    return result;
   }
   const double limit = train_.real("clip");
   if (limit > 0 && found.norm > limit) scale_gradients(optimiser_->groups(), limit / found.norm);
-  const double factor = schedule_.factor(counters_.step);
   optimiser_->step(factor);
-  result.lr = train_.real("lr") * factor;
+  result.loss_z = losses_.add(found.loss);
+  result.gradient_norm_z = norms_.add(found.norm);
+  if (train_.text("on_divergence") == "skip") counters_.dropped_in_row = 0;
   counters_.ema = std::isnan(counters_.ema)
                       ? found.loss
                       : counters_.ema + kEmaGain * (found.loss - counters_.ema);
@@ -185,11 +229,23 @@ Trainer::Step Trainer::step() {
   return result;
 }
 
+void Trainer::drop(const Gradients& found) {
+  if (train_.text("on_divergence") != "skip" ||
+      counters_.dropped_in_row >= train_.integer("max_skips")) {
+    throw Diverged(diagnose(*model_, batches_, counters_.step, found.loss, found.norm));
+  }
+  ++counters_.step;
+  ++counters_.dropped;
+  ++counters_.dropped_in_row;
+}
+
 Record Trainer::save(const std::filesystem::path& folder) const {
   runtime::write_model_files(folder, model_->config(), model_->weights());
   if (info().tokenizer != nullptr) runtime::write_tokenizer(folder, *info().tokenizer);
   Weights state;
   put_moments(state, optimiser_->groups());
+  put_window(state, "window/loss", losses_);
+  put_window(state, "window/gradient_norm", norms_);
   io::save_safetensors(folder / kStateFile, state);
   return {{"step", counters_.step},
           {"epoch", static_cast<double>(counters_.step) / static_cast<double>(steps_per_epoch_)},
@@ -200,12 +256,17 @@ Record Trainer::save(const std::filesystem::path& folder) const {
           {"ema", counters_.ema},
           {"best", counters_.best},
           {"best_step", counters_.best_step},
-          {"seconds", counters_.seconds}};
+          {"seconds", counters_.seconds},
+          {"dropped", counters_.dropped},
+          {"dropped_in_row", counters_.dropped_in_row},
+          {"anchor", counters_.anchor}};
 }
 
 void Trainer::restore(const std::filesystem::path& checkpoint) {
   const Record meta = read_meta(checkpoint);
-  const Weights state = io::load_safetensors(checkpoint / kStateFile).weights;
+  const Weights state = io::load_safetensors(checkpoint / kStateFile,
+                                             {.float64 = io::SafetensorsOptions::Float64::kKeep})
+                            .weights;
   load(runtime::load_model_folder(checkpoint).weights);
   const torch::NoGradGuard no_grad;
   for (Group& group : optimiser_->groups()) {
@@ -214,6 +275,8 @@ void Trainer::restore(const std::filesystem::path& checkpoint) {
       get_moment(state, "squares/" + slot.name, slot.squares);
     }
   }
+  get_window(state, "window/loss", losses_);
+  get_window(state, "window/gradient_norm", norms_);
   optimiser_->set_steps(integer_of(meta, "optimiser_steps"));
   loader_->seek(
       {.epoch = integer_of(meta, "loader_epoch"), .index = integer_of(meta, "loader_index")});
@@ -221,7 +284,20 @@ void Trainer::restore(const std::filesystem::path& checkpoint) {
                .ema = real_of(meta, "ema"),
                .best = real_of(meta, "best"),
                .best_step = integer_of(meta, "best_step"),
-               .seconds = real_of(meta, "seconds")};
+               .seconds = real_of(meta, "seconds"),
+               .dropped = integer_or(meta, "dropped", 0),
+               .dropped_in_row = integer_or(meta, "dropped_in_row", 0),
+               .anchor = integer_or(meta, "anchor", integer_of(meta, "step"))};
+}
+
+void Trainer::go_back(const std::filesystem::path& checkpoint) {
+  const Counters before = counters_;
+  const data::Loader::Position next = loader_->position();
+  restore(checkpoint);
+  loader_->seek(next);
+  counters_.seconds = before.seconds;
+  counters_.dropped = before.dropped + 1;
+  counters_.dropped_in_row = before.dropped_in_row + 1;
 }
 
 void Trainer::load(const Weights& weights) {

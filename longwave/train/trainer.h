@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "longwave/base/options.h"
@@ -15,6 +16,7 @@
 #include "longwave/train/batch.h"
 #include "longwave/train/metrics_log.h"
 #include "longwave/train/schedule.h"
+#include "longwave/train/window.h"
 
 namespace longwave::train {
 
@@ -30,7 +32,10 @@ struct Counters {
   double ema = std::numeric_limits<double>::quiet_NaN();   ///< moving mean of the loss
   double best = std::numeric_limits<double>::quiet_NaN();  ///< best deciding metric so far
   int64_t best_step = -1;
-  double seconds = 0;  ///< spent in training, over all sessions of the run
+  double seconds = 0;          ///< spent in training, over all sessions of the run
+  int64_t dropped = 0;         ///< batches whose update was dropped because it was not finite
+  int64_t dropped_in_row = 0;  ///< of them, those since the run last got on
+  int64_t anchor = -1;         ///< the last checkpoint that the recipe asked for; -1 = none yet
 };
 
 /// Gradients of the loss over some batches: one optimiser step's worth.
@@ -54,18 +59,23 @@ class Trainer {
   ~Trainer();
 
   struct Step {
+    enum class Update : uint8_t { kMade, kDropped };
+    Update update = Update::kMade;
     double loss = 0;
     double gradient_norm = 0;  ///< before clipping
     double lr = 0;             ///< of ordinary weights
     int64_t sequences = 0;
     int64_t time_steps = 0;
+    std::optional<double> loss_z;           ///< against the last 128 steps
+    std::optional<double> gradient_norm_z;  ///< the same
   };
 
   /// Draws the batches of one optimiser step and updates the weights.
   ///
-  /// Errors     Diverged if the loss or the gradient is not finite; the weights are then still
-  /// those
-  ///            before the step.
+  /// Where train.on_divergence is "skip", batches with a loss or gradient that is not finite use up
+  /// a step and change nothing else, up to train.max_skips in a row.
+  /// Errors     Diverged if the loss or the gradient is not finite; weights, buffers and counters
+  ///            are then those before the step, and the batches are behind.
   Step step();
 
   /// Forward and backward passes over `batches` as step number `step` would make them.
@@ -80,6 +90,10 @@ class Trainer {
 
   /// Continues from a checkpoint; DataError if it belongs to another model.
   void restore(const std::filesystem::path& checkpoint);
+
+  /// Continues from a checkpoint of this run with the data that come next now, and counts that as
+  /// one dropped batch.
+  void go_back(const std::filesystem::path& checkpoint);
 
   /// Overwrites the weights alone.
   void load(const Weights& weights);
@@ -96,6 +110,9 @@ class Trainer {
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
 
  private:
+  /// Passes a step over, or throws Diverged if that is not wanted, or was done too often.
+  void drop(const Gradients& found);
+
   Options recipe_;
   Options train_;
   uint64_t seed_;
@@ -107,6 +124,8 @@ class Trainer {
   int64_t steps_per_epoch_ = 1;
   Counters counters_;
   std::vector<Batch> batches_;
+  Window losses_;
+  Window norms_;
 };
 
 }  // namespace longwave::train

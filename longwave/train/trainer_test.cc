@@ -4,34 +4,27 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
-#include <limits>
 
 #include "longwave/base/error.h"
 #include "longwave/base/testing/tolerance.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/train/checkpoint.h"
+#include "longwave/train/testing/difference.h"
+#include "longwave/train/testing/poison.h"
 #include "longwave/train/testing/small_recipe.h"
 #include "longwave/train/testing/temporary_folder.h"
 
 namespace longwave::train {
 namespace {
 
+using longwave::testing::first_difference;
+using longwave::testing::poison;
 using longwave::testing::small_recipe;
+using longwave::testing::some_parameter;
 using longwave::testing::TemporaryFolder;
 using longwave::testing::Tolerance;
 using longwave::testing::Worst;
-
-/// "" if all tensors have the same bits, else the first that has not.
-std::string first_difference(const Weights& a, const Weights& b) {
-  if (a.all().size() != b.all().size()) return "another number of tensors";
-  for (const auto& [name, tensor] : a.all()) {
-    if (!b.has(name) || b.all().at(name).shape() != tensor.shape()) return name;
-    if (std::memcmp(b.all().at(name).raw(), tensor.raw(), tensor.bytes()) != 0) return name;
-  }
-  return {};
-}
 
 std::vector<double> losses(Trainer& trainer, int64_t steps) {
   std::vector<double> result;
@@ -166,14 +159,7 @@ TEST(Trainer, ClippingLimitsTheGradient) {
 TEST(Trainer, NanInTheWeightsStopsTheRunAndIsNamed) {
   Trainer trainer(small_recipe());
   trainer.step();
-  Weights weights = trainer.model().weights();
-  const auto name = std::ranges::find_if(weights.all(), [](const auto& entry) {
-                      return entry.first.starts_with("layers.1.mixer.");
-                    })->first;
-  Tensor poisoned = weights.all().at(name).clone();
-  poisoned.elements<float>()[0] = std::numeric_limits<float>::quiet_NaN();
-  weights.put(name, std::move(poisoned));
-  trainer.load(weights);
+  const std::string name = some_parameter(poison(trainer));
   try {
     trainer.step();
     FAIL() << "nothing was noticed";
