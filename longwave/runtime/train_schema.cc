@@ -125,9 +125,28 @@ Schema watching() {
        .help = "newest checkpoints kept, beside the best",
        .least = 1,
        .most = kMany},
+      {.key = "keep_best",
+       .value = int64_t{1},
+       .help = "checkpoints kept for their value of the deciding metric on the validation split",
+       .least = 1,
+       .most = kMany},
       {.key = "keep_every",
        .value = int64_t{0},
        .help = "checkpoints at multiples of this step are kept for ever; 0 = none",
+       .least = 0,
+       .most = kMany},
+  };
+}
+
+Schema samples() {
+  return {
+      {.key = "prompts",
+       .value = std::string("The "),
+       .help = "texts that a language model goes on with at each evaluation, in samples/; a bar "
+               "(|) stands between two"},
+      {.key = "sample_tokens",
+       .value = int64_t{64},
+       .help = "tokens drawn after each prompt; 0 = no samples",
        .least = 0,
        .most = kMany},
   };
@@ -165,7 +184,7 @@ Schema machine() {
 
 Schema train_schema() {
   Schema schema;
-  for (Schema part : {duration(), optimiser(), watching(), bad_numbers(), machine()}) {
+  for (Schema part : {duration(), optimiser(), watching(), samples(), bad_numbers(), machine()}) {
     schema.insert(schema.end(), part.begin(), part.end());
   }
   return schema;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -221,6 +222,25 @@ std::optional<int64_t> CheckpointStore::newest_whole(
   return std::nullopt;
 }
 
+std::vector<std::pair<double, int64_t>> CheckpointStore::cheapest() const {
+  std::vector<std::pair<double, int64_t>> judged;
+  if (keep_.best <= 1) return judged;
+  for (const int64_t step : steps()) {
+    const nlohmann::json meta = parse_meta(path(step));
+    if (!meta.is_object() || !meta.contains("cost") || !meta["cost"].is_number()) continue;
+    judged.emplace_back(meta["cost"].get<double>(), step);
+  }
+  std::ranges::sort(judged);
+  judged.resize(std::min(judged.size(), static_cast<size_t>(keep_.best)));
+  return judged;
+}
+
+bool CheckpointStore::among_best(double cost) const {
+  if (keep_.best <= 1 || std::isnan(cost)) return false;
+  const auto judged = cheapest();
+  return std::ssize(judged) < keep_.best || cost < judged.back().first;
+}
+
 void CheckpointStore::remove(int64_t step) const {
   // Gone under its final name first: a kill in the middle leaves no half checkpoint.
   const fs::path doomed = folder_ / fmt::format(".old_{:08}", step);
@@ -237,11 +257,14 @@ void CheckpointStore::prune(int64_t newest) const {
     found.pop_back();
   }
   const std::optional<int64_t> best_step = best();
+  const auto judged = cheapest();
   const auto count = static_cast<int64_t>(found.size());
   for (int64_t i = 0; i + keep_.last < count; ++i) {
     const int64_t step = found[static_cast<size_t>(i)];
     const bool for_ever = keep_.every > 0 && step % keep_.every == 0;
-    if (step != best_step && step != pinned_ && !for_ever) remove(step);
+    const bool is_cheap =
+        std::ranges::any_of(judged, [step](const auto& entry) { return entry.second == step; });
+    if (step != best_step && step != pinned_ && !for_ever && !is_cheap) remove(step);
   }
   std::error_code ignored;
   if (!best_step) fs::remove(folder_ / "best", ignored);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "longwave/train/metrics_log.h"
@@ -21,6 +22,7 @@ const std::string& text_of(const Record& record, const std::string& name);
 struct Keep {
   int64_t last = 2;   ///< the newest ones
   int64_t every = 0;  ///< and multiples of this step, for ever; 0 = none
+  int64_t best = 1;   ///< and those of the smallest "cost" in meta.json, and always `best`
 };
 
 /// The folder checkpoints/step_00001200/... of a run.
@@ -47,6 +49,9 @@ class CheckpointStore {
   enum class Rank : uint8_t { kOrdinary, kBest };
   std::filesystem::path write(int64_t step, Rank rank, int64_t bytes, const Fill& fill);
 
+  /// Whether a checkpoint of this cost would be kept as one of the best.
+  bool among_best(double cost) const;
+
   /// Never deletes the checkpoint of this step, until another is named; -1 names none.
   void pin(int64_t step) { pinned_ = step; }
 
@@ -69,6 +74,9 @@ class CheckpointStore {
  private:
   void remove(int64_t step) const;
   void prune(int64_t newest) const;
+
+  /// The steps that are kept for their cost, smallest first, with it.
+  std::vector<std::pair<double, int64_t>> cheapest() const;
 
   std::filesystem::path folder_;
   Keep keep_;

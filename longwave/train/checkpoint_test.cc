@@ -46,6 +46,25 @@ TEST(CheckpointStore, KeepsTheLastTheBestAndEveryMth) {
   EXPECT_EQ(fs::read_symlink(folder.path() / "latest"), "step_00001200");
 }
 
+TEST(CheckpointStore, KeepsAsManyOfTheBestAsAsked) {
+  const TemporaryFolder folder;
+  CheckpointStore store(folder.path(), {.last = 1, .best = 3});
+  const std::vector<double> costs = {5, 2, 4, -1, 9, 3, 8, 7};
+  std::vector<bool> among;
+  for (size_t i = 0; i < costs.size(); ++i) {
+    const auto step = static_cast<int64_t>(i);
+    among.push_back(store.among_best(costs[i]));
+    store.write(step, Rank::kOrdinary, 4096, [&](const fs::path& path) {
+      Record record = filled(step)(path);
+      record.emplace_back("cost", costs[i]);
+      return record;
+    });
+  }
+  EXPECT_EQ(store.steps(), (Steps{1, 3, 5, 7}));
+  EXPECT_EQ(among, (std::vector<bool>{true, true, true, true, false, true, false, false}));
+  EXPECT_FALSE(store.among_best(std::numeric_limits<double>::quiet_NaN()));
+}
+
 TEST(CheckpointStore, OrdersByNumberNotByText) {
   const TemporaryFolder folder;
   CheckpointStore store(folder.path(), {.last = 3});

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "longwave/base/error.h"
@@ -20,6 +21,7 @@
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/process.h"
 #include "longwave/train/run_log.h"
+#include "longwave/train/samples.h"
 #include "longwave/train/signals.h"
 
 namespace longwave::train {
@@ -68,8 +70,9 @@ class Session {
       : train_(job.recipe.section("train")),
         talk_(job.write, job.screen, train_.real("log_seconds"), job.folder / "log.txt"),
         trainer_(job.recipe),
-        store_(job.folder / "checkpoints",
-               {.last = train_.integer("keep_last"), .every = train_.integer("keep_every")}),
+        store_(job.folder / "checkpoints", {.last = train_.integer("keep_last"),
+                                            .every = train_.integer("keep_every"),
+                                            .best = train_.integer("keep_best")}),
         folder_(job.folder),
         before_step_(job.before_step),
         metric_(runtime::deciding_metric(trainer_.info())) {
@@ -136,6 +139,7 @@ class Session {
   int64_t taken_ = 0;  ///< steps of this session
   int64_t saved_step_ = -1;
   bool is_best_ = false;
+  std::optional<double> cost_;  ///< of the step, if it was judged; smaller is better
 };
 
 void Session::restore() {
@@ -278,6 +282,7 @@ void Session::validate() {
   const double value = evaluation.metric(metric_);
   const bool better =
       runtime::smaller_is_better(metric_) ? value < counters.best : value > counters.best;
+  cost_ = runtime::smaller_is_better(metric_) ? value : -value;
   if (better || std::isnan(counters.best)) {
     counters.best = value;
     counters.best_step = counters.step;
@@ -304,7 +309,11 @@ void Session::checkpoint(Reason reason) {
   // Without validation the newest is the best that is known.
   const auto rank =
       is_best_ || !judged ? CheckpointStore::Rank::kBest : CheckpointStore::Rank::kOrdinary;
-  store_.write(step, rank, bytes, [this](const fs::path& path) { return trainer_.save(path); });
+  store_.write(step, rank, bytes, [this, reason](const fs::path& path) {
+    Record meta = trainer_.save(path);
+    if (cost_ && reason == Reason::kRecipe) meta.emplace_back("cost", *cost_);
+    return meta;
+  });
   is_best_ = false;
   saved_step_ = step;
 }
@@ -331,9 +340,14 @@ Outcome Session::train() {
   Outcome outcome;
   while (trainer_.counters().step < trainer_.total_steps()) {
     const Move move = one_step();
-    if (move == Move::kStepped && due(eval_every)) validate();
+    cost_.reset();
+    if (move == Move::kStepped && due(eval_every)) {
+      validate();
+      write_samples(folder_, trainer_);
+    }
     const Request request = Signals::take();
-    const bool asked = move == Move::kStepped && (due(save_every) || is_best_);
+    const bool asked = move == Move::kStepped &&
+                       (due(save_every) || is_best_ || (cost_ && store_.among_best(*cost_)));
     if (asked || request != Request::kNone) {
       checkpoint(asked ? Reason::kRecipe : Reason::kSignal);
     }

@@ -43,6 +43,7 @@ struct Outcome {
 ///
 ///   config.toml resolved.toml env.json log.txt metrics.jsonl metrics.csv
 ///   tb/                             the same numbers for TensorBoard, a file a session
+///   samples/step_00001200.txt       what a language model makes of train.prompts
 ///   checkpoints/step_00001200/{model.safetensors,config.json,train_state.safetensors,meta.json}
 ///   checkpoints/{latest,best}, latest, best      links
 ///   diverged/                       if numbers went bad: what `replay` needs

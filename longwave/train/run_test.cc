@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -103,6 +104,30 @@ TEST(Run, MetricsHaveALineForEachLoggedStep) {
   EXPECT_EQ(train, 12);
   // One heading, twelve steps, two evaluations (an epoch is 8 steps), one test.
   EXPECT_EQ(lines(content(folder.path() / "run" / "metrics.csv")), 1 + 12 + 2 + 1);
+}
+
+TEST(Run, LanguageModelGoesOnWithFixedPrompts) {
+  const TemporaryFolder folder;
+  const fs::path book = folder.path() / "book.txt";
+  std::ofstream(book) << std::string(400, 'a') + std::string(400, 'b');
+  const std::vector<std::string> common = {"data.source=text",       "text.path=" + book.string(),
+                                           "text.length=16",         "text.validation=0",
+                                           "train.steps=4",          "train.eval_every=2",
+                                           "train.test_at_end=false"};
+  std::vector<std::string> two = common, none = common;
+  two.insert(two.end(), {"train.sample_tokens=5", "train.prompts=ab|b"});
+  none.emplace_back("train.sample_tokens=0");
+  run(job_for(folder.path() / "two", small_recipe(two)));
+  run(job_for(folder.path() / "none", small_recipe(none)));
+  for (const char* name : {"step_00000002.txt", "step_00000004.txt"}) {
+    const std::string page = content(folder.path() / "two/samples" / name);
+    EXPECT_TRUE(page.starts_with("[ab]")) << page;
+    EXPECT_NE(page.find("\n\n[b]"), std::string::npos) << page;
+  }
+  EXPECT_FALSE(fs::exists(folder.path() / "none/samples"));
+  // Looking at a model must not change what it becomes.
+  EXPECT_EQ(content(folder.path() / "two/checkpoints/latest/model.safetensors"),
+            content(folder.path() / "none/checkpoints/latest/model.safetensors"));
 }
 
 TEST(Run, ExistingRunIsNotWrittenOver) {
