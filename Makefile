@@ -20,7 +20,7 @@ demo: setup ## train, evaluate, verify, stream and report an S4D classifier
 test: build check ## build everything and run every test
 	@ctest --preset train --parallel $(JOBS)
 	@scripts/test_install.sh $(BUILD)
-	@scripts/test_docs.py $(BUILD) README.md docs/how-to/*.md
+	@scripts/test_docs.py $(BUILD) README.md docs/how-to/*.md docs/tutorials/*.md
 
 check: ## check layers, sizes and formatting
 	@scripts/check_layers.py

@@ -2,6 +2,7 @@
 #include "longwave/theory/dplr.h"
 
 #include <Eigen/LU>
+#include <bit>
 #include <cmath>
 #include <complex>
 #include <limits>
@@ -38,14 +39,45 @@ RowVectorXcd side_by_side(const RowVectorXcd& half) {
   return both;
 }
 
-// Abar^length on the doubled space, by repeated squaring.
-MatrixXcd transition_power(const Dplr& system, double dt, int64_t length) {
+// Coordinates (Re x, Im x) of the half: a quarter of the arithmetic of the doubled space, where
+// half of all numbers are conjugates of the others.
+MatrixXd split(const MatrixXcd& half) {
+  MatrixXd both(2 * half.rows(), half.cols());
+  both << half.real(), half.imag();
+  return both;
+}
+
+// C as a row over these coordinates: y = 2 Re(C x).
+Eigen::RowVectorXd real_row(const RowVectorXcd& C) {
+  Eigen::RowVectorXd row(2 * C.size());
+  row << 2 * C.real(), -2 * C.imag();
+  return row;
+}
+
+RowVectorXcd half_row(const Eigen::RowVectorXd& row) {
+  const Index half = row.size() / 2;
+  return (row.head(half).cast<Complex>() - Complex(0, 1) * row.tail(half).cast<Complex>()) / 2.0;
+}
+
+// Abar^length over the real coordinates, by repeated squaring.
+MatrixXd transition_power(const Dplr& system, double dt, int64_t length) {
+  check(system);
   require(length >= 0, "dplr", "length must not be negative");
-  MatrixXcd square = bilinear_system(system, dt).A;
-  MatrixXcd power = MatrixXcd::Identity(square.rows(), square.cols());
-  for (int64_t left = length; left > 0; left /= 2) {
-    if (left % 2 == 1) power = (power * square).eval();
-    square = (square * square).eval();
+  const Index half = system.Lambda.size();
+  const MatrixXd P = split(system.P);
+  const MatrixXd identity = MatrixXd::Identity(2 * half, 2 * half);
+  MatrixXd A = -2 * P * P.transpose();
+  A.topLeftCorner(half, half).diagonal() += system.Lambda.real();
+  A.topRightCorner(half, half).diagonal() -= system.Lambda.imag();
+  A.bottomLeftCorner(half, half).diagonal() += system.Lambda.imag();
+  A.bottomRightCorner(half, half).diagonal() += system.Lambda.real();
+  if (length == 0) return identity;
+
+  MatrixXd power = (identity - dt / 2 * A).partialPivLu().solve(identity + dt / 2 * A);
+  const MatrixXd once = power;
+  for (int bit = std::bit_width(static_cast<uint64_t>(length)) - 2; bit >= 0; --bit) {
+    power = (power * power).eval();
+    if ((length >> bit & 1) == 1) power = (power * once).eval();
   }
   return power;
 }
@@ -104,20 +136,20 @@ VectorXcd DplrStep::next(const VectorXcd& x, double u) const {
 double DplrStep::output(const VectorXcd& x) const { return 2 * (system_.C * x).real().value(); }
 
 RowVectorXcd truncated_output(const Dplr& system, double dt, int64_t length) {
-  const RowVectorXcd C = side_by_side(system.C);
-  return (C - C * transition_power(system, dt, length)).head(system.C.size());
+  const Eigen::RowVectorXd C = real_row(system.C);
+  return half_row(C - C * transition_power(system, dt, length));
 }
 
 RowVectorXcd recovered_output(const Dplr& system, double dt, int64_t length) {
-  const MatrixXcd power = transition_power(system, dt, length);
-  const MatrixXcd rest = MatrixXcd::Identity(power.rows(), power.cols()) - power;
-  const VectorXcd C = rest.transpose().partialPivLu().solve(side_by_side(system.C).transpose());
-  return C.head(system.C.size()).transpose();
+  const MatrixXd power = transition_power(system, dt, length);
+  const MatrixXd rest = MatrixXd::Identity(power.rows(), power.cols()) - power;
+  return half_row(
+      rest.transpose().partialPivLu().solve(real_row(system.C).transpose()).transpose());
 }
 
 RowVectorXcd doubled_output(const Dplr& system, double dt, int64_t length) {
-  const RowVectorXcd Ct = side_by_side(system.C);
-  return (Ct + Ct * transition_power(system, dt, length)).head(system.C.size());
+  const Eigen::RowVectorXd Ct = real_row(system.C);
+  return half_row(Ct + Ct * transition_power(system, dt, length));
 }
 
 VectorXcd generating_function(const Dplr& system, const RowVectorXcd& Ct, double dt,
