@@ -1,20 +1,10 @@
 #!/usr/bin/python3
 """S4D and S4 layers as PyTorch users write them: kernel, then FFT convolution, plus the skip.
 
-Reads one JSON request a line on standard input and answers each with one JSON line, so that a
-caller can interleave it with another program:
-
-  {"family": "s4d", "batch": 8, "channels": 256, "state": 64, "length": 4096, "check": "FOLDER"}
-
-`check` names a folder of raw float32 files (u, y and parameters, as layer_torch_bench writes them):
-the output is recomputed from them and the largest difference is reported.
+Sequences are channel-major here, as this form wants them. layer_server.py has the requests.
 """
 
-import json
-import pathlib
-import sys
-import time
-
+import layer_server
 import torch
 
 
@@ -75,31 +65,18 @@ def make_parameters(family, channels, modes):
     return {name: value.contiguous().requires_grad_() for name, value in p.items()}
 
 
-def time_layer(request):
-    """Median milliseconds of forward and backward, channel-major as this form wants it."""
-    shape = [request[k] for k in ("batch", "channels", "length")]
-    p = make_parameters(request["family"], request["channels"], request["state"] // 2)
-    u = torch.randn(shape, requires_grad=True)
-    dy = torch.randn(shape)
-    forward, backward = [], []
-    for _ in range(request.get("repeats", 3) + 1):
-        start = time.perf_counter()
-        y = convolve(u, KERNELS[request["family"]](p, shape[-1]), p["D"])
-        middle = time.perf_counter()
-        y.backward(dy)
-        forward.append(middle - start)
-        backward.append(time.perf_counter() - middle)
-        u.grad = None
-    forward, backward = sorted(forward[1:]), sorted(backward[1:])
-    return {"forward_ms": 1e3 * forward[len(forward) // 2],
-            "backward_ms": 1e3 * backward[len(backward) // 2]}
+def layer(request, p):
+    """The layer as a function of u (batch, channels, length)."""
+    kernel = KERNELS[request["family"]]
+    return lambda u: convolve(u, kernel(p, u.shape[-1]), p["D"])
 
 
-def check(folder, request):
-    """Largest difference between the other program's output and ours, over the largest output."""
-    def read(name, shape):
-        return torch.from_file(str(folder / name), size=int(torch.tensor(shape).prod()),
-                               dtype=torch.float32).reshape(shape)
+def make(request):
+    return layer(request, make_parameters(request["family"], request["channels"],
+                                          request["state"] // 2))
+
+
+def load(request, read):
     channels, modes = request["channels"], request["state"] // 2
     p = {"A_log_re": read("A_log_re", (channels, modes)), "A_im": read("A_im", (channels, modes)),
          "log_dt": read("log_dt", (channels,)), "B": read("B", (channels, modes, 2)),
@@ -107,24 +84,8 @@ def check(folder, request):
          "D": read("D", (channels,))}
     if request["family"] == "s4":
         p["P"] = read("P", (1, channels, modes, 2))[0]
-    layout = (request["batch"], request["length"], channels)
-    u, y = read("u", layout).transpose(1, 2), read("y", layout).transpose(1, 2)
-    with torch.no_grad():
-        mine = convolve(u, KERNELS[request["family"]](p, request["length"]), p["D"])
-    return {"difference": float((mine - y).abs().max() / y.abs().max())}
-
-
-def main():
-    torch.set_flush_denormal(True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        torch.set_num_threads(request.get("threads", 2))
-        if "check" in request:
-            answer = check(pathlib.Path(request["check"]), request)
-        else:
-            answer = time_layer(request)
-        print(json.dumps(answer), flush=True)
+    return layer(request, p)
 
 
 if __name__ == "__main__":
-    main()
+    layer_server.serve(make, load, arrange=lambda u: u.transpose(1, 2).contiguous())

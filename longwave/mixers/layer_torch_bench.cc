@@ -4,8 +4,11 @@
 //
 //   {"family": "s4d", "batch": 8, "channels": 256, "state": 64, "length": 4096, "threads": 2}
 //
-// With "check": "FOLDER" it writes the input, the output and the parameters there instead, as raw
-// float32, for the other implementation to repeat.
+// "layers": 4 puts four of them one after the other. With "check": "FOLDER" it writes the input,
+// the output and the parameters there instead, as raw float32, for the other implementation to
+// repeat.
+
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +16,7 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -27,7 +31,7 @@ namespace {
 
 using nlohmann::json;
 
-/// A layer of the requested size with trainable parameters and an input.
+/// A layer of the requested size with trainable parameters.
 struct Layer {
   explicit Layer(const json& request) {
     const Family& of = family(request.at("family").get<std::string>());
@@ -44,17 +48,26 @@ struct Layer {
     }
     mixer = make_torch_mixer(of.name, options, channels,
                              [this](const std::string& name) { return parameters.at(name); });
-    u = torch::randn({request.at("batch").get<int64_t>(), length, channels}).requires_grad_();
   }
 
-  torch::Tensor forward() const {
+  torch::Tensor forward(const torch::Tensor& u) const {
     return mixer->forward({.u = u, .state = {}, .final_state = false}).y;
   }
 
   std::map<std::string, torch::Tensor> parameters;
   std::unique_ptr<TorchMixer> mixer;
-  torch::Tensor u;
 };
+
+torch::Tensor make_input(const json& request) {
+  const int64_t batch = request.at("batch"), length = request.at("length");
+  return torch::randn({batch, length, request.at("channels").get<int64_t>()});
+}
+
+double peak_megabytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
@@ -67,21 +80,28 @@ double median(std::vector<double> values) {
 }
 
 json time_layer(const json& request) {
-  const Layer layer(request);
-  const torch::Tensor dy = torch::randn(layer.u.sizes());
+  std::vector<std::unique_ptr<Layer>> layers;
+  for (int i = 0; i < request.value("layers", 1); ++i) {
+    layers.push_back(std::make_unique<Layer>(request));
+  }
+  torch::Tensor u = make_input(request).requires_grad_();
+  const torch::Tensor dy = torch::randn(u.sizes());
   std::vector<double> forward, backward;
   const int repeats = request.value("repeats", 3);
   for (int i = 0; i <= repeats; ++i) {
     auto start = std::chrono::steady_clock::now();
-    const torch::Tensor y = layer.forward();
+    torch::Tensor y = u;
+    for (const auto& layer : layers) y = layer->forward(y);
     const double forward_ms = milliseconds_since(start);
     start = std::chrono::steady_clock::now();
     y.backward(dy);
     // The first round warms up.
     if (i > 0) forward.push_back(forward_ms), backward.push_back(milliseconds_since(start));
-    layer.u.mutable_grad() = torch::Tensor();
+    u.mutable_grad() = torch::Tensor();
   }
-  return {{"forward_ms", median(forward)}, {"backward_ms", median(backward)}};
+  return {{"forward_ms", median(forward)},
+          {"backward_ms", median(backward)},
+          {"peak_mb", peak_megabytes()}};
 }
 
 void write(const std::filesystem::path& path, const torch::Tensor& tensor) {
@@ -94,8 +114,9 @@ void write(const std::filesystem::path& path, const torch::Tensor& tensor) {
 json write_check(const json& request) {
   const Layer layer(request);
   const std::filesystem::path folder = request.at("check").get<std::string>();
-  write(folder / "u", layer.u);
-  write(folder / "y", layer.forward());
+  const torch::Tensor u = make_input(request);
+  write(folder / "u", u);
+  write(folder / "y", layer.forward(u));
   for (const auto& [name, tensor] : layer.parameters) write(folder / name, tensor);
   return {{"parameters", layer.parameters.size()}};
 }
