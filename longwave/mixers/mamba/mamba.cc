@@ -6,18 +6,12 @@
 #include <vector>
 
 #include "longwave/mixers/projection.h"
+#include "longwave/mixers/selective_blocks.h"
 #include "longwave/mixers/selective_init.h"
-#include "longwave/ops/causal_conv1d/causal_conv1d.h"
 #include "longwave/ops/selective_scan/selective_scan.h"
 
 namespace longwave::mixers::mamba {
 namespace {
-
-/// Steps that are worked on at once: enough rows for a fast product, few enough for the cache.
-int64_t block_steps(int64_t batch, int64_t time) {
-  constexpr int64_t kRows = 1024, kLeast = 64;
-  return std::min(time, std::max(kLeast, kRows / std::max<int64_t>(batch, 1)));
-}
 
 class Mamba : public Mixer {
  public:
@@ -39,13 +33,12 @@ class Mamba : public Mixer {
   }
   /// Some steps of the sequence: the views hold these only.
   void run(const Prefill& block, Workspace& workspace) const;
-  View<float, 3> convolved(const Prefill& block, View<const float, 3> x,
-                           Workspace& workspace) const;
 
   Shapes shapes_;
   Weights weights_;  // keeps alive what the views look at
-  View<const float, 2> in_proj_, dt_proj_, out_proj_, conv_;
-  View<const float, 1> in_bias_, conv_bias_, dt_bias_, D_, out_bias_;
+  ShortConvolution conv_;
+  View<const float, 2> in_proj_, dt_proj_, out_proj_;
+  View<const float, 1> in_bias_, dt_bias_, D_, out_bias_;
   std::vector<float> A_;       // (inner, state), times the rate
   std::vector<float> select_;  // x_proj.weight, with the rows of B times the rate
 };
@@ -62,12 +55,12 @@ Mamba::Mamba(const Shapes& shapes, const Weights& weights, double rate)
       dt_proj_(weights.view<2>("dt_proj.weight", {shapes.inner, shapes.dt_rank})),
       out_proj_(weights.view<2>("out_proj.weight", {shapes.channels, shapes.inner})),
       in_bias_(optional(weights, "in_proj.bias", shapes.bias, 2 * shapes.inner)),
-      conv_bias_(optional(weights, "conv1d.bias", shapes.conv_bias, shapes.inner)),
       dt_bias_(weights.view<1>("dt_proj.bias", {shapes.inner})),
       D_(weights.view<1>("D", {shapes.inner})),
       out_bias_(optional(weights, "out_proj.bias", shapes.bias, shapes.channels)) {
   const auto conv = weights.view<3>("conv1d.weight", {shapes.inner, 1, shapes.width});
-  conv_ = {conv.data(), {shapes.inner, shapes.width}};
+  conv_ = {.w = {conv.data(), {shapes.inner, shapes.width}},
+           .b = optional(weights, "conv1d.bias", shapes.conv_bias, shapes.inner)};
   for (float value : weights.get("A_log", {shapes.inner, shapes.state})) {
     A_.push_back(static_cast<float>(-rate * std::exp(static_cast<double>(value))));
   }
@@ -87,22 +80,6 @@ size_t Mamba::workspace_bytes(int64_t batch, int64_t time) const {
          ops::selective_scan_workspace_bytes(scan_size(batch));
 }
 
-View<float, 3> Mamba::convolved(const Prefill& block, View<const float, 3> x,
-                                Workspace& workspace) const {
-  const View<float, 3> history(block.state.data(), {x.extent(0), shapes_.width - 1, shapes_.inner},
-                               {block.state.stride(0), shapes_.inner, 1});
-  const View<float, 3> y(workspace.take<float>(x.size()).data(), x.extents());
-  ops::causal_conv1d<float>({.activation = ops::ConvActivation::kSilu,
-                             .x = x,
-                             .w = conv_,
-                             .b = conv_bias_,
-                             .history = history,
-                             .starts = block.starts,
-                             .y = y,
-                             .final_history = history});
-  return y;
-}
-
 void Mamba::run(const Prefill& block, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
   const int64_t batch = block.u.extent(0), time = block.u.extent(1), inner = shapes_.inner;
@@ -112,7 +89,7 @@ void Mamba::run(const Prefill& block, Workspace& workspace) const {
   const View<float, 3> xz = take(2 * inner), dt = take(inner), y = take(inner);
   const View<float, 3> selections = take(shapes_.selections());
   project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = xz});
-  const View<float, 3> x = convolved(block, xz.slice(2, 0, inner), workspace);
+  const View<float, 3> x = conv_.apply(block, xz.slice(2, 0, inner), workspace);
   project({.x = x, .W = {select_.data(), {shapes_.selections(), inner}}, .b = {}, .y = selections});
   project({.x = selections.slice(2, 0, shapes_.dt_rank), .W = dt_proj_, .b = {}, .y = dt});
   const auto select = [&](int64_t first) {
@@ -143,16 +120,7 @@ void Mamba::run(const Prefill& block, Workspace& workspace) const {
 
 void Mamba::prefill(const Prefill& args, Workspace& workspace) const {
   check(*this, args, "mamba");
-  if (args.u.extent(0) == 0) return;
-  const int64_t time = args.u.extent(1), steps = block_steps(args.u.extent(0), time);
-  for (int64_t begin = 0; begin < time; begin += steps) {
-    const int64_t count = std::min(steps, time - begin);
-    Prefill block = {.u = args.u.slice(1, begin, count),
-                     .state = args.state,
-                     .y = args.y.slice(1, begin, count)};
-    if (!args.starts.absent()) block.starts = args.starts.slice(1, begin, count);
-    run(block, workspace);
-  }
+  run_in_blocks(args, [&](const Prefill& block) { run(block, workspace); });
 }
 
 /// log(1), ..., log(state) in every row: the start of S4D-Real.

@@ -6,17 +6,11 @@
 #include <vector>
 
 #include "longwave/mixers/projection.h"
-#include "longwave/ops/causal_conv1d/causal_conv1d.h"
+#include "longwave/mixers/selective_blocks.h"
 #include "longwave/ops/elementwise/elementwise.h"
 
 namespace longwave::mixers::mamba2 {
 namespace {
-
-/// Steps that are worked on at once: enough rows for a fast product, few enough for the cache.
-int64_t block_steps(int64_t batch, int64_t time) {
-  constexpr int64_t kRows = 1024, kLeast = 64;
-  return std::min(time, std::max(kLeast, kRows / std::max<int64_t>(batch, 1)));
-}
 
 class Mamba2 : public Mixer {
  public:
@@ -35,8 +29,6 @@ class Mamba2 : public Mixer {
  private:
   /// Some steps of the sequence: the views hold these only.
   void run(const Prefill& block, Workspace& workspace) const;
-  View<float, 3> convolved(const Prefill& block, View<const float, 3> x,
-                           Workspace& workspace) const;
   /// y = scan of x, B and C side by side, with step sizes from dt.
   void scan(const Prefill& block, View<const float, 3> xBC, View<const float, 3> dt,
             View<float, 3> y, Workspace& workspace) const;
@@ -44,8 +36,9 @@ class Mamba2 : public Mixer {
 
   Settings settings_;
   Weights weights_;  // keeps alive what the views look at
-  View<const float, 2> in_proj_, out_proj_, conv_;
-  View<const float, 1> in_bias_, conv_bias_, dt_bias_, norm_, out_bias_;
+  ShortConvolution conv_;
+  View<const float, 2> in_proj_, out_proj_;
+  View<const float, 1> in_bias_, dt_bias_, norm_, out_bias_;
   float rate_;
   std::vector<float> A_, D_;  // (heads) times the rate, (heads, 1 or head_dim) by the rate
 };
@@ -59,8 +52,8 @@ Mamba2::Mamba2(const Settings& settings, const Weights& weights, double rate)
       rate_(static_cast<float>(rate)) {
   const int64_t convolved = settings.convolved();
   const auto conv = weights.view<3>("conv1d.weight", {convolved, 1, settings.width});
-  conv_ = {conv.data(), {convolved, settings.width}};
-  if (settings.conv_bias) conv_bias_ = weights.view<1>("conv1d.bias", {convolved});
+  conv_.w = {conv.data(), {convolved, settings.width}};
+  if (settings.conv_bias) conv_.b = weights.view<1>("conv1d.bias", {convolved});
   if (settings.has_norm) norm_ = weights.view<1>("norm.weight", {settings.inner});
   if (settings.bias) {
     in_bias_ = weights.view<1>("in_proj.bias", {settings.projected()});
@@ -88,23 +81,6 @@ size_t Mamba2::workspace_bytes(int64_t batch, int64_t time) const {
                                    .head_dim = settings_.head_dim,
                                    .groups = settings_.groups,
                                    .state = settings_.state});
-}
-
-View<float, 3> Mamba2::convolved(const Prefill& block, View<const float, 3> x,
-                                 Workspace& workspace) const {
-  const int64_t channels = settings_.convolved();
-  const View<float, 3> history(block.state.data(), {x.extent(0), settings_.width - 1, channels},
-                               {block.state.stride(0), channels, 1});
-  const View<float, 3> y(workspace.take<float>(x.size()).data(), x.extents());
-  ops::causal_conv1d<float>({.activation = ops::ConvActivation::kSilu,
-                             .x = x,
-                             .w = conv_,
-                             .b = conv_bias_,
-                             .history = history,
-                             .starts = block.starts,
-                             .y = y,
-                             .final_history = history});
-  return y;
 }
 
 /// Channels [begin, begin + parts size) of each step as (batch, time, parts, size).
@@ -169,7 +145,7 @@ void Mamba2::run(const Prefill& block, Workspace& workspace) const {
   const View<float, 3> z = projected.slice(2, 0, inner);
   const View<float, 3> dt = projected.slice(2, inner + settings_.convolved(), settings_.heads);
   const View<float, 3> xBC =
-      convolved(block, projected.slice(2, inner, settings_.convolved()), workspace);
+      conv_.apply(block, projected.slice(2, inner, settings_.convolved()), workspace);
   scan(block, xBC, dt, y, workspace);
   gate(z, y);
   project({.x = y, .W = out_proj_, .b = out_bias_, .y = block.y});
@@ -177,16 +153,7 @@ void Mamba2::run(const Prefill& block, Workspace& workspace) const {
 
 void Mamba2::prefill(const Prefill& args, Workspace& workspace) const {
   check(*this, args, "mamba2");
-  if (args.u.extent(0) == 0) return;
-  const int64_t time = args.u.extent(1), steps = block_steps(args.u.extent(0), time);
-  for (int64_t begin = 0; begin < time; begin += steps) {
-    const int64_t count = std::min(steps, time - begin);
-    Prefill block = {.u = args.u.slice(1, begin, count),
-                     .state = args.state,
-                     .y = args.y.slice(1, begin, count)};
-    if (!args.starts.absent()) block.starts = args.starts.slice(1, begin, count);
-    run(block, workspace);
-  }
+  run_in_blocks(args, [&](const Prefill& block) { run(block, workspace); });
 }
 
 }  // namespace
