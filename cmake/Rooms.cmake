@@ -36,7 +36,9 @@ endfunction()
 
 function(longwave_optimise_little target)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> -fPIC)
+  # At -O1 g++ 12 sees copies beyond the end of std::string that are not there.
+  target_compile_options(${target} PRIVATE
+    $<$<CONFIG:Release>:-O1> $<$<CONFIG:Release>:-Wno-array-bounds> -fPIC)
 endfunction()
 
 # One test program per folder that holds tests; `links` says against what.
