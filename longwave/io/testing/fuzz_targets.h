@@ -47,9 +47,10 @@ inline std::vector<Bytes> safetensors_seeds() {
                               io::format_safetensors(weights, {{"format", "longwave"}})};
   const std::string half = R"({"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},)"
                            R"("b":{"dtype":"BF16","shape":[1,1],"data_offsets":[4,6]}}  )";
-  Bytes file = bytes_of(std::string(1, static_cast<char>(half.size())) + std::string(7, '\0') +
-                        half + "abcdef");
-  seeds.push_back(std::move(file));
+  std::string file(8, '\0');
+  file[0] = static_cast<char>(half.size());
+  file.append(half).append("abcdef");
+  seeds.push_back(bytes_of(file));
   return seeds;
 }
 
