@@ -1,10 +1,17 @@
 # Warnings, sanitizers and the compiler cache: one interface target that every target of ours uses.
 add_library(longwave_options INTERFACE)
-target_compile_options(longwave_options INTERFACE -Wall -Wextra -Wpedantic)
+set(cxx $<COMPILE_LANGUAGE:CXX>)
+set(cuda $<COMPILE_LANGUAGE:CUDA>)
+target_compile_options(longwave_options INTERFACE $<${cxx}:-Wall;-Wextra;-Wpedantic>)
+# The front end of nvcc does not know fmt's consteval, and warns about the conversion of a View of
+# const elements, which is never used.
+target_compile_options(longwave_options INTERFACE
+  $<${cuda}:--expt-relaxed-constexpr;-DFMT_CONSTEVAL=;-DFMT_USE_CONSTEXPR=1;-diag-suppress=554>)
 # g++ 12 sees overlapping copies in "text" + std::string that are not there (GCC bug 105651).
-target_compile_options(longwave_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+target_compile_options(longwave_options INTERFACE
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)
 if(LONGWAVE_WERROR)
-  target_compile_options(longwave_options INTERFACE -Werror)
+  target_compile_options(longwave_options INTERFACE $<${cxx}:-Werror> $<${cuda}:-Werror=all-warnings>)
 endif()
 if(LONGWAVE_SANITIZE)
   target_compile_options(longwave_options INTERFACE -fsanitize=${LONGWAVE_SANITIZE} -fno-omit-frame-pointer)

@@ -2,12 +2,18 @@
 #   *_test.cc   a test program per folder        *_bench.cc  a benchmark program per file
 #   *_fuzz.cc   a libFuzzer program per file     *_torch.cc  part of the train target
 #   *_torch_test.cc, *_torch_bench.cc  the same for the train target
-#    *_cuda.cu    a CUDA backend, where nvcc is
+#   *_cuda.cu    a CUDA backend, where nvcc is
+#   *_cuda_test.cu, *_cuda_bench.cu  its test program per folder and benchmark programs per file
 # Everything else belongs to the torch-free library.
 
 function(longwave_sources result room)
   cmake_parse_arguments(arg "" "" "SUFFIX;WITHOUT" ${ARGN})
-  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/longwave/${room}/*${arg_SUFFIX}.cc)
+  set(ending .cc)
+  if(arg_SUFFIX MATCHES "_cuda")
+    set(ending .cu)
+  endif()
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS
+    ${PROJECT_SOURCE_DIR}/longwave/${room}/*${arg_SUFFIX}${ending})
   foreach(pattern ${arg_WITHOUT})
     list(FILTER found EXCLUDE REGEX "${pattern}\\.cc$")
   endforeach()
@@ -94,7 +100,7 @@ function(longwave_library target)
     longwave_sources(found ${room} WITHOUT ${LONGWAVE_SPECIAL})
     list(APPEND sources ${found})
     if(LONGWAVE_HAVE_CUDA)
-      file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/longwave/${room}/*_cuda.cu)
+      longwave_sources(found ${room} SUFFIX _cuda)
       list(APPEND sources ${found})
     endif()
   endforeach()
@@ -113,12 +119,19 @@ function(longwave_library target)
             $<INSTALL_INTERFACE:hwy> $<INSTALL_INTERFACE:openblas> $<INSTALL_INTERFACE:tomlplusplus>
             $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
             $<BUILD_INTERFACE:tomlplusplus::tomlplusplus> $<BUILD_INTERFACE:longwave_options>)
+  if(LONGWAVE_HAVE_CUDA)
+    target_link_libraries(${target}_runtime PRIVATE $<BUILD_INTERFACE:CUDA::cudart_static>)
+  endif()
   foreach(room ${arg_ROOMS})
     longwave_tests(${room} test SUFFIX _test WITHOUT _torch_test
       LINKS ${target}_runtime Eigen3::Eigen nlohmann_json::nlohmann_json)
     if(LONGWAVE_BENCHES)
       longwave_programs(${room} SUFFIX _bench WITHOUT _torch_bench
         LINKS ${target}_runtime benchmark::benchmark PkgConfig::openblas)
+    endif()
+    if(LONGWAVE_HAVE_CUDA)
+      longwave_tests(${room} cuda_test SUFFIX _cuda_test LINKS ${target}_runtime CUDA::cudart_static)
+      longwave_programs(${room} SUFFIX _cuda_bench LINKS ${target}_runtime CUDA::cudart_static)
     endif()
     if(LONGWAVE_FUZZERS)
       longwave_programs(${room} SUFFIX _fuzz LINKS ${target}_runtime -fsanitize=fuzzer)

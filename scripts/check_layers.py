@@ -22,7 +22,7 @@ MAY_USE = {
     "cli": "base theory ops nn mixers models io text data runtime inspect train",
 }
 # A test may judge its room by any other.
-ANY_ROOM = re.compile(r"(_test|_bench|_fuzz)\.cc$|/testing/")
+ANY_ROOM = re.compile(r"(_test|_bench|_fuzz)\.(cc|cu)$|/testing/")
 TORCH_FILE = re.compile(r"_torch\.(h|cc)$|_torch_(test|bench)\.cc$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 

@@ -54,6 +54,11 @@ class IoError : public Error {
   using Error::Error;
 };
 
+/// An accelerator or its driver refused: no such device, out of memory, a launch that failed.
+class DeviceError : public Error {
+  using Error::Error;
+};
+
 /// Numbers went bad during training.
 class Diverged : public Error {
   using Error::Error;

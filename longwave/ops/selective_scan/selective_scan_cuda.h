@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "longwave/base/view.h"
+#include "longwave/ops/selective_scan/selective_scan.h"
+
+struct CUstream_st;
+struct __half;
+struct __nv_bfloat16;
+
+namespace longwave::ops {
+
+/// What a selective scan on a GPU reads: device pointers, as SelectiveScanInputs otherwise.
+///
+/// T is float, __half or __nv_bfloat16; what concerns the state's dynamics stays float32.
+template <typename T>
+struct SelectiveScanCudaInputs {
+  StepSize step_size = StepSize::kSoftplus;
+  View<const T, 3> u;            // (batch, time, channels)
+  View<const T, 3> dt;           // (batch, time, channels)       before bias and softplus
+  View<const float, 2> A;        // (channels, state)
+  View<const T, 4> B;            // (batch, time, groups, state)  channels % groups == 0
+  View<const T, 4> C;            // (batch, time, groups, state)
+  View<const float, 1> D;        // (channels), or absent for no skip
+  View<const float, 1> dt_bias;  // (channels), or absent for 0
+  View<const T, 3> z;            // (batch, time, channels), or absent for no gate
+  View<const uint8_t, 2>
+      starts;  // (batch, time), nonzero at the first step of a sequence; or absent
+};
+
+/// selective_scan on a GPU.
+///
+/// A few lanes of a warp share a channel's states, which stay in registers; inputs of a block's
+/// channels pass through shared memory in tiles of steps. Where batch, channels and states are too
+/// few for the chip, time is cut in segments: a first pass finds what each adds to the state.
+///
+/// Source     as SelectiveScanArgs; algorithm ours.
+/// Numerics   float32 throughout; inputs are widened exactly and y is rounded once. Exponentials
+///            come from ex2.approx (2 units in the last place) at the rounded s A log2(e);
+///            subnormals count as zero. All sums have an order that the shapes fix: the same
+///            arguments give the same bits. The order depends on the plan, so that other batch
+///            sizes or lengths may round otherwise.
+/// Cost       an exponential and 4 operations a state and element, twice the former where time is
+///            cut. Each operand is read once; fastest when rows of channels are adjacent, aligned
+///            to 16 bytes, and as many a group as a multiple of 16 bytes.
+/// Errors     InvalidArgument if shapes disagree, groups do not divide channels, there are more
+///            than kSelectiveScanCudaStates states, or the workspace is too small; DeviceError if
+///            the driver refuses. Faults of a kernel show at the next synchronisation.
+/// Threads    safe for distinct args; runs behind what is in the stream. Outputs must not overlap
+///            other operands.
+template <typename T>
+struct SelectiveScanCudaArgs {
+  SelectiveScanCudaInputs<T> in;
+  View<float, 3> h;       // (batch, channels, state) in: h[-1], out: h[time-1]
+  View<T, 3> y;           // (batch, time, channels) out
+  View<float, 4> states;  // (batch, chunks, state, channels) out, as selective_scan's; or absent
+};
+
+/// The most states a channel may have on a GPU.
+inline constexpr int64_t kSelectiveScanCudaStates = 1024;
+
+/// The extents that scratch memory on a GPU depends on.
+struct SelectiveScanCudaSize {
+  int64_t batch, time, channels, groups, state;
+};
+
+/// Bytes of device memory that `selective_scan_cuda` takes at most; 0 where time is not cut.
+size_t selective_scan_cuda_workspace_bytes(const SelectiveScanCudaSize& size);
+
+/// Queues the scan; see SelectiveScanCudaArgs. `workspace` is device memory, aligned to 16 bytes.
+void selective_scan_cuda(const SelectiveScanCudaArgs<float>& args, std::span<std::byte> workspace,
+                         CUstream_st* stream);
+void selective_scan_cuda(const SelectiveScanCudaArgs<__half>& args, std::span<std::byte> workspace,
+                         CUstream_st* stream);
+void selective_scan_cuda(const SelectiveScanCudaArgs<__nv_bfloat16>& args,
+                         std::span<std::byte> workspace, CUstream_st* stream);
+
+}  // namespace longwave::ops

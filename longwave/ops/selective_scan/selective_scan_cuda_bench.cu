@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times selective_scan on a GPU against the time that its bytes need at the speed of a copy in the
+// same run. Checks against the reference first, and refuses to time a wrong kernel.
+//
+// usage: selective_scan_cuda_bench [--plans]     --plans times every plan, not only the chosen one
+#include <cuda_runtime.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
+#include "longwave/ops/selective_scan/testing/selective_device.h"
+#include "longwave/ops/testing/device_timer.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::DeviceBuffer;
+using testing::DeviceTime;
+using testing::SelectiveDevice;
+using testing::SelectiveSize;
+
+constexpr int kRepeats = 20;
+
+template <typename T>
+bool is_right(const SelectiveSize& size, const SelectiveScanPlan& plan) {
+  testing::SelectiveProblem<double> oracle(size, 1);
+  testing::round_operands<T>(oracle);
+  SelectiveDevice<T> device(oracle);
+  oracle.forward();
+  device.run(device.args(), plan);
+  const std::vector<double> y = device.y();
+  double worst = 0, largest = 1;
+  for (size_t i = 0; i < y.size(); ++i) {
+    const double error = std::abs(y[i] - oracle.y[i]);
+    if (std::isnan(error)) return false;
+    worst = std::max(worst, error);
+    largest = std::max(largest, std::abs(oracle.y[i]));
+  }
+  return worst <= (testing::kEpsilon<T> + 8e-6) * largest;
+}
+
+// Random operands of any size, made on the host once and repeated.
+template <typename T>
+class Operands {
+ public:
+  explicit Operands(const SelectiveSize& size)
+      : size_(size),
+        signal_(size.batch * size.time * size.channels),
+        inputs_(size.batch * size.time * size.groups * size.state),
+        A_(numbers(size.channels * size.state, -5.0, -0.3)),
+        D_(numbers(size.channels, -1, 1)),
+        bias_(numbers(size.channels, -5, -2)),
+        h_(size.batch * size.channels * size.state) {
+    testing::require_cuda(cudaMemset(h_.data(), 0, size.batch * size.channels * size.state * 4));
+    for (auto& set : sets_) {
+      for (int i = 0; i < 3; ++i) set.signals.push_back(random(signal_));
+      for (int i = 0; i < 2; ++i) set.inputs.push_back(random(inputs_));
+      set.y = std::make_unique<DeviceBuffer<T>>(signal_);
+    }
+  }
+
+  // Operands of the i-th repetition: sets take turns, so that none is left in the cache.
+  SelectiveScanCudaArgs<T> args(int i) {
+    Set& set = sets_[i % kSets];
+    const auto [batch, time, channels, groups, state] = size_;
+    const auto signal = [&](DeviceBuffer<T>& x) {
+      return View<T, 3>(x.data(), {batch, time, channels});
+    };
+    const auto inputs = [&](DeviceBuffer<T>& x) {
+      return View<T, 4>(x.data(), {batch, time, groups, state});
+    };
+    return {.in = {.step_size = StepSize::kSoftplus,
+                   .u = signal(*set.signals[0]),
+                   .dt = signal(*set.signals[1]),
+                   .A = {A_.data(), {channels, state}},
+                   .B = inputs(*set.inputs[0]),
+                   .C = inputs(*set.inputs[1]),
+                   .D = {D_.data(), {channels}},
+                   .dt_bias = {bias_.data(), {channels}},
+                   .z = signal(*set.signals[2]),
+                   .starts = {}},
+            .h = {h_.data(), {batch, channels, state}},
+            .y = signal(*set.y),
+            .states = {}};
+  }
+
+  double bytes() const { return sizeof(T) * (4.0 * signal_ + 2.0 * inputs_); }
+  SelectiveScanCudaSize size() const {
+    return {size_.batch, size_.time, size_.channels, size_.groups, size_.state};
+  }
+
+ private:
+  static constexpr int kSets = 3;
+  struct Set {
+    std::vector<std::unique_ptr<DeviceBuffer<T>>> signals, inputs;
+    std::unique_ptr<DeviceBuffer<T>> y;
+  };
+
+  std::vector<float> numbers(int64_t count, double low, double high) {
+    std::vector<float> list;
+    for (int64_t i = 0; i < count; ++i) list.push_back(float(random_.uniform(low, high)));
+    return list;
+  }
+
+  std::unique_ptr<DeviceBuffer<T>> random(int64_t count) {
+    constexpr int64_t kOnce = 1 << 20;
+    std::vector<T> some;
+    for (int64_t i = 0; i < kOnce; ++i) some.push_back(static_cast<T>(float(random_.normal())));
+    auto buffer = std::make_unique<DeviceBuffer<T>>(count);
+    for (int64_t i = 0; i < count; i += kOnce) {
+      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
+                                       std::min(kOnce, count - i) * sizeof(T),
+                                       cudaMemcpyHostToDevice));
+    }
+    return buffer;
+  }
+
+  SelectiveSize size_;
+  Random random_{1};
+  int64_t signal_, inputs_;
+  DeviceBuffer<float> A_, D_, bias_, h_;
+  Set sets_[kSets];
+};
+
+template <typename T>
+void time_plan(const char* type, const SelectiveSize& size, Operands<T>& operands,
+               const SelectiveScanPlan& plan, double copy_speed) {
+  const size_t bytes = selective_scan_plan_bytes(operands.size(), plan);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
+    selective_scan_by_plan(operands.args(i), plan, {workspace.data(), bytes}, nullptr);
+  });
+  const double floor = operands.bytes() / copy_speed * 1e3;
+  const SelectiveLanes& lanes = kSelectiveLanes[plan.lanes];
+  std::printf(
+      "%-8s B%-2ld D%-5ld L%-6ld N%-3ld %2dx%2dx%d %3ld  %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n",
+      type, size.batch, size.channels, size.time, size.state, lanes.states, lanes.lanes,
+      lanes.channels, plan.segments, time.median, time.least, time.most, floor,
+      100 * floor / time.median);
+}
+
+template <typename T>
+void time_shape(const char* type, const SelectiveSize& size, double copy_speed, bool all) {
+  Operands<T> operands(size);
+  time_plan(type, size, operands, selective_scan_plan(operands.size()), copy_speed);
+  for (int i = 0; all && i < static_cast<int>(kSelectiveLanes.size()); ++i) {
+    if (kSelectiveLanes[i].most_states() != size.state) continue;
+    for (const int64_t segments : {1, 8, 16}) {
+      if (segments > 1 && size.batch * size.channels > 16384) continue;
+      time_plan(type, size, operands, selective_scan_plan(operands.size(), i, segments),
+                copy_speed);
+    }
+  }
+}
+
+int main_of(bool all) {
+  for (int lanes = 0; lanes < 4; ++lanes) {
+    for (const int64_t segments : {1, 3}) {
+      const SelectiveSize size{2, 300, 128, 1, lanes == 0 ? 8 : 16};
+      const SelectiveScanPlan plan = selective_scan_plan(
+          {size.batch, size.time, size.channels, 1, size.state}, lanes, segments);
+      if (is_right<float>(size, plan) && is_right<__nv_bfloat16>(size, plan)) continue;
+      std::printf("lanes %d, segments %ld: wrong result, not timed\n", lanes, segments);
+      return 1;
+    }
+  }
+  cudaDeviceProp device;
+  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
+  const double copy_speed = testing::device_copy_speed();
+  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  std::printf(
+      "type     shape                     lanes  cuts median ms (least to most)   floor ms\n");
+  for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16},
+                                    {8, 2048, 1536, 1, 16},
+                                    {1, 65536, 4096, 1, 16},
+                                    {64, 512, 1536, 1, 16},
+                                    {1, 65536, 256, 1, 16},
+                                    {8, 2048, 4096, 1, 64}}) {
+    time_shape<__nv_bfloat16>("bfloat16", size, copy_speed, all);
+  }
+  time_shape<float>("float32", {8, 2048, 4096, 1, 16}, copy_speed, all);
+  return 0;
+}
+
+}  // namespace
+}  // namespace longwave::ops
+
+int main(int count, char** words) {
+  return longwave::ops::main_of(count > 1 && std::strcmp(words[1], "--plans") == 0);
+}

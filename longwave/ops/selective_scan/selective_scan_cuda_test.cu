@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/selective_scan/selective_scan_cuda.h"
+#include "longwave/ops/selective_scan/testing/selective_agree.h"
+#include "longwave/ops/selective_scan/testing/selective_device.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::kEpsilon;
+using testing::kSelectiveSizes;
+using testing::kSelectiveVariants;
+using testing::name;
+using testing::output_terms;
+using testing::SelectiveDevice;
+using testing::Tolerance;
+using testing::Worst;
+using Size = testing::SelectiveSize;
+using Variant = testing::SelectiveVariant;
+using Oracle = testing::SelectiveProblem<double>;
+
+constexpr Variant kPacked = {StepSize::kSoftplus, Variant::Optional::kAll,
+                             Variant::Packing::kStarts};
+
+template <typename T>
+class SelectiveScanCuda : public ::testing::Test {};
+using Types = ::testing::Types<float, __half, __nv_bfloat16>;
+TYPED_TEST_SUITE(SelectiveScanCuda, Types);
+
+template <typename T>
+Oracle operands(const Size& size, uint64_t seed, const Variant& variant) {
+  Oracle oracle(size, seed, variant);
+  testing::round_operands<T>(oracle);
+  return oracle;
+}
+
+// Rounding of float32 sums, and of the number itself where it leaves as T.
+template <typename T>
+void expect_close(const std::string& what, const std::vector<double>& expected,
+                  const std::vector<double>& got, int64_t terms) {
+  ASSERT_EQ(expected.size(), got.size()) << what;
+  if (got.empty()) return;
+  double largest = 1;
+  for (const double x : expected) largest = std::max(largest, std::abs(x));
+  Worst worst(what);
+  for (size_t i = 0; i < got.size(); ++i) {
+    Tolerance bound = Tolerance::sum<float>(terms, largest);
+    bound.bound += kEpsilon<T> / 2 * std::abs(expected[i]);
+    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
+  }
+  EXPECT_TRUE(worst.ok());
+}
+
+template <typename T>
+void expect_outputs(const std::string& what, const Oracle& oracle, const SelectiveDevice<T>& got) {
+  const int64_t terms = output_terms(oracle.size);
+  expect_close<T>(what + " y", oracle.y, got.y(), terms);
+  expect_close<float>(what + " h", oracle.h, got.h(), terms);
+}
+
+// All plans that can hold so many states, with time whole and cut.
+std::vector<SelectiveScanPlan> plans(const SelectiveScanCudaSize& size) {
+  std::vector<SelectiveScanPlan> all = {selective_scan_plan(size)};
+  for (int i = 0; i < static_cast<int>(kSelectiveLanes.size()); ++i) {
+    if (kSelectiveLanes[i].most_states() < size.state) continue;
+    for (const int64_t segments : {1, 3}) all.push_back(selective_scan_plan(size, i, segments));
+  }
+  return all;
+}
+
+TYPED_TEST(SelectiveScanCuda, EveryPlanAgreesWithTheOracle) {
+  for (const Size& size : kSelectiveSizes) {
+    for (const Variant& variant : kSelectiveVariants) {
+      Oracle oracle = operands<TypeParam>(size, 1, variant);
+      const Oracle before = oracle;
+      oracle.forward();
+      const SelectiveDevice<TypeParam> shape(before);
+      for (const SelectiveScanPlan& plan : plans(shape.size())) {
+        SelectiveDevice<TypeParam> device(before);
+        device.run(device.args(), plan);
+        const std::string what = name(size) + " lanes " + std::to_string(plan.lanes) +
+                                 " segments " + std::to_string(plan.segments);
+        expect_outputs(what, oracle, device);
+        expect_close<float>(what + " states", oracle.states, device.states(), output_terms(size));
+      }
+    }
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, LargeStatesAgreeWithTheOracle) {
+  for (const Size& size : {Size{1, 70, 9, 1, 100}, Size{1, 40, 40, 2, 200}, Size{2, 70, 5, 1, 300},
+                           Size{1, 20, 3, 1, 1024}}) {
+    Oracle oracle = operands<TypeParam>(size, 2, kPacked);
+    SelectiveDevice<TypeParam> device(oracle);
+    oracle.forward();
+    device.run(device.args(),
+               selective_scan_plan(device.size(), selective_scan_plan(device.size()).lanes, 2));
+    expect_outputs(name(size), oracle, device);
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, WideAndStridedRowsAgreeWithTheOracle) {
+  for (const Size& size : {Size{2, 300, 256, 1, 16}, Size{2, 100, 512, 4, 16}}) {
+    for (const int64_t pad : {0, 8, 3}) {
+      Oracle oracle = operands<TypeParam>(size, 3, kPacked);
+      SelectiveDevice<TypeParam> device(oracle, pad);
+      oracle.forward();
+      device.run(device.args(), selective_scan_plan(device.size()));
+      expect_outputs(name(size) + " pad " + std::to_string(pad), oracle, device);
+    }
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, SameArgumentsSameBits) {
+  const Size size{2, 500, 96, 1, 16};
+  const Oracle operands_of = operands<TypeParam>(size, 4, kPacked);
+  SelectiveDevice<TypeParam> first(operands_of);
+  const auto all = plans(first.size());
+  for (const SelectiveScanPlan& plan : all) {
+    SelectiveDevice<TypeParam> one(operands_of), other(operands_of);
+    one.run(one.args(), plan);
+    other.run(other.args(), plan);
+    EXPECT_EQ(one.y(), other.y());
+    EXPECT_EQ(one.h(), other.h());
+    EXPECT_EQ(one.states(), other.states());
+  }
+}
+
+// The same operands for steps [begin, begin + count), without states.
+template <typename T>
+SelectiveScanCudaArgs<T> steps(SelectiveScanCudaArgs<T> args, int64_t begin, int64_t count) {
+  SelectiveScanCudaInputs<T>& in = args.in;
+  for (auto* view : {&in.u, &in.dt, &in.z}) *view = view->slice(1, begin, count);
+  for (auto* view : {&in.B, &in.C}) *view = view->slice(1, begin, count);
+  in.starts = in.starts.slice(1, begin, count);
+  args.y = args.y.slice(1, begin, count);
+  args.states = {};
+  return args;
+}
+
+TYPED_TEST(SelectiveScanCuda, SplitInvariance) {
+  for (const Size& size : {Size{2, 130, 24, 1, 16}, Size{1, 70, 34, 2, 21}}) {
+    const Oracle same = operands<TypeParam>(size, 5, kPacked);
+    SelectiveDevice<TypeParam> whole(same);
+    const SelectiveScanPlan plan =
+        selective_scan_plan(whole.size(), selective_scan_plan(whole.size()).lanes, 1);
+    whole.run(whole.args(), plan);
+    for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{33}, size.time - 1, size.time}) {
+      SelectiveDevice<TypeParam> parts(same);
+      // A segment of any length at least as long as the part.
+      parts.run(steps(parts.args(), 0, cut), plan);
+      parts.run(steps(parts.args(), cut, size.time - cut), plan);
+      EXPECT_EQ(whole.y(), parts.y()) << name(size) << " cut at " << cut;
+      EXPECT_EQ(whole.h(), parts.h()) << name(size) << " cut at " << cut;
+    }
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, WhatPrecededASequenceDoesNotMatter) {
+  const Size size{1, 150, 37, 1, 16};
+  Oracle clean = operands<TypeParam>(size, 6, kPacked), dirty = clean;
+  clean.starts[0] = dirty.starts[0] = 1;
+  clean.starts[60] = dirty.starts[60] = 1;
+  std::fill(dirty.h.begin(), dirty.h.end(), std::numeric_limits<double>::infinity());
+  const SelectiveDevice<TypeParam> shape(clean);
+  for (const SelectiveScanPlan& plan : plans(shape.size())) {
+    SelectiveDevice<TypeParam> one(clean), other(dirty);
+    one.run(one.args(), plan);
+    other.run(other.args(), plan);
+    EXPECT_EQ(one.y(), other.y());
+    EXPECT_EQ(one.h(), other.h());
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, StepSizesKeepTheirPrecision) {
+  // Without states y is D u; with B = 1, C = 1, h = 0 and one step it is softplus(dt) u.
+  const Variant bare{StepSize::kSoftplus, Variant::Optional::kNone, Variant::Packing::kNone};
+  const Size size{1, 1, 4096, 1, 1};
+  Oracle oracle = operands<TypeParam>(size, 7, bare);
+  for (int64_t c = 0; c < size.channels; ++c) oracle.dt[c] = -30.0 + c * (60.0 / 4096);
+  testing::round_operands<TypeParam>(oracle);
+  std::fill(oracle.u.begin(), oracle.u.end(), 1.0);
+  std::fill(oracle.h.begin(), oracle.h.end(), 0.0);
+  oracle.B = oracle.C = {1.0};
+  SelectiveDevice<TypeParam> device(oracle);
+  oracle.forward();
+  device.run(device.args(), selective_scan_plan(device.size()));
+  const std::vector<double> h = device.h();
+  for (int64_t c = 0; c < size.channels; ++c) {
+    EXPECT_NEAR(h[c] / oracle.h[c], 1.0, 8 * std::numeric_limits<float>::epsilon())
+        << "dt " << oracle.dt[c];
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, WrongShapesAreRefused) {
+  const Oracle oracle = operands<TypeParam>({2, 9, 8, 2, 4}, 8, kPacked);
+  SelectiveDevice<TypeParam> device(oracle);
+  auto args = device.args();
+  args.in.A = args.in.A.slice(1, 0, 3);
+  EXPECT_THROW(selective_scan_cuda(args, {}, nullptr), InvalidArgument);
+  args = device.args();
+  args.in.starts = args.in.starts.slice(1, 0, 8);
+  EXPECT_THROW(selective_scan_cuda(args, {}, nullptr), InvalidArgument);
+  args = device.args();
+  args.in.B = args.in.B.slice(2, 0, 0);
+  args.in.C = args.in.C.slice(2, 0, 0);
+  EXPECT_THROW(selective_scan_cuda(args, {}, nullptr), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace longwave::ops

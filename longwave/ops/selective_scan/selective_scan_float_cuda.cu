@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/selective_scan/selective_scan_launch_cuda.cuh"
+
+namespace longwave::ops {
+
+template void selective_scan_by_plan(const SelectiveScanCudaArgs<float>&, const SelectiveScanPlan&,
+                                     std::span<std::byte>, cudaStream_t);
+
+}  // namespace longwave::ops

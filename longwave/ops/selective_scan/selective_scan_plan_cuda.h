@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "longwave/ops/selective_scan/selective_scan_cuda.h"
+
+namespace longwave::ops {
+
+/// How a warp shares work: a thread holds `states` states of each of `channels` neighbours, and
+/// `lanes` threads hold a channel.
+struct SelectiveLanes {
+  int states, lanes, channels;
+
+  constexpr int most_states() const { return states * lanes; }
+};
+
+/// Threads of a block.
+inline constexpr int kSelectiveThreads = 128;
+
+/// All the ways that kernels exist for; of equal most_states(), the one with fewer threads first.
+inline constexpr std::array<SelectiveLanes, 8> kSelectiveLanes = {
+    {{4, 2, 2}, {4, 4, 2}, {2, 8, 2}, {4, 8, 2}, {4, 16, 2}, {8, 16, 2}, {8, 32, 1}, {32, 32, 1}}};
+
+/// How a scan is spread over a GPU.
+struct SelectiveScanPlan {
+  int lanes = 0;              ///< index into kSelectiveLanes
+  int64_t segments = 1;       ///< of time, scanned side by side
+  int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
+};
+
+/// The plan with that sharing and at most that many segments.
+SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size, int lanes,
+                                      int64_t segments);
+
+/// The plan that fills a GPU; the shapes alone decide.
+SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size);
+
+/// Bytes of device memory that a plan takes.
+size_t selective_scan_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan);
+
+/// selective_scan_cuda by a given plan, for tests and measurements.
+template <typename T>
+void selective_scan_by_plan(const SelectiveScanCudaArgs<T>& args, const SelectiveScanPlan& plan,
+                            std::span<std::byte> workspace, CUstream_st* stream);
+
+}  // namespace longwave::ops
