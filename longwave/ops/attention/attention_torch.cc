@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/attention/attention_torch.h"
 
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -9,14 +10,6 @@ namespace {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// Last extent adjacent, as the kernels want it.
-Tensor with_rows(const Tensor& tensor) {
-  const Tensor plain = tensor.detach();
-  return plain.size(-1) <= 1 || plain.stride(-1) == 1 ? plain : plain.contiguous();
-}
-
-Tensor empty_as(const Tensor& tensor) { return torch::empty(tensor.sizes(), tensor.options()); }
 
 AttentionShape shape_of(const AttentionInput& in) {
   return {in.q.size(2), in.k.size(2), in.q.size(3)};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
 
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -9,13 +10,6 @@ namespace {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// Channels adjacent, as the kernels want them.
-Tensor with_rows(const Tensor& tensor) {
-  if (!tensor.defined()) return tensor;
-  const Tensor plain = tensor.detach();
-  return plain.size(-1) <= 1 || plain.stride(-1) == 1 ? plain : plain.contiguous();
-}
 
 template <typename T>
 void forward(const CausalConv1dInput& in, const CausalConv1dOutput& out) {
@@ -47,10 +41,6 @@ void backward(const CausalConv1dInput& in, const CausalConv1dOutput& grad,
                                                  .db = view_of<T, 1>(out.b),
                                                  .dhistory = view_of<T, 3>(out.history)},
                          workspace);
-}
-
-Tensor empty_as(const Tensor& tensor) {
-  return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : Tensor();
 }
 
 /// What autograd does not look at.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/gated_norm/gated_norm_torch.h"
 
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -11,11 +12,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // (rows, channels) with channels adjacent; copied only if the strides allow no such view.
-Tensor as_rows(const Tensor& tensor) {
-  const Tensor plain = tensor.detach();
-  const Tensor dense = plain.size(-1) <= 1 || plain.stride(-1) == 1 ? plain : plain.contiguous();
-  return dense.flatten(0, -2);
-}
+Tensor as_rows(const Tensor& tensor) { return with_rows(tensor).flatten(0, -2); }
 
 struct Settings {
   GateOrder order;

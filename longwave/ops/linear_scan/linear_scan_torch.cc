@@ -5,6 +5,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/linear_scan/linear_scan.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -16,8 +17,7 @@ using torch::autograd::variable_list;
 
 // Numbers in memory as they are, channels adjacent, as the kernels want them.
 Tensor resolved(const Tensor& tensor) {
-  const Tensor plain = tensor.detach().resolve_conj().resolve_neg();
-  return plain.size(-1) <= 1 || plain.stride(-1) == 1 ? plain : plain.contiguous();
+  return with_rows(tensor.detach().resolve_conj().resolve_neg());
 }
 
 template <typename T>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/moe/moe_torch.h"
 
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -9,12 +10,6 @@ namespace {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// Channels adjacent, as the kernels want them.
-Tensor with_rows(const Tensor& tensor) {
-  const Tensor plain = tensor.detach();
-  return plain.size(-1) <= 1 || plain.stride(-1) == 1 ? plain : plain.contiguous();
-}
 
 void refuse_second_derivatives() {
   TORCH_CHECK(!torch::GradMode::is_enabled(), "moe: second derivatives are not offered");
