@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "longwave/base/interrupt.h"
 #include "longwave/cli/commands.h"
-#include "longwave/cli/interrupt.h"
 #include "longwave/cli/token_list.h"
 #include "longwave/runtime/generate.h"
 #include "longwave/runtime/model_folder.h"

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <csignal>
 #include <cstdint>
+
+#include "longwave/base/interrupt.h"
 
 namespace longwave::train {
 
@@ -21,6 +24,10 @@ class Signals {
 
   /// What was asked since the last call; kLeave stays.
   static Request take();
+
+ private:
+  Interrupt leave_;
+  struct sigaction earlier_ {};  // of SIGUSR1
 };
 
 }  // namespace longwave::train

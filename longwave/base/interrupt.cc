@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "longwave/cli/interrupt.h"
+#include "longwave/base/interrupt.h"
 
 #include <array>
 #include <csignal>
 #include <cstddef>
 
-namespace longwave::cli {
+namespace longwave {
 namespace {
 
 // A signal handler can reach nothing but objects of static storage.
@@ -37,4 +37,4 @@ Interrupt::~Interrupt() {
 
 bool Interrupt::asked() { return end_asked != 0; }
 
-}  // namespace longwave::cli
+}  // namespace longwave

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-namespace longwave::cli {
+namespace longwave {
 
-/// While it lives, the first SIGINT or SIGTERM asks the command to end what it is doing; a second
+/// While it lives, the first SIGINT or SIGTERM asks the program to end what it is doing; a second
 /// one ends the program at once. Earlier handlers come back at the end.
 ///
 /// Threads    at most one exists at a time; signals may arrive on any thread.
@@ -17,4 +17,4 @@ class Interrupt {
   static bool asked();
 };
 
-}  // namespace longwave::cli
+}  // namespace longwave
