@@ -2,6 +2,7 @@
 #include "longwave/cli/help.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

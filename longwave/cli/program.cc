@@ -2,6 +2,7 @@
 #include "longwave/cli/program.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <unistd.h>
 

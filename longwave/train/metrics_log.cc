@@ -2,6 +2,7 @@
 #include "longwave/train/metrics_log.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>

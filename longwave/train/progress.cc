@@ -15,6 +15,14 @@ namespace {
 /// Redrawing more often than this only costs time.
 constexpr std::chrono::milliseconds kRedraw{100};
 
+/// The line as it stands in a log: behind the local date and time.
+std::string stamped(std::string_view line) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}  {}\n", local, line);
+}
+
 }  // namespace
 
 std::string short_count(double value) {
@@ -66,8 +74,7 @@ void Talk::say(std::string_view line) {
   clear();
   if (screen_ != Screen::kSilent) write_(fmt::format("{}\n", line));
   if (log_.is_open()) {
-    log_ << fmt::format("{:%Y-%m-%d %H:%M:%S}  {}\n", fmt::localtime(std::time(nullptr)), line)
-         << std::flush;
+    log_ << stamped(line) << std::flush;
   }
 }
 
@@ -79,8 +86,7 @@ void Talk::progress(const Progress& progress) {
     const std::string line = progress_line(progress);
     if (screen_ == Screen::kPlain) write_(fmt::format("{}\n", line));
     if (log_.is_open()) {
-      log_ << fmt::format("{:%Y-%m-%d %H:%M:%S}  {}\n", fmt::localtime(std::time(nullptr)), line)
-           << std::flush;
+      log_ << stamped(line) << std::flush;
     }
   }
   if (screen_ == Screen::kTerminal && now - last_draw_ >= kRedraw) {

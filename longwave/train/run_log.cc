@@ -23,7 +23,7 @@ RunLog::RunLog(const std::filesystem::path& folder, int64_t last_step)
 
 void RunLog::append(const Record& record) {
   metrics_.append(record);
-  const std::string& split = text_of(record, "split");
+  const std::string split = text_of(record, "split");
   std::vector<Scalar> scalars;
   for (const auto& [name, value] : record) {
     if (const auto* real = std::get_if<double>(&value)) {

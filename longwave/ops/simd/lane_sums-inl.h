@@ -45,7 +45,7 @@ HWY_INLINE ChannelVec block_sums(ChannelVec v0, ChannelVec v1, ChannelVec v2, Ch
 
 /// The sum of all blocks of four lanes, as one block.
 template <class D>
-HWY_INLINE hn::Vec<hn::CappedTag<float, 4> > sum_of_blocks(D d, hn::Vec<D> v) {
+HWY_INLINE hn::Vec<hn::CappedTag<float, 4> > sum_of_blocks([[maybe_unused]] D d, hn::Vec<D> v) {
   if constexpr (hn::MaxLanes(D()) <= 4) {
     return v;
   } else {
