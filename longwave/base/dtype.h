@@ -4,21 +4,54 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace longwave {
 
-/// Element types that a Tensor may hold.
-enum class DType : uint8_t { kFloat32, kFloat64, kComplex64, kComplex128, kInt64, kInt32, kUint8 };
+/// Element types that a Tensor may hold. The last four are blocks: numbers of a row that share
+/// scales and lie together in the bytes that GGUF gives the type of the same name
+/// (ops/quant/block_layout.h).
+enum class DType : uint8_t {
+  kFloat32,
+  kFloat64,
+  kComplex64,
+  kComplex128,
+  kInt64,
+  kInt32,
+  kUint8,
+  kFloat16,
+  kBFloat16,
+  kQ8_0,
+  kQ4_0,
+  kQ4_K,
+  kQ6_K,
+};
 
 /// Where numbers live and kernels run.
 enum class Device : uint8_t { kCpu, kCuda };
 
-/// Bytes of one element.
+/// The least that can be stored of a type: plain types have blocks of one element.
+struct BlockShape {
+  int64_t elements;
+  size_t bytes;
+};
+BlockShape block_of(DType dtype);
+
+/// Whether elements share bytes, so that only whole blocks can be looked at.
+bool is_blocked(DType dtype);
+
+/// Bytes of one element of a type without blocks.
 size_t size_of(DType dtype);
 
-/// The name that messages and files use: "float32", "complex64", ...
+/// Bytes of `count` elements, whole blocks.
+size_t bytes_of(DType dtype, int64_t count);
+
+/// The name that messages and files use: "float32", "complex64", "q4_k", ...
 std::string_view name_of(DType dtype);
+
+/// The type of that name, or none.
+std::optional<DType> dtype_named(std::string_view name);
 
 template <typename T>
 struct DTypeOf;

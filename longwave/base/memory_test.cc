@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/base/matrix.h"
 #include "longwave/base/result.h"
 #include "longwave/base/tensor.h"
 #include "longwave/base/workspace.h"
@@ -38,6 +40,39 @@ TEST(Tensor, RejectsBadShapes) {
   EXPECT_THROW(Tensor(DType::kFloat32, {2, -1}), InvalidArgument);
   EXPECT_THROW(Tensor(DType::kFloat32, {kHuge, 3}), InvalidArgument);
   EXPECT_THROW(element_count({kHuge}), InvalidArgument);
+}
+
+TEST(Tensor, BlocksLieAlongTheLastExtent) {
+  EXPECT_EQ(Tensor(DType::kQ8_0, {3, 64}).bytes(), 3u * 2 * 34);
+  EXPECT_EQ(Tensor(DType::kQ4_0, {3, 64}).bytes(), 3u * 2 * 18);
+  EXPECT_EQ(Tensor(DType::kQ4_K, {2, 256}).bytes(), 2u * 144);
+  EXPECT_EQ(Tensor(DType::kQ6_K, {2, 512}).bytes(), 2u * 2 * 210);
+  EXPECT_EQ(Tensor(DType::kBFloat16, {2, 5}).bytes(), 20u);
+  EXPECT_EQ(Tensor(DType::kQ8_0, {3, 0}).bytes(), 0u);
+  Tensor tensor(DType::kQ4_0, {2, 32});
+  tensor.raw()[35] = std::byte{7};
+  EXPECT_EQ(tensor.clone().raw()[35], std::byte{7});
+  EXPECT_THROW(Tensor(DType::kQ8_0, {32, 33}), InvalidArgument);
+  EXPECT_THROW(Tensor(DType::kQ4_K, {32}), InvalidArgument);
+  EXPECT_THROW(Tensor(DType::kQ4_0, {}), InvalidArgument);
+}
+
+TEST(DType, NamesAreTheirOwn) {
+  for (const DType dtype : {DType::kFloat32, DType::kUint8, DType::kFloat16, DType::kBFloat16,
+                            DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
+    EXPECT_EQ(dtype_named(name_of(dtype)), dtype);
+    EXPECT_EQ(is_blocked(dtype), name_of(dtype).starts_with('q'));
+  }
+  EXPECT_FALSE(dtype_named("q5_1"));
+}
+
+TEST(Matrix, RowsOfAViewMayHaveGaps) {
+  const std::vector<float> numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  const View<const float, 2> all(numbers.data(), {3, 4});
+  const Matrix part = Matrix(all.slice(1, 1, 2)).slice(1, 2);
+  EXPECT_EQ(part.rows, 2);
+  EXPECT_EQ(part.columns, 2);
+  EXPECT_EQ(part.floats()(1, 1), 10.0f);
 }
 
 TEST(Workspace, ScopesGiveBack) {

@@ -8,6 +8,26 @@
 #include "longwave/base/error.h"
 
 namespace longwave {
+namespace {
+
+constexpr const char* kBelongTogether =
+    "check that config.json and model.safetensors belong together";
+
+bool may_be_matrix(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kBFloat16 ||
+         is_blocked(dtype);
+}
+
+[[noreturn]] void refuse(const std::string& name, const std::string& type, const Shape& shape,
+                         const Tensor& tensor) {
+  throw DataError(
+      {.where = "weights",
+       .what = "tensor " + name + " must be " + type + " of shape " + to_string(shape),
+       .got = std::string(name_of(tensor.dtype())) + " of shape " + to_string(tensor.shape()),
+       .fix = kBelongTogether});
+}
+
+}  // namespace
 
 ParameterTable with_prefix(const std::string& prefix, ParameterTable table) {
   for (Parameter& parameter : table) parameter.name = prefix + "." + parameter.name;
@@ -40,23 +60,31 @@ void Weights::put(const std::string& name, Tensor tensor) {
 
 bool Weights::has(const std::string& name) const { return tensors_->contains(prefix_ + name); }
 
-std::span<const float> Weights::get(const std::string& name, const Shape& shape) const {
+const Tensor& Weights::find(const std::string& name) const {
   const auto found = tensors_->find(prefix_ + name);
-  if (found == tensors_->end()) {
-    throw DataError({.where = "weights",
-                     .what = "tensor " + prefix_ + name + " is missing",
-                     .got = std::to_string(tensors_->size()) + " tensors",
-                     .fix = "check that config.json and model.safetensors belong together"});
-  }
-  const Tensor& tensor = found->second;
+  if (found != tensors_->end()) return found->second;
+  throw DataError({.where = "weights",
+                   .what = "tensor " + prefix_ + name + " is missing",
+                   .got = std::to_string(tensors_->size()) + " tensors",
+                   .fix = kBelongTogether});
+}
+
+std::span<const float> Weights::get(const std::string& name, const Shape& shape) const {
+  const Tensor& tensor = find(name);
   if (tensor.shape() != shape || tensor.dtype() != DType::kFloat32) {
-    throw DataError(
-        {.where = "weights",
-         .what = "tensor " + prefix_ + name + " must be float32 of shape " + to_string(shape),
-         .got = std::string(name_of(tensor.dtype())) + " of shape " + to_string(tensor.shape()),
-         .fix = "check that config.json and model.safetensors belong together"});
+    refuse(prefix_ + name, "float32", shape, tensor);
   }
   return tensor.elements<float>();
+}
+
+Matrix Weights::matrix(const std::string& name, const Shape& shape) const {
+  LONGWAVE_ASSERT(shape.size() >= 2, "a matrix has two extents or more");
+  const Tensor& tensor = find(name);
+  if (tensor.shape() != shape || !may_be_matrix(tensor.dtype())) {
+    refuse(prefix_ + name, "float32, float16, bfloat16 or blocks", shape, tensor);
+  }
+  const int64_t rows = element_count(Shape(shape.begin(), shape.end() - 1));
+  return {tensor.dtype(), rows, shape.back(), tensor.raw()};
 }
 
 Weights Weights::scope(const std::string& name) const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "longwave/base/matrix.h"
 #include "longwave/base/philox.h"
 #include "longwave/base/tensor.h"
 
@@ -49,11 +50,13 @@ std::function<void(std::span<float>, Random&)> constant_init(float value);
 std::function<void(std::span<float>, Random&)> uniform_init(double low, double high);
 std::function<void(std::span<float>, Random&)> normal_init(double mean, double deviation);
 
-/// Named float32 tensors: the weights of a model, or of a part of it.
+/// Named tensors: the weights of a model, or of a part of it. All are float32 but matrices, which
+/// may be stored in any type that a Matrix has.
 ///
 /// `scope("layers.0.mixer")` is the same storage seen from there; copies share it.
 ///
-/// Errors     `get` throws DataError naming the tensor if it is missing or has another shape.
+/// Errors     `get`, `view` and `matrix` throw DataError naming the tensor if it is missing or has
+///            another shape or type.
 /// Threads    const use is safe from many threads; nothing may be added meanwhile.
 class Weights {
  public:
@@ -71,6 +74,10 @@ class Weights {
     return {get(name, Shape(shape.begin(), shape.end())).data(), shape};
   }
 
+  /// A tensor of two extents or more; all but the last are rows. It may be float32, float16,
+  /// bfloat16 or blocks.
+  Matrix matrix(const std::string& name, const Shape& shape) const;
+
   Weights scope(const std::string& name) const;
 
   /// The name of the scope: "" at the top, else "layers.0.mixer".
@@ -80,6 +87,8 @@ class Weights {
   const std::map<std::string, Tensor>& all() const { return *tensors_; }
 
  private:
+  const Tensor& find(const std::string& name) const;
+
   std::shared_ptr<std::map<std::string, Tensor>> tensors_;
   std::string prefix_;
 };

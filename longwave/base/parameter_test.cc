@@ -48,6 +48,21 @@ TEST(Weights, ScopesSeeTheSameStorage) {
   EXPECT_EQ((layer.view<2>("weight", {3, 2}).extent(0)), 3);
 }
 
+TEST(Weights, MatricesHaveAnyTypeOfNumbers) {
+  Weights weights = initialise(example_table(), 1);
+  weights.put("blocks", Tensor(DType::kQ8_0, {2, 3, 64}));
+  weights.put("indices", Tensor(DType::kInt64, {3, 2}));
+  EXPECT_EQ(weights.matrix("weight", {3, 2}).floats()(2, 1), weights.get("weight", {3, 2})[5]);
+  const Matrix blocks = weights.matrix("blocks", {2, 3, 64});
+  EXPECT_EQ(blocks.dtype, DType::kQ8_0);
+  EXPECT_EQ(blocks.rows, 6);
+  EXPECT_EQ(blocks.columns, 64);
+  EXPECT_EQ(blocks.row(1) - blocks.data, 68);
+  EXPECT_THROW(weights.matrix("indices", {3, 2}), DataError);
+  EXPECT_THROW(weights.matrix("weight", {2, 3}), DataError);
+  EXPECT_THROW(weights.get("blocks", {2, 3, 64}), DataError);
+}
+
 TEST(Weights, MissingAndMisshapenTensorsAreNamed) {
   Weights weights = initialise(example_table(), 1);
   weights.put("doubles", Tensor(DType::kFloat64, {3}));

@@ -14,6 +14,17 @@ namespace {
 constexpr std::align_val_t kAlignment{64};
 constexpr size_t kLargestElement = 16;
 
+void require_whole_blocks(DType dtype, const Shape& shape) {
+  const int64_t elements = block_of(dtype).elements;
+  if (elements == 1 || (!shape.empty() && shape.back() % elements == 0)) return;
+  throw InvalidArgument({.where = "tensor",
+                         .what = "the last extent must be a multiple of " +
+                                 std::to_string(elements) + ", the block of " +
+                                 std::string(name_of(dtype)),
+                         .got = to_string(shape),
+                         .fix = "keep this tensor in bfloat16 or float32"});
+}
+
 }  // namespace
 
 int64_t element_count(const Shape& shape) {
@@ -46,6 +57,7 @@ void Tensor::Free::operator()(std::byte* data) const noexcept {
 
 Tensor::Tensor(DType dtype, Shape shape)
     : dtype_(dtype), shape_(std::move(shape)), size_(element_count(shape_)) {
+  require_whole_blocks(dtype_, shape_);
   const size_t count = bytes();
   data_.reset(static_cast<std::byte*>(::operator new[](count > 0 ? count : 1, kAlignment)));
   if (count > 0) std::memset(data_.get(), 0, count);

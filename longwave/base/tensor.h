@@ -23,9 +23,12 @@ int64_t element_count(const Shape& shape);
 /// "(2, 3, 4)".
 std::string to_string(const Shape& shape);
 
-/// Owns a dense, row-major, 64-byte aligned block of numbers; move-only, zero at birth.
+/// Owns a dense, row-major, 64-byte aligned piece of numbers; move-only, zero at birth.
 ///
-/// Errors     InvalidArgument on a bad shape; std::bad_alloc if memory is out.
+/// Types with blocks have them along the last extent; their bytes are reached by `raw` alone.
+///
+/// Errors     InvalidArgument on a bad shape, which includes a last extent that is no multiple of
+///            the type's block; std::bad_alloc if memory is out.
 /// Threads    const use is safe from many threads; no synchronisation inside.
 class Tensor {
  public:
@@ -41,7 +44,7 @@ class Tensor {
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   int64_t size() const { return size_; }
-  size_t bytes() const { return static_cast<size_t>(size_) * size_of(dtype_); }
+  size_t bytes() const { return bytes_of(dtype_, size_); }
   std::byte* raw() { return data_.get(); }
   const std::byte* raw() const { return data_.get(); }
 
