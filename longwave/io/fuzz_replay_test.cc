@@ -11,6 +11,7 @@ constexpr int64_t kRounds = 3000;
 TEST(FuzzReplay, SafetensorsSurviveMutation) {
   replay(safetensors_seeds(), kRounds, fuzz_safetensors);
 }
+TEST(FuzzReplay, GgufSurvivesMutation) { replay(gguf_seeds(), kRounds, fuzz_gguf); }
 TEST(FuzzReplay, TomlSurvivesMutation) { replay(toml_seeds(), kRounds, fuzz_toml); }
 TEST(FuzzReplay, JsonSurvivesMutation) { replay(json_seeds(), kRounds, fuzz_json); }
 TEST(FuzzReplay, GzipSurvivesMutation) { replay(gzip_seeds(), kRounds, fuzz_gzip); }

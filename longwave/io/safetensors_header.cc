@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -9,14 +8,13 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/io/byte_reader.h"
 #include "longwave/io/safetensors.h"
 
 namespace longwave::io {
 namespace {
 
 using Json = nlohmann::json;
-
-static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
 
 constexpr uint64_t kLengthBytes = 8;
 constexpr size_t kMostExtents = 16;
@@ -27,11 +25,6 @@ constexpr uint64_t kMostElements = uint64_t{1} << 52;
                    .what = "not a sound safetensors file: " + std::move(what),
                    .got = std::move(got),
                    .fix = "fetch or export the file again; it is damaged or of another format"});
-}
-
-std::string in_quotes(std::string_view text) {
-  constexpr size_t kMost = 80;
-  return "\"" + std::string(text.substr(0, kMost)) + (text.size() > kMost ? "...\"" : "\"");
 }
 
 /// Takes the header apart event by event, so that nothing but the expected form is ever built:

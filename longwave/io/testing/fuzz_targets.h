@@ -8,6 +8,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/io/config_file.h"
+#include "longwave/io/gguf.h"
 #include "longwave/io/gzip.h"
 #include "longwave/io/safetensors.h"
 #include "longwave/io/testing/fuzz.h"
@@ -52,6 +53,47 @@ inline std::vector<Bytes> safetensors_seeds() {
   file.append(half).append("abcdef");
   seeds.push_back(bytes_of(file));
   return seeds;
+}
+
+/// A file is refused with DataError, or what was read is written and read back unchanged.
+inline void fuzz_gguf(std::span<const std::byte> bytes) {
+  const auto rewritten = [](std::span<const std::byte> file) {
+    io::GgufHeader header = io::parse_gguf_header(file, "fuzz");
+    header.metadata.erase("general.alignment");
+    std::vector<io::GgufTensor> tensors;
+    for (const io::GgufEntry& entry : header.entries) {
+      tensors.push_back({entry.name, entry.type, entry.shape, header.data(file, entry)});
+    }
+    return io::format_gguf(header.metadata, tensors);
+  };
+  try {
+    const Bytes once = rewritten(bytes);
+    must_hold(rewritten(once) == once, "what was written is read back");
+  } catch (const DataError&) {
+  }
+}
+
+inline std::vector<Bytes> gguf_seeds() {
+  using io::GgufArray, io::GgufKind, io::GgufValue;
+  const GgufArray inner{GgufKind::kUint8, std::vector<uint64_t>{1, 2, 3}};
+  const io::GgufMetadata metadata = {
+      {"general.architecture", GgufValue::text("mamba")},
+      {"mamba.block_count", GgufValue::uint32(2)},
+      {"mamba.attention.layer_norm_rms_epsilon", GgufValue::float32(1e-5F)},
+      {"mamba.ssm.dt_b_c_rms", GgufValue::flag(false)},
+      {"tokenizer.ggml.tokens", GgufValue::texts({"a", "", "bc"})},
+      {"tokenizer.ggml.token_type", GgufValue::int32s({1, 1, -3})},
+      {"nested", {GgufKind::kArray, GgufArray{GgufKind::kArray, std::vector{inner, inner}}}},
+      {"wide", {GgufKind::kInt64, int64_t{-5}}}};
+  const Bytes data(68, std::byte{7});
+  const std::vector<io::GgufTensor> tensors = {
+      {"token_embd.weight", io::gguf_type("F32"), {3, 4}, std::span(data).first(48)},
+      {"blk.0.ssm_in.weight", io::gguf_type("Q8_0"), {2, 32}, data},
+      {"blk.0.ssm_d", io::gguf_type("BF16"), {5}, std::span(data).first(10)},
+      {"empty", io::gguf_type("F16"), {0}, {}}};
+  Bytes wide = io::format_gguf({{"general.alignmenu", GgufValue::uint32(32)}}, tensors);
+  wide[8 + 16 + 8 + 16] = std::byte{'t'};  // the key's last letter: now it names the alignment
+  return {io::format_gguf({}, {}), io::format_gguf(metadata, tensors), wide};
 }
 
 /// A text is refused with ConfigError, or every setting has a key and a line of the text.
