@@ -8,12 +8,17 @@
 #include "longwave/nn/moe.h"
 
 namespace longwave::models {
+
 Schema model_schema() {
   return {
       {.key = "pattern",
        .value = "s4d*4",
        .help = "layers by family, in order: \"s4d*4\", \"(mamba*3 attention)*2\"; and behind a | "
                "what follows the mixer in which layers: \"mamba*8 | moe every 2, mlp\""},
+      {.key = "family",
+       .value = "",
+       .help = "model_type of the published family that the model is one of, which decides how "
+               "convert --to hf writes it; empty: mamba or mamba2, found from the pattern"},
       {.key = "d_model",
        .value = int64_t{64},
        .help = "channels of every layer",

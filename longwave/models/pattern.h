@@ -16,6 +16,7 @@ struct Pattern {
   struct Layer {
     std::string family;
     AfterMixer after = AfterMixer::kNone;
+    bool operator==(const Layer&) const = default;
   };
   std::vector<Layer> layers;
   bool says_after = false;  ///< whether there is a part behind "|"; else model.mlp decides

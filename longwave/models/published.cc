@@ -2,10 +2,15 @@
 #include "longwave/models/published.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <span>
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/base/matrix.h"
+#include "longwave/models/families/family.h"
+#include "longwave/models/families/transformers_keys.h"
 #include "longwave/models/published_config.h"
 
 namespace longwave::models {
@@ -13,28 +18,59 @@ namespace {
 
 constexpr const char* kHead = "lm_head.weight";
 
-bool is_standardisation(const std::string& name) {
-  return name == "decoder.shift" || name == "decoder.scale";
+std::vector<Placement> placements(PublishedFormat format, const Config& config,
+                                  TensorMap::InFile in_file) {
+  TensorMap map(config, std::move(in_file));
+  if (format == PublishedFormat::kStateSpaces) {
+    place_backbone(map, "embedding.weight");
+  } else {
+    family_of(config).place(map);
+  }
+  return map.finish();
 }
 
-std::string embedding_name(PublishedFormat format) {
-  return format == PublishedFormat::kStateSpaces ? "backbone.embedding.weight"
-                                                 : "backbone.embeddings.weight";
+/// A tensor as the rows that pieces speak of; vectors are float32.
+Matrix rows_of(const Weights& weights, const std::string& name, const Shape& shape) {
+  if (shape.size() >= 2) return weights.matrix(name, shape);
+  const auto values = weights.get(name, shape);
+  return View<const float, 2>(values.data(), {static_cast<int64_t>(values.size()), 1});
 }
 
-std::string theirs_of(PublishedFormat format, const std::string& ours) {
-  if (ours == "encoder.weight") return embedding_name(format);
-  if (ours == "decoder.weight") return kHead;
-  if (ours.starts_with("norm.")) return "backbone.norm_f." + ours.substr(5);
-  return "backbone." + ours;  // layers.N.norm.*, layers.N.mixer.*
+/// Copies the rows of a piece in their own type; the other tensor is made if it is not there yet.
+enum class Direction : uint8_t { kToOurs, kToTheirs };
+void copy_piece(const Placement& piece, Direction direction, const Weights& from,
+                std::map<std::string, Tensor>& into) {
+  const bool ours = direction == Direction::kToOurs;
+  const std::string& name = ours ? piece.ours : piece.theirs;
+  const Matrix source =
+      rows_of(from, ours ? piece.theirs : piece.ours, ours ? piece.their_shape : piece.our_shape);
+  const Shape& shape = ours ? piece.our_shape : piece.their_shape;
+  Tensor& target = into.try_emplace(name, source.dtype, shape).first->second;
+  if (target.dtype() != source.dtype) {
+    throw DataError(
+        {.where = ours ? piece.theirs : piece.ours,
+         .what = "tensors that make up " + name + " must be of one type",
+         .got = std::string(name_of(source.dtype)) + " and " + std::string(name_of(target.dtype())),
+         .fix = {}});
+  }
+  const int64_t first = ours ? piece.their_row : piece.our_row;
+  const int64_t row = ours ? piece.our_row : piece.their_row;
+  const size_t bytes = bytes_of(source.dtype, source.columns);
+  std::copy_n(source.row(first), static_cast<size_t>(piece.rows) * bytes,
+              target.raw() + static_cast<size_t>(row) * bytes);
+}
+
+Weights weights_of(std::map<std::string, Tensor> tensors) {
+  Weights weights;
+  for (auto& [name, tensor] : tensors) weights.put(name, std::move(tensor));
+  return weights;
 }
 
 /// Refuses a head that is said to be the embedding and is not.
-void check_tied_head(const Weights& file, const PublishedTensor& embedding,
-                     std::string_view where) {
+void check_tied_head(const Weights& file, const Placement& embedding, std::string_view where) {
   if (!file.has(kHead)) return;
-  const auto head = file.get(kHead, embedding.shape);
-  if (std::ranges::equal(head, file.get(embedding.theirs, embedding.shape))) return;
+  const auto head = file.get(kHead, embedding.their_shape);
+  if (std::ranges::equal(head, file.get(embedding.theirs, embedding.their_shape))) return;
   throw DataError({.where = std::string(where),
                    .what = std::string(kHead) + " differs from " + embedding.theirs +
                            ", and the configuration says that they are tied",
@@ -67,39 +103,43 @@ Config from_published(PublishedFormat format, const PublishedConfig& config,
 }
 
 PublishedConfig to_published(PublishedFormat format, const Config& config) {
+  if (format == PublishedFormat::kHuggingFace) return to_hugging_face(config);
   check_publishable(format, config);
-  return format == PublishedFormat::kStateSpaces ? to_state_spaces(config)
-                                                 : to_hugging_face(config);
+  return to_state_spaces(config);
 }
 
 std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Config& config) {
   std::vector<PublishedTensor> tensors;
-  for (const Parameter& parameter : parameters(config)) {
-    if (is_standardisation(parameter.name)) continue;
-    tensors.push_back({parameter.name, theirs_of(format, parameter.name), parameter.shape});
+  for (const Placement& piece : placements(format, config, {})) {
+    const auto found = std::ranges::find(tensors, piece.theirs, &PublishedTensor::theirs);
+    if (found == tensors.end()) tensors.push_back({piece.ours, piece.theirs, piece.their_shape});
   }
   return tensors;
 }
 
 Weights from_published(PublishedFormat format, const Config& config, const Weights& file,
                        std::string_view where) {
-  const std::vector<PublishedTensor> tensors = published_tensors(format, config);
+  const std::vector<Placement> pieces =
+      placements(format, config, [&](const std::string& name) { return file.has(name); });
   const bool tied = config.options.flag("model.tie");
-  Weights result;
-  for (const PublishedTensor& tensor : tensors) {
-    file.get(tensor.theirs, tensor.shape);
-    result.put(tensor.ours, file.all().at(tensor.theirs).clone());
+  std::map<std::string, Tensor> tensors;
+  std::set<std::string> known;
+  for (const Placement& piece : pieces) {
+    copy_piece(piece, Direction::kToOurs, file, tensors);
+    known.insert(piece.theirs);
   }
-  if (tied) check_tied_head(file, tensors.front(), where);
+  if (tied) {
+    check_tied_head(file, pieces.front(), where);
+    known.insert(kHead);
+  }
   for (const auto& [name, tensor] : file.all()) {
-    const bool known = (tied && name == kHead) ||
-                       std::ranges::find(tensors, name, &PublishedTensor::theirs) != tensors.end();
-    if (known) continue;
+    if (known.contains(name)) continue;
     throw DataError({.where = std::string(where),
                      .what = "tensor " + name + " belongs to no layer of the model",
                      .got = {},
                      .fix = "check that config.json and the tensors belong together"});
   }
+  Weights result = weights_of(std::move(tensors));
   for (const char* name : {"decoder.shift", "decoder.scale"}) {
     Tensor tensor(DType::kFloat32, {config.interface.output_size});
     const float value = std::string_view(name) == "decoder.scale" ? 1 : 0;
@@ -120,15 +160,14 @@ Weights to_published(PublishedFormat format, const Config& config, const Weights
                      .got = {},
                      .fix = "set them to 0 and 1"});
   }
-  Weights result;
-  for (const PublishedTensor& tensor : published_tensors(format, config)) {
-    weights.get(tensor.ours, tensor.shape);
-    result.put(tensor.theirs, weights.all().at(tensor.ours).clone());
+  std::map<std::string, Tensor> tensors;
+  for (const Placement& piece : placements(format, config, {})) {
+    copy_piece(piece, Direction::kToTheirs, weights, tensors);
   }
   if (format == PublishedFormat::kStateSpaces && config.options.flag("model.tie")) {
-    result.put(kHead, result.all().at(embedding_name(format)).clone());
+    tensors.emplace(kHead, tensors.at("backbone.embedding.weight").clone());
   }
-  return result;
+  return weights_of(std::move(tensors));
 }
 
 }  // namespace longwave::models

@@ -139,12 +139,17 @@ Options published_options(const std::string& family, int64_t layers) {
   return options;
 }
 
-void check_publishable(PublishedFormat format, const Config& config) {
+void check_next_token(PublishedFormat format, const Config& config) {
   const Interface& io = config.interface;
-  if (io.input != Interface::Input::kTokens || io.output != Interface::Output::kStep ||
-      io.input_size != io.output_size) {
-    cannot_publish(format, "io", "other inputs and outputs", "a model of the next token");
+  if (io.input == Interface::Input::kTokens && io.output == Interface::Output::kStep &&
+      io.input_size == io.output_size) {
+    return;
   }
+  cannot_publish(format, "io", "other inputs and outputs", "a model of the next token");
+}
+
+void check_publishable(PublishedFormat format, const Config& config) {
+  check_next_token(format, config);
   const Options& options = config.options;
   const std::string& pattern = options.text("model.pattern");
   const std::vector<Pattern::Layer> layers = parse_pattern(pattern).layers;

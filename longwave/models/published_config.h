@@ -57,7 +57,10 @@ class PublishedReader {
 /// nothing after it, no bias of the head.
 Options published_options(const std::string& family, int64_t layers);
 
-/// Throws ConfigError unless the model has the form of published ones.
+/// Throws ConfigError unless the model takes tokens and gives logits of the next one.
+void check_next_token(PublishedFormat format, const Config& config);
+
+/// Throws ConfigError unless the model has the form of a Mamba or Mamba-2 as first published.
 void check_publishable(PublishedFormat format, const Config& config);
 
 /// Step sizes above this are not limited: what others call infinity.
@@ -65,6 +68,7 @@ inline constexpr double kNoStepLimit = 1e9;
 
 Config from_state_spaces(PublishedReader& reader);
 PublishedConfig to_state_spaces(const Config& config);
+/// The form of transformers: what all families share, around what the family in families/ says.
 Config from_hugging_face(PublishedReader& reader);
 PublishedConfig to_hugging_face(const Config& config);
 

@@ -76,6 +76,7 @@ Config from_state_spaces(PublishedReader& reader) {
   const int64_t channels = reader.integer("d_model");
   Options options = published_options(family, reader.integer("n_layer"));
   options.set("model.d_model", channels, kWhere);
+  options.set("model.family", family, kWhere);
   if (!reader.flag("rms_norm", true)) options.set("model.norm", std::string("layer"), kWhere);
   options.set("model.tie", reader.flag("tie_embeddings", true), kWhere);
   reader.must_be("d_intermediate", int64_t{0});

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "longwave/models/families/tensor_map.h"
+#include "longwave/models/published_config.h"
+
+namespace longwave::models {
+
+/// A family of models as transformers publishes it: one file in this folder declares one.
+///
+/// To add a family, write its file after the example of mamba.cc and name it in registry.cc.
+struct PublishedFamily {
+  std::string_view model_type;    ///< what config.json calls it: "mamba"
+  std::string_view architecture;  ///< the class that transformers makes of it
+
+  /// Our configuration of the same model. Has to ask for every key, or pass it over, or
+  /// refuse it; "model.family" and the vocabulary are set by the caller.
+  ///
+  /// Errors     ConfigError naming the key.
+  Options (*read)(PublishedReader& reader);
+
+  /// The keys that `read` understands, but those that every family has (architecture, vocabulary,
+  /// tied embeddings). What is lost on the way is found and refused by the caller.
+  ///
+  /// Errors     ConfigError naming the option.
+  PublishedConfig (*write)(const Options& options);
+
+  /// Says where each tensor of the model lies in a file of theirs.
+  void (*place)(TensorMap& map);
+};
+
+/// All families, in alphabetic order.
+std::span<const PublishedFamily> published_families();
+
+/// The family of this model_type, or null.
+const PublishedFamily* find_published_family(std::string_view model_type);
+
+/// The family whose form the model has: what model.family says, or else the pattern.
+///
+/// Errors     ConfigError if it is none.
+const PublishedFamily& family_of(const Config& config);
+
+/// The families, each declared in the file of its name.
+extern const PublishedFamily kMambaFamily, kMamba2Family;
+
+}  // namespace longwave::models
