@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/io/safetensors.h"
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/base/half.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/io/file.h"
 
@@ -16,22 +16,6 @@ namespace longwave::io {
 namespace {
 
 constexpr const char* kMetadataName = "__metadata__";
-
-float from_bfloat16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
-
-/// IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
-float from_float16(uint16_t bits) {
-  const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
-  const uint32_t exponent = bits >> 10 & 0x1f;
-  const uint32_t fraction = bits & 0x3ff;
-  if (exponent == 0) {
-    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  constexpr uint32_t kRebias = 127 - 15;
-  const uint32_t wide = exponent == 0x1f ? 0xff : exponent + kRebias;
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
-}
 
 template <typename Stored, typename T, typename Convert>
 Tensor converted(std::span<const std::byte> data, const Shape& shape, const Convert& convert) {
