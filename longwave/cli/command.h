@@ -35,6 +35,7 @@ struct Flag {
   Option option;                ///< key in snake_case, default, help, limits, choices
   std::string_view takes = {};  ///< what help calls the value, such as "FILE"
   char letter = 0;              ///< short form, or none
+  std::string_view also = {};   ///< another name that is taken, such as "temp", or none
 };
 
 /// An argument without a name.

@@ -17,6 +17,7 @@ Command doctor_command();
 Command eval_command();
 Command generate_command();
 Command inspect_command();
+Command logits_command();
 Command stream_command();
 Command tokenize_command();
 Command train_command();

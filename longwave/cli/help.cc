@@ -42,6 +42,7 @@ std::string value_name(const Flag& flag) {
 
 std::string spelling(const Flag& flag) {
   std::string text = flag_name(flag);
+  if (!flag.also.empty()) text = "--" + std::string(flag.also) + ", " + text;
   if (flag.letter != 0) text = std::string("-") + flag.letter + ", " + text;
   const std::string value = value_name(flag);
   return value.empty() ? text : text + " " + value;

@@ -86,5 +86,25 @@ TEST(Generate, ModelsWithoutATokenizerTakeAndGiveNumbers) {
   EXPECT_NE(longwave({"generate", folder, "--ids", "999"}).code, ExitCode::kOk);
 }
 
+TEST(Logits, AreARowForEachToken) {
+  const ScratchFolder scratch("logits");
+  const std::string folder = scratch.save_model("model", kBytesModel);
+  const Outcome outcome = longwave({"logits", folder, "--ids", "5,17,3", "--format", "json"});
+  ASSERT_EQ(outcome.code, ExitCode::kOk) << outcome.err;
+  const auto rows = nlohmann::json::parse(outcome.out)["logits"];
+  ASSERT_EQ(rows.size(), 3u);
+  for (const auto& row : rows) EXPECT_EQ(row.size(), 256u);
+  // The likeliest token after the last one is what generate goes on with.
+  const auto likely = [](const auto& row) { return std::ranges::max_element(row) - row.begin(); };
+  const auto ids =
+      nlohmann::json::parse(longwave({"generate", folder, "--ids", "5,17,3", "--max-tokens", "1",
+                                      "--temp", "0", "--format", "json"})
+                                .out)["ids"];
+  EXPECT_EQ(ids[0], likely(rows[2].get<std::vector<float>>()));
+  EXPECT_EQ(std::ranges::count(longwave({"logits", folder, "--ids", "5,17,3"}).out, '\n'), 3);
+  EXPECT_EQ(longwave({"logits", folder}).code, ExitCode::kUsage);
+  EXPECT_NE(longwave({"logits", folder, "--ids", "999"}).code, ExitCode::kOk);
+}
+
 }  // namespace
 }  // namespace longwave::cli::testing

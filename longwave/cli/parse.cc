@@ -14,6 +14,7 @@ std::string parser_name(const Flag& flag) {
   std::string name = flag_name(flag);
   if (is_switch(flag)) name += ",!--no-" + name.substr(2);
   if (flag.letter != 0) name += std::string(",-") + flag.letter;
+  if (!flag.also.empty()) name += ",--" + std::string(flag.also);
   return name;
 }
 
