@@ -46,14 +46,18 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
       .family = {},
       .channels = options.integer("model.d_model"),
       .norm = nn::norm_kind(options.text("model.norm")),
+      .norm_epsilon = static_cast<float>(options.real("model.norm_epsilon")),
       .place = options.flag("model.prenorm") ? NormPlace::kBefore : NormPlace::kAfter,
       .activation = nn::activation_of(options.text("model.activation")),
       .mixing = nn::mixing_kind(options.text("model.mixing")),
       .after = AfterMixer::kNone,
       .mlp = nn::mlp_kind(options.text("model.mlp_kind")),
       .hidden = hidden_channels(options),
+      .mlp_bias =
+          options.flag("model.mlp_bias") ? nn::LinearBias::kPresent : nn::LinearBias::kAbsent,
       .moe = {},
-      .branch_scale = 1};
+      .branch_scale = 1,
+      .residual_multiplier = static_cast<float>(options.real("model.residual_multiplier"))};
   std::vector<BlockConfig> layers;
   int64_t branches = 0;
   for (const Pattern::Layer& layer : pattern.layers) {
@@ -94,8 +98,7 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
     append(table, with_prefix("moe", nn::moe_parameters(config.moe)));
   }
   if (config.after == AfterMixer::kMlp) {
-    append(table,
-           with_prefix("mlp", nn::mlp_parameters(config.mlp, config.channels, config.hidden)));
+    append(table, with_prefix("mlp", nn::mlp_parameters(config.mlp_config())));
   }
   scale_branches(table, config.branch_scale);
   return table;
@@ -103,18 +106,19 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
 
 Block::Block(const BlockConfig& config, const Layer& layer)
     : config_(config),
-      norm_(layer.weights.scope("norm"), config.norm, config.channels),
+      norm_(layer.weights.scope("norm"), config.norm, config.channels, config.norm_epsilon),
       mixer_(mixers::family(config.family)
                  .make(layer.options.section(config.family), config.channels,
                        layer.weights.scope("mixer"), layer.rate)),
       mixing_(layer.weights.scope("mixing"), config.mixing, config.activation, config.channels) {
   if (config.after == AfterMixer::kNone) return;
-  mlp_norm_.emplace(layer.weights.scope("mlp_norm"), config.norm, config.channels);
+  mlp_norm_.emplace(layer.weights.scope("mlp_norm"), config.norm, config.channels,
+                    config.norm_epsilon);
   if (config.after == AfterMixer::kMoe) {
     moe_.emplace(layer.weights.scope("moe"), config.moe);
     return;
   }
-  mlp_.emplace(layer.weights.scope("mlp"), config.mlp, config.channels, config.hidden);
+  mlp_.emplace(layer.weights.scope("mlp"), config.mlp_config());
 }
 
 size_t Block::workspace_bytes(int64_t batch, int64_t time) const {
@@ -122,7 +126,19 @@ size_t Block::workspace_bytes(int64_t batch, int64_t time) const {
   size_t inner = std::max(mixer_->workspace_bytes(batch, time), mixing_.workspace_bytes(rows));
   if (mlp_) inner = std::max(inner, mlp_->workspace_bytes(rows));
   if (moe_) inner = std::max(inner, moe_->workspace_bytes(rows));
-  return 2 * Workspace::bytes_for<float>(rows * config_.channels) + inner;
+  const int64_t buffers = config_.residual_multiplier == 1 ? 2 : 3;
+  return buffers * Workspace::bytes_for<float>(rows * config_.channels) + inner;
+}
+
+template <typename Add>
+void Block::add_branch(View<float, 2> x, Workspace& workspace, const Add& add) const {
+  if (config_.residual_multiplier == 1) return add(x);
+  const Workspace::Scope scope(workspace);
+  const std::span<float> branch = workspace.take<float>(x.size());
+  std::ranges::fill(branch, 0.0f);
+  add(View<float, 2>(branch.data(), x.extents()));
+  float* sum = x.data();
+  for (size_t i = 0; i < branch.size(); ++i) sum[i] += config_.residual_multiplier * branch[i];
 }
 
 void Block::run(const Run& args, Workspace& workspace) const {
@@ -145,7 +161,7 @@ void Block::run(const Run& args, Workspace& workspace) const {
                      .starts = args.starts},
                     workspace);
   }
-  mixing_.apply(stream, v, workspace);
+  add_branch(stream, workspace, [&](View<float, 2> sum) { mixing_.apply(sum, v, workspace); });
   if (!before) norm_.apply(stream, stream);
   if (!mlp_norm_) return;
   if (before) {
@@ -153,8 +169,10 @@ void Block::run(const Run& args, Workspace& workspace) const {
   } else {
     std::copy_n(stream.data(), rows * channels, h.data());
   }
-  if (mlp_) mlp_->apply(stream, h, workspace);
-  if (moe_) moe_->apply(stream, h, workspace);
+  add_branch(stream, workspace, [&](View<float, 2> sum) {
+    if (mlp_) mlp_->apply(sum, h, workspace);
+    if (moe_) moe_->apply(sum, h, workspace);
+  });
   if (!before) mlp_norm_->apply(stream, stream);
 }
 

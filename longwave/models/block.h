@@ -27,14 +27,22 @@ struct BlockConfig {
   std::string family;
   int64_t channels;
   nn::NormKind norm;
+  float norm_epsilon;
   NormPlace place;
   ops::Activation activation;
   nn::MixingKind mixing;
   AfterMixer after;
   nn::MlpKind mlp;
-  int64_t hidden;       ///< channels inside the MLP or an expert
-  nn::MoeConfig moe;    ///< of its experts, if it has any
-  double branch_scale;  ///< multiplies the start of the last product of each residual branch
+  int64_t hidden;  ///< channels inside the MLP or an expert
+  nn::LinearBias mlp_bias;
+  nn::MoeConfig moe;          ///< of its experts, if it has any
+  double branch_scale;        ///< multiplies the start of the last product of each residual branch
+  float residual_multiplier;  ///< multiplies what each residual branch adds
+
+  /// Of the MLP, where there is one.
+  nn::MlpConfig mlp_config() const {
+    return {.kind = mlp, .channels = channels, .hidden = hidden, .bias = mlp_bias};
+  }
 
   /// One for each layer of "model.pattern".
   ///
@@ -50,6 +58,8 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
 ///
 ///   before   x += mixing(mixer(norm(x)));    x += mlp(mlp_norm(x))     mlp: or experts
 ///   after    x = norm(x + mixing(mixer(x))); x = mlp_norm(x + mlp(x))
+///
+/// What a branch adds is multiplied by the residual multiplier.
 ///
 /// Looks at the weights that it was made from: they must outlive it and must not be replaced.
 ///
@@ -80,6 +90,10 @@ class Block {
   void run(const Run& args, Workspace& workspace) const;
 
  private:
+  /// x += m branch(x), with m the residual multiplier: `add` adds a branch to the rows it is given.
+  template <typename Add>
+  void add_branch(View<float, 2> x, Workspace& workspace, const Add& add) const;
+
   BlockConfig config_;
   nn::Norm norm_;
   std::unique_ptr<mixers::Mixer> mixer_;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "longwave/base/error.h"
 #include "longwave/mixers/registry.h"
 #include "longwave/models/pattern.h"
 #include "longwave/models/sequence_model.h"
@@ -28,6 +29,11 @@ Schema model_schema() {
        .value = "layer",
        .help = "normalisation: each step (layer, rms) or each channel over the batch (batch)",
        .choices = {"layer", "rms", "batch"}},
+      {.key = "norm_epsilon",
+       .value = 1e-5,
+       .help = "added to variances and mean squares before the root",
+       .least = 1e-12,
+       .most = 1},
       {.key = "prenorm",
        .value = true,
        .help = "normalise the input of each residual branch (true) or the sum after it (false)"},
@@ -53,6 +59,24 @@ Schema model_schema() {
        .value = "gelu",
        .help = "gelu: two linear layers; swiglu: a gated unit, half as many parameters again",
        .choices = {"gelu", "swiglu"}},
+      {.key = "mlp_bias",
+       .value = true,
+       .help = "whether the two products of an MLP have biases; experts have none"},
+      {.key = "embedding_multiplier",
+       .value = 1.0,
+       .help = "multiplies the rows that tokens are read in by",
+       .least = -1e6,
+       .most = 1e6},
+      {.key = "residual_multiplier",
+       .value = 1.0,
+       .help = "multiplies what each residual branch adds",
+       .least = -1e6,
+       .most = 1e6},
+      {.key = "logits_multiplier",
+       .value = 1.0,
+       .help = "multiplies the last product",
+       .least = -1e6,
+       .most = 1e6},
       {.key = "tie",
        .value = false,
        .help = "read tokens out by the matrix that they are read in by, which starts small; needs "
@@ -110,6 +134,23 @@ Schema config_schema(const std::string& pattern) {
     schema.insert(schema.end(), section.begin(), section.end());
   }
   return schema;
+}
+
+void check_trainable(const Config& config) {
+  const Schema schema = model_schema();
+  const auto must_be_usual = [&](const std::string& key, const Value& usual) {
+    if (!config.options.has(key) || config.options.at(key) == usual) return;
+    throw ConfigError({.where = key,
+                       .what = "models with this option run, but cannot be trained yet",
+                       .got = to_string(config.options.at(key)),
+                       .fix = "leave it at " + to_string(usual)});
+  };
+  for (const char* name : {"norm_epsilon", "mlp_bias", "embedding_multiplier",
+                           "residual_multiplier", "logits_multiplier"}) {
+    must_be_usual("model." + std::string(name),
+                  std::ranges::find(schema, name, &Option::key)->value);
+  }
+  must_be_usual("moe.shared", int64_t{0});
 }
 
 Config make_config(const Interface& interface, const Options& settings) {

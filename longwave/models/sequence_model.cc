@@ -101,6 +101,7 @@ struct SequenceModel::Parts {
   std::optional<nn::Norm> norm;
   std::optional<nn::Pooling> pooling;
   std::optional<nn::Linear> decoder;
+  float embedding_multiplier, logits_multiplier;
   int64_t state_size = 0;
   bool causal = true;
   bool packs = true;
@@ -125,7 +126,9 @@ SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
     : config(std::move(c)),
       weights(w),
       layers(BlockConfig::layers_of(config.options)),
-      block(layers.front()) {
+      block(layers.front()),
+      embedding_multiplier(static_cast<float>(config.options.real("model.embedding_multiplier"))),
+      logits_multiplier(static_cast<float>(config.options.real("model.logits_multiplier"))) {
   check_interface(config.interface);
   check_tie(config);
   const Weights in = weights.scope("encoder"), out = weights.scope("decoder");
@@ -138,7 +141,7 @@ SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
   }
   make_blocks(rate);
   if (block.place == BlockConfig::NormPlace::kBefore) {
-    norm.emplace(weights.scope("norm"), block.norm, block.channels);
+    norm.emplace(weights.scope("norm"), block.norm, block.channels, block.norm_epsilon);
   }
   if (config.options.flag("model.tie")) {
     decoder.emplace(in.view<2>("weight", {output_size(), block.channels}));
@@ -190,7 +193,12 @@ void SequenceModel::Parts::check(const Prefill& args) const {
 
 void SequenceModel::Parts::encode(const Prefill& chunk, View<float, 3> x,
                                   Workspace& workspace) const {
-  if (embedding) return embedding->apply(chunk.tokens, x);
+  if (embedding) {
+    embedding->apply(chunk.tokens, x);
+    if (embedding_multiplier == 1) return;
+    for (int64_t i = 0; i < x.size(); ++i) x.data()[i] *= embedding_multiplier;
+    return;
+  }
   const Workspace::Scope scope(workspace);
   const int64_t batch = x.extent(0), time = x.extent(1), rows = batch * time;
   const View<float, 2> standard(workspace.take<float>(rows * input_size()).data(),
@@ -215,7 +223,8 @@ void SequenceModel::Parts::decode(View<const float, 2> rows, View<float, 3> outp
   for (int64_t b = 0; b < output.extent(0); ++b) {
     for (int64_t t = 0; t < time; ++t) {
       for (int64_t i = 0; i < output_size(); ++i) {
-        output(b, t, i) = standard(b * time + t, i) * output_scale(i) + output_shift(i);
+        const float answer = standard(b * time + t, i) * logits_multiplier;
+        output(b, t, i) = answer * output_scale(i) + output_shift(i);
       }
     }
   }

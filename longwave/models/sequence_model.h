@@ -47,6 +47,11 @@ struct Config {
 /// pattern does not name are left behind, sections that are missing keep their defaults.
 Config make_config(const Interface& interface, const Options& settings);
 
+/// Refuses a model with parts that published models have and that run, but are not trained.
+///
+/// Errors     ConfigError naming the option.
+void check_trainable(const Config& config);
+
 /// Every parameter of the model by checkpoint name, in the order of the data flow:
 /// encoder.*, layers.N.{norm,mixer,mixing,mlp_norm,mlp,moe}.*, norm.* (prenorm only), decoder.*.
 /// With model.tie the decoder has no product of its own and no bias, without model.head_bias no

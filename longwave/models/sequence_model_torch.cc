@@ -50,7 +50,9 @@ struct TorchSequenceModel::Parts {
         table(models::parameters(config)),
         lookup([this](const std::string& name) { return tensors.at(name); }),
         layers(BlockConfig::layers_of(config.options)),
-        block(layers.front()) {}
+        block(layers.front()) {
+    check_trainable(config);
+  }
 
   bool sequence_output() const { return config.interface.output == Interface::Output::kSequence; }
 

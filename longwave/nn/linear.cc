@@ -8,21 +8,24 @@
 
 namespace longwave::nn {
 
-ParameterTable linear_parameters(int64_t inputs, int64_t outputs) {
+ParameterTable linear_parameters(int64_t inputs, int64_t outputs, LinearBias bias) {
   const double bound = 1 / std::sqrt(static_cast<double>(std::max<int64_t>(inputs, 1)));
-  return {{.name = "weight",
-           .shape = {outputs, inputs},
-           .group = ParameterGroup::kMain,
-           .init = uniform_init(-bound, bound)},
-          {.name = "bias",
-           .shape = {outputs},
-           .group = ParameterGroup::kNoDecay,
-           .init = uniform_init(-bound, bound)}};
+  ParameterTable table = {{.name = "weight",
+                           .shape = {outputs, inputs},
+                           .group = ParameterGroup::kMain,
+                           .init = uniform_init(-bound, bound)}};
+  if (bias == LinearBias::kAbsent) return table;
+  table.push_back({.name = "bias",
+                   .shape = {outputs},
+                   .group = ParameterGroup::kNoDecay,
+                   .init = uniform_init(-bound, bound)});
+  return table;
 }
 
-Linear::Linear(const Weights& weights, int64_t inputs, int64_t outputs)
-    : weight_(weights.view<2>("weight", {outputs, inputs})),
-      bias_(weights.view<1>("bias", {outputs})) {}
+Linear::Linear(const Weights& weights, int64_t inputs, int64_t outputs, LinearBias bias)
+    : weight_(weights.view<2>("weight", {outputs, inputs})) {
+  if (bias == LinearBias::kPresent) bias_ = weights.view<1>("bias", {outputs});
+}
 
 void Linear::apply(View<const float, 2> x, View<float, 2> y) const {
   ops::matmul({.x = x, .W = weight_, .b = bias_, .y = y});

@@ -8,8 +8,12 @@
 
 namespace longwave::nn {
 
+/// Whether a linear map adds a bias.
+enum class LinearBias : uint8_t { kPresent, kAbsent };
+
 /// weight (outputs, inputs) and bias (outputs), both uniform on +-1 / sqrt(inputs).
-ParameterTable linear_parameters(int64_t inputs, int64_t outputs);
+ParameterTable linear_parameters(int64_t inputs, int64_t outputs,
+                                 LinearBias bias = LinearBias::kPresent);
 
 /// An affine map of each row: y = x weight^T + bias.
 ///
@@ -19,7 +23,8 @@ ParameterTable linear_parameters(int64_t inputs, int64_t outputs);
 /// Threads    const use is safe from many threads.
 class Linear {
  public:
-  Linear(const Weights& weights, int64_t inputs, int64_t outputs);
+  Linear(const Weights& weights, int64_t inputs, int64_t outputs,
+         LinearBias bias = LinearBias::kPresent);
 
   /// A map without bias by a matrix (outputs, inputs) that belongs to somebody else.
   explicit Linear(View<const float, 2> weight) : weight_(weight) {}

@@ -18,17 +18,21 @@ MlpKind mlp_kind(std::string_view text) {
   return MlpKind::kGelu;
 }
 
-ParameterTable mlp_parameters(MlpKind kind, int64_t channels, int64_t hidden) {
-  ParameterTable table = with_prefix("up", linear_parameters(channels, up_outputs(kind, hidden)));
-  append(table, with_prefix("down", linear_parameters(hidden, channels)));
+ParameterTable mlp_parameters(const MlpConfig& config) {
+  const int64_t outputs = up_outputs(config.kind, config.hidden);
+  ParameterTable table =
+      with_prefix("up", linear_parameters(config.channels, outputs, config.bias));
+  append(table,
+         with_prefix("down", linear_parameters(config.hidden, config.channels, config.bias)));
   return table;
 }
 
-Mlp::Mlp(const Weights& weights, MlpKind kind, int64_t channels, int64_t hidden)
-    : kind_(kind),
-      hidden_(hidden),
-      up_(weights.scope("up"), channels, up_outputs(kind, hidden)),
-      down_(weights.scope("down"), hidden, channels) {}
+Mlp::Mlp(const Weights& weights, const MlpConfig& config)
+    : kind_(config.kind),
+      hidden_(config.hidden),
+      up_(weights.scope("up"), config.channels, up_outputs(config.kind, config.hidden),
+          config.bias),
+      down_(weights.scope("down"), config.hidden, config.channels, config.bias) {}
 
 size_t Mlp::workspace_bytes(int64_t rows) const {
   return Workspace::bytes_for<float>(rows * up_.outputs());

@@ -20,8 +20,16 @@ enum class MlpKind : uint8_t { kGelu, kSwiglu };
 /// "gelu" or "swiglu"; the text must be one of them.
 MlpKind mlp_kind(std::string_view text);
 
-/// up.weight, up.bias, down.weight, down.bias.
-ParameterTable mlp_parameters(MlpKind kind, int64_t channels, int64_t hidden);
+/// What an MLP is made of.
+struct MlpConfig {
+  MlpKind kind = MlpKind::kGelu;
+  int64_t channels = 1;
+  int64_t hidden = 1;  ///< channels inside
+  LinearBias bias = LinearBias::kPresent;
+};
+
+/// up.weight, down.weight, and unless there are none up.bias, down.bias.
+ParameterTable mlp_parameters(const MlpConfig& config);
 
 /// The second residual branch of a block: x += mlp(h).
 ///
@@ -30,7 +38,7 @@ ParameterTable mlp_parameters(MlpKind kind, int64_t channels, int64_t hidden);
 /// Threads    const use is safe from many threads with distinct workspaces.
 class Mlp {
  public:
-  Mlp(const Weights& weights, MlpKind kind, int64_t channels, int64_t hidden);
+  Mlp(const Weights& weights, const MlpConfig& config);
 
   size_t workspace_bytes(int64_t rows) const;
 

@@ -24,6 +24,13 @@ int64_t up_outputs(const MoeConfig& config) {
   return config.kind == MlpKind::kSwiglu ? 2 * config.hidden : config.hidden;
 }
 
+MlpConfig shared_config(const MoeConfig& config) {
+  return {.kind = config.kind,
+          .channels = config.channels,
+          .hidden = config.shared,
+          .bias = LinearBias::kAbsent};
+}
+
 }  // namespace
 
 MoeConfig MoeConfig::from(const Options& section) {
@@ -32,6 +39,7 @@ MoeConfig MoeConfig::from(const Options& section) {
   config.chosen = section.integer("chosen");
   config.renormalise = section.flag("renormalise");
   config.balance = section.real("balance");
+  config.shared = section.integer("shared");
   if (config.chosen <= config.experts) return config;
   throw ConfigError({.where = "moe",
                      .what = "no more experts can be chosen than there are",
@@ -45,13 +53,20 @@ Schema moe_schema() {
       {"chosen", int64_t{2}, "experts that see a step", 1, 65536},
       {"renormalise", true, "whether the shares of the chosen experts are made to sum to 1"},
       {"balance", 0.01, "weight in the training loss of how unevenly experts are chosen", 0, 1e3},
+      {"shared", int64_t{0}, "hidden channels of one more expert that sees every step; 0 = none", 0,
+       1 << 20},
   };
 }
 
 ParameterTable moe_parameters(const MoeConfig& config) {
-  return {product("router.weight", {config.experts, config.channels}),
-          product("up.weight", {config.experts, up_outputs(config), config.channels}),
-          product("down.weight", {config.experts, config.channels, config.hidden})};
+  ParameterTable table = {
+      product("router.weight", {config.experts, config.channels}),
+      product("up.weight", {config.experts, up_outputs(config), config.channels}),
+      product("down.weight", {config.experts, config.channels, config.hidden})};
+  if (config.shared > 0) {
+    append(table, with_prefix("shared", mlp_parameters(shared_config(config))));
+  }
+  return table;
 }
 
 Moe::Moe(const Weights& weights, const MoeConfig& config)
@@ -59,7 +74,9 @@ Moe::Moe(const Weights& weights, const MoeConfig& config)
       up_outputs_(up_outputs(config)),
       router_(weights.view<2>("router.weight", {config.experts, config.channels})),
       up_(weights.view<3>("up.weight", {config.experts, up_outputs_, config.channels})),
-      down_(weights.view<3>("down.weight", {config.experts, config.channels, config.hidden})) {}
+      down_(weights.view<3>("down.weight", {config.experts, config.channels, config.hidden})) {
+  if (config.shared > 0) shared_.emplace(weights.scope("shared"), shared_config(config));
+}
 
 size_t Moe::workspace_bytes(int64_t rows) const {
   const int64_t choices = rows * config_.chosen;
@@ -69,7 +86,8 @@ size_t Moe::workspace_bytes(int64_t rows) const {
          Workspace::bytes_for<int64_t>(config_.experts + 1) +
          2 * Workspace::bytes_for<float>(choices * config_.channels) +
          Workspace::bytes_for<float>(choices * up_outputs_) +
-         Workspace::bytes_for<float>(rows * config_.channels);
+         Workspace::bytes_for<float>(rows * config_.channels) +
+         (shared_ ? shared_->workspace_bytes(rows) : 0);
 }
 
 void Moe::run_expert(int64_t e, View<const float, 2> rows, View<float, 2> inner,
@@ -123,6 +141,7 @@ void Moe::apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) 
   }
   ops::combine<float>({.rows = out, .weights = shares, .place = place, .y = sum});
   ops::residual<float>({.x = x, .m = {}, .h = sum, .y = x});
+  if (shared_) shared_->apply(x, h, workspace);
 }
 
 }  // namespace longwave::nn

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "longwave/base/options.h"
 #include "longwave/base/parameter.h"
@@ -22,6 +23,7 @@ struct MoeConfig {
   int64_t chosen = 1;       ///< experts that see a step
   bool renormalise = true;  ///< whether the chosen experts' shares are made to sum to 1
   double balance = 0;       ///< weight of the balance in the training loss
+  int64_t shared = 0;       ///< channels inside the expert that sees every step; 0: there is none
 
   ops::RouterWeights weights() const {
     return renormalise ? ops::RouterWeights::kOfChosen : ops::RouterWeights::kOfAll;
@@ -33,11 +35,12 @@ struct MoeConfig {
   static MoeConfig from(const Options& section);
 };
 
-/// experts, chosen, renormalise, balance.
+/// experts, chosen, renormalise, balance, shared.
 Schema moe_schema();
 
 /// router.weight (experts, channels), up.weight (experts, hidden or 2 hidden, channels),
-/// down.weight (experts, channels, hidden).
+/// down.weight (experts, channels, hidden), and with an expert for every step shared.up.weight,
+/// shared.down.weight.
 ParameterTable moe_parameters(const MoeConfig& config);
 
 /// Experts of which each step sees a few: x += sum over chosen e of share[e] expert_e(h).
@@ -46,10 +49,13 @@ ParameterTable moe_parameters(const MoeConfig& config);
 ///   share = p, or p / (sum of the chosen p)
 ///   expert_e(h) = down_e f(up_e h), as an Mlp without biases
 ///
+/// An expert for every step adds shared(h), an Mlp of its own width without biases.
+///
 /// Looks at the weights that it was made from: they must outlive it and must not be replaced.
 ///
 /// Source     Shazeer et al. 2017, arXiv:1701.06538; Jiang et al. 2024, arXiv:2401.04088
-///            (renormalised shares); Pióro et al. 2024, arXiv:2401.04081 (with Mamba).
+///            (renormalised shares); Pióro et al. 2024, arXiv:2401.04081 (with Mamba); Dai et al.
+///            2024, arXiv:2401.06066 (shared experts).
 /// Numerics   as ops::route and ops::combine: a row adds its experts from the best down.
 /// Cost       chosen experts' products for each row, and experts * channels for the router.
 /// Errors     DataError if a tensor is missing or misshapen.
@@ -72,6 +78,7 @@ class Moe {
   int64_t up_outputs_;
   View<const float, 2> router_;
   View<const float, 3> up_, down_;
+  std::optional<Mlp> shared_;
 };
 
 }  // namespace longwave::nn

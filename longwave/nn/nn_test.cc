@@ -106,7 +106,8 @@ TEST(Parameters, AreWhatTheLayersAskFor) {
           [&](const Weights& w) { Mixing(w, kind, ops::Activation::kGelu, 4); });
   }
   for (MlpKind kind : {MlpKind::kGelu, MlpKind::kSwiglu}) {
-    check(mlp_parameters(kind, 4, 8), [&](const Weights& w) { Mlp(w, kind, 4, 8); });
+    const MlpConfig config = {.kind = kind, .channels = 4, .hidden = 8};
+    check(mlp_parameters(config), [&](const Weights& w) { Mlp(w, config); });
   }
 }
 

@@ -277,7 +277,8 @@ TEST(Moe, BalanceIsItsWeightWhereExpertsAreAlike) {
 TEST(Mlp, TorchEqualsTorchFree) {
   constexpr int64_t kHidden = 11;
   for (MlpKind kind : {MlpKind::kGelu, MlpKind::kSwiglu}) {
-    const Twins twins(mlp_parameters(kind, kChannels, kHidden));
+    const MlpConfig config = {.kind = kind, .channels = kChannels, .hidden = kHidden};
+    const Twins twins(mlp_parameters(config));
     const torch::Tensor x = random_tensor({kBatch, kTime, kChannels}, 1);
     const torch::Tensor h = random_tensor({kBatch, kTime, kChannels}, 2);
     const torch::Tensor expected = mlp({.kind = kind, .x = x, .h = h, .mask = {}}, twins.lookup());
@@ -296,7 +297,7 @@ TEST(Mlp, GraphEqualsPlainTorch) {
   const torch::Tensor mask = random_tensor({kBatch, 1, kChannels}, 3);
   for (MlpKind kind : {MlpKind::kGelu, MlpKind::kSwiglu}) {
     expect_same_graph(
-        Twins(mlp_parameters(kind, kChannels, kHidden)), {x, h},
+        Twins(mlp_parameters({.kind = kind, .channels = kChannels, .hidden = kHidden})), {x, h},
         [&](const auto& inputs, const ParameterLookup& p) {
           return mlp(
               {.kind = kind, .x = inputs[0], .h = inputs[1], .mask = mask.to(inputs[0].dtype())},

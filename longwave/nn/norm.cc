@@ -30,14 +30,14 @@ ParameterTable norm_parameters(NormKind kind, int64_t channels) {
   return table;
 }
 
-Norm::Norm(const Weights& weights, NormKind kind, int64_t channels)
-    : kind_(kind), weight_(weights.view<1>("weight", {channels})) {
+Norm::Norm(const Weights& weights, NormKind kind, int64_t channels, float epsilon)
+    : kind_(kind), epsilon_(epsilon), weight_(weights.view<1>("weight", {channels})) {
   if (kind != NormKind::kRms) bias_ = weights.view<1>("bias", {channels});
   if (kind != NormKind::kBatch) return;
   const View<const float, 1> mean = weights.view<1>("running_mean", {channels});
   const View<const float, 1> var = weights.view<1>("running_var", {channels});
   for (int64_t c = 0; c < channels; ++c) {
-    scale_.push_back(weight_(c) / std::sqrt(var(c) + kNormEpsilon));
+    scale_.push_back(weight_(c) / std::sqrt(var(c) + epsilon));
     shift_.push_back(bias_(c) - mean(c) * scale_.back());
   }
 }
@@ -53,7 +53,7 @@ void Norm::apply(View<const float, 2> x, View<float, 2> y) const {
   }
   ops::row_norm<float>(
       {.kind = kind_ == NormKind::kLayer ? ops::RowNorm::kLayer : ops::RowNorm::kRms,
-       .epsilon = kNormEpsilon,
+       .epsilon = epsilon_,
        .x = x,
        .w = weight_,
        .b = bias_,

@@ -20,7 +20,7 @@ enum class NormKind : uint8_t {
 /// "layer", "rms" or "batch"; the text must be one of them.
 NormKind norm_kind(std::string_view text);
 
-/// Added to variances before the root.
+/// Added to variances before the root unless a model says otherwise.
 inline constexpr float kNormEpsilon = 1e-5f;
 
 /// weight (channels) ones and, except for kRms, bias (channels) zeros; for kBatch also the buffers
@@ -38,13 +38,14 @@ ParameterTable norm_parameters(NormKind kind, int64_t channels);
 /// Threads    const use is safe from many threads.
 class Norm {
  public:
-  Norm(const Weights& weights, NormKind kind, int64_t channels);
+  Norm(const Weights& weights, NormKind kind, int64_t channels, float epsilon = kNormEpsilon);
 
   /// x (rows, channels) to y (rows, channels), which may be x. Never allocates.
   void apply(View<const float, 2> x, View<float, 2> y) const;
 
  private:
   NormKind kind_;
+  float epsilon_;
   View<const float, 1> weight_;
   View<const float, 1> bias_;
   std::vector<float> scale_;

@@ -37,6 +37,13 @@ void require_multiple(const char* what, int64_t whole, int64_t part) {
                      .fix = "choose a divisor of " + std::to_string(whole)});
 }
 
+/// Numbers of a head that turn: whole pairs.
+int64_t turned_dims(const Options& options, int64_t head_dim) {
+  if (options.real("rotary_base") == 0) return 0;
+  const double turned = options.real("rotary_part") * static_cast<double>(head_dim);
+  return static_cast<int64_t>(turned) / 2 * 2;
+}
+
 class Attention : public Mixer {
  public:
   Attention(const Shapes& shapes, const Weights& weights)
@@ -145,7 +152,7 @@ void Attention::run(const Prefill& block, View<int64_t, 1> seen, Workspace& work
   const View<float, 4> k = heads(projected, shapes_.heads, shapes_.kv_heads);
   const View<float, 4> v = heads(projected, shapes_.heads + shapes_.kv_heads, shapes_.kv_heads);
   const View<float, 4> ring_k = ring(block, 0), ring_v = ring(block, shapes_.ring_size());
-  ops::attention<float>({.scale = 1 / std::sqrt(static_cast<float>(shapes_.head_dim)),
+  ops::attention<float>({.scale = static_cast<float>(shapes_.scale),
                          .window = shapes_.window,
                          .q = heads(projected, 0, shapes_.heads),
                          .k = k,
@@ -204,8 +211,10 @@ Shapes::Shapes(const Options& options, int64_t channel_count)
                                           : options.integer("heads")),
       kv_heads(options.integer("kv_heads") == 0 ? heads : options.integer("kv_heads")),
       window(options.integer("window")),
+      scale(options.real("scale") == 0 ? 1 / std::sqrt(static_cast<double>(head_dim))
+                                       : options.real("scale")),
       rotary_base(options.real("rotary_base")),
-      rotary_dims(rotary_base == 0 ? 0 : head_dim / 2 * 2),
+      rotary_dims(turned_dims(options, head_dim)),
       bias(options.flag("bias")) {
   require_multiple("kv_heads must divide the number of heads", heads, kv_heads);
   if (rotary_dims <= ops::kRotaryMaxDims) return;
@@ -225,6 +234,9 @@ Schema schema() {
        "positions that a step sees, itself included: the state holds so many keys and values", 1,
        1 << 24},
       {"rotary_base", 10000.0, "base of the rotary position encoding; 0 = no encoding", 0, 1e12},
+      {"rotary_part", 1.0, "share of a head's channels that the encoding turns, the first ones", 0,
+       1},
+      {"scale", 0.0, "multiplies products of queries and keys; 0 = 1 / root of head_dim", 0, 1e6},
       {"bias", false, "whether the projections in and out have biases"},
   };
 }

@@ -16,6 +16,7 @@ const MixerCase kCases[] = {
     {"OneChannel", "attention", {"window=1"}, 1},
     {"SharedKeys", "attention", {"window=5", "heads=6", "kv_heads=2", "head_dim=4"}, 6},
     {"NoPositions", "attention", {"window=200", "rotary_base=0", "bias=true"}, 3},
+    {"PartlyTurned", "attention", {"window=9", "head_dim=6", "rotary_part=0.7", "scale=0.3"}, 6},
     {"OddHeads", "attention", {"window=7", "head_dim=3", "heads=2"}, 5},
     {"Wide", "attention", {"window=33", "head_dim=16"}, 64},
 };

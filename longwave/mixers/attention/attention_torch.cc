@@ -117,7 +117,7 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
     if (!state.defined()) return rows;
     return torch::cat({ops::unrolled_ring(ring_at(begin), seen), rows}, 1);
   };
-  const torch::Tensor y = ops::attention({.scale = 1 / std::sqrt(static_cast<double>(head_dim)),
+  const torch::Tensor y = ops::attention({.scale = shapes_.scale,
                                           .window = shapes_.window,
                                           .q = both[0],
                                           .k = with_past(k, 0),

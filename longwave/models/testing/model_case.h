@@ -111,9 +111,25 @@ inline std::vector<ModelCase> all_cases() {
   return cases;
 }
 
+/// Those, and what published models have that is not trained.
+inline std::vector<ModelCase> running_cases() {
+  const Interface tokens = {Interface::Input::kTokens, 7, Interface::Output::kStep, 7};
+  std::vector<ModelCase> cases = all_cases();
+  cases.push_back({"multipliers",
+                   {"model.mlp=2", "model.embedding_multiplier=3", "model.residual_multiplier=0.3",
+                    "model.logits_multiplier=0.2", "model.norm=rms", "model.norm_epsilon=1e-3"},
+                   tokens});
+  cases.push_back({"mlpWithoutBias", {"model.mlp=2", "model.mlp_bias=false"}, tokens});
+  cases.push_back({"sharedExpert",
+                   {"model.pattern=s4d*2 | moe", "model.mlp=1", "model.mlp_kind=swiglu",
+                    "model.residual_multiplier=0.5", "moe.experts=3", "moe.shared=5"},
+                   tokens});
+  return cases;
+}
+
 /// Those of the cases whose models stream.
 inline std::vector<ModelCase> causal_cases() {
-  std::vector<ModelCase> cases = all_cases();
+  std::vector<ModelCase> cases = running_cases();
   std::erase_if(cases, [](const ModelCase& one) {
     return !SequenceModel(one.config(), one.weights(1)).causal();
   });
