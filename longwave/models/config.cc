@@ -151,6 +151,7 @@ void check_trainable(const Config& config) {
                   std::ranges::find(schema, name, &Option::key)->value);
   }
   must_be_usual("moe.shared", int64_t{0});
+  must_be_usual("mamba2.norm_epsilon", 1e-5);
 }
 
 Config make_config(const Interface& interface, const Options& settings) {

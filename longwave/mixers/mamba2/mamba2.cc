@@ -123,6 +123,7 @@ void Mamba2::gate(View<const float, 3> z, View<float, 3> y) const {
   if (settings_.has_norm) {
     ops::gated_norm<float>({.order = settings_.order,
                             .groups = settings_.norm_groups,
+                            .epsilon = settings_.norm_epsilon,
                             .x = all_rows(y),
                             .z = all_rows(z),
                             .w = norm_,

@@ -36,6 +36,7 @@ struct Settings {
   bool has_norm;
   int64_t norm_groups;
   ops::GateOrder order;
+  float norm_epsilon;
   double dt_least, dt_most;  ///< bounds of step sizes
 
   Settings(const Options& options, int64_t channel_count);

@@ -61,6 +61,7 @@ Settings::Settings(const Options& options, int64_t channel_count)
       norm_groups(options.integer("norm_groups") == 0 ? groups : options.integer("norm_groups")),
       order(options.text("norm") == "before_gate" ? ops::GateOrder::kAfter
                                                   : ops::GateOrder::kBefore),
+      norm_epsilon(static_cast<float>(options.real("norm_epsilon"))),
       dt_least(options.real("dt_least")),
       dt_most(options.real("dt_most")) {
   check(options, *this);
@@ -85,6 +86,7 @@ Schema schema() {
        .choices = {"after_gate", "before_gate", "none"}},
       {"norm_groups", int64_t{0}, "groups of channels with a norm each; 0 = groups, 1 = all", 0,
        65536},
+      {"norm_epsilon", 1e-5, "added to the mean square of the norm before the root", 1e-12, 1},
       {"A_min", 1.0, "smallest initial decay rate", 1e-9, 1e9},
       {"A_max", 16.0, "largest initial decay rate", 1e-9, 1e9},
       {"dt_least", 0.0, "step sizes below this are raised to it, in training and after", 0, 1e9},

@@ -7,7 +7,7 @@
 namespace longwave::models {
 
 std::span<const PublishedFamily> published_families() {
-  static const std::array kAll = {kMambaFamily, kMamba2Family};
+  static const std::array kAll = {kBambaFamily, kMambaFamily, kMamba2Family};
   return kAll;
 }
 
