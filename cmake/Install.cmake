@@ -2,13 +2,13 @@
 include(CMakePackageConfigHelpers)
 
 set(LONGWAVE_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/longwave)
-set(installed_targets longwave_runtime)
+set(installed_targets longwave_runtime longwave_c)
 if(TARGET longwave_train)
   list(APPEND installed_targets longwave_train)
 endif()
 
 install(TARGETS ${installed_targets} EXPORT longwave-targets
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT longwave-targets NAMESPACE longwave:: DESTINATION ${LONGWAVE_CMAKE_DIR})
 install(TARGETS longwave_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(TARGET longwave-train)
@@ -31,5 +31,8 @@ install(FILES ${PROJECT_BINARY_DIR}/longwaveConfig.cmake
   ${PROJECT_BINARY_DIR}/longwaveConfigVersion.cmake DESTINATION ${LONGWAVE_CMAKE_DIR})
 
 file(RELATIVE_PATH LONGWAVE_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
-configure_file(cmake/longwave.pc.in ${PROJECT_BINARY_DIR}/longwave.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/longwave.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(package longwave longwave_c)
+  configure_file(cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${package}.pc
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

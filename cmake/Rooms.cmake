@@ -175,6 +175,24 @@ function(longwave_torch_library target)
   endforeach()
 endfunction()
 
+# The C interface: a shared library that needs no C++ of its users and shows nothing but
+# longwave_c.h.
+function(longwave_c_library target)
+  cmake_parse_arguments(arg "" "ROOM" "" ${ARGN})
+  longwave_sources(sources ${arg_ROOM} WITHOUT ${LONGWAVE_SPECIAL})
+  add_library(${target} SHARED ${sources})
+  add_library(longwave::c ALIAS ${target})
+  set(exports ${PROJECT_SOURCE_DIR}/longwave/${arg_ROOM}/exports.map)
+  set_target_properties(${target} PROPERTIES EXPORT_NAME c VERSION ${PROJECT_VERSION} SOVERSION 1
+    LINK_DEPENDS ${exports})
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(${target} PRIVATE
+    $<BUILD_INTERFACE:longwave_runtime> $<BUILD_INTERFACE:longwave_options>)
+  target_link_options(${target} PRIVATE LINKER:--version-script=${exports} LINKER:--no-undefined)
+  longwave_tests(${arg_ROOM} test SUFFIX _test LINKS ${target} longwave_runtime)
+endfunction()
+
 # What `--version` says about the build.
 function(longwave_build_facts file)
   execute_process(COMMAND git rev-parse --short HEAD
@@ -212,4 +230,18 @@ function(longwave_torch_command target)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE longwave_commands longwave_train longwave_options)
   longwave_reuse_torch_header(${target})
+endfunction()
+
+# The examples must not only compile but run.
+function(longwave_example_tests)
+  set(model ${PROJECT_SOURCE_DIR}/tests/fixtures/chat_mamba)
+  foreach(program generate_example c_api)
+    add_test(NAME example_${program} COMMAND ${program} ${model} "It was")
+    set_tests_properties(example_${program} PROPERTIES LABELS test TIMEOUT 60)
+    add_test(NAME example_${program}_refuses COMMAND ${program} ${model}/no-such-model "It was")
+    set_tests_properties(example_${program}_refuses PROPERTIES LABELS test TIMEOUT 60
+      PASS_REGULAR_EXPRESSION "no-such-model")
+  endforeach()
+  set_tests_properties(example_c_api PROPERTIES PASS_REGULAR_EXPRESSION "^([0-9]+ )+\n")
+  set_tests_properties(example_generate_example PROPERTIES PASS_REGULAR_EXPRESSION "It was.*It was")
 endfunction()

@@ -17,6 +17,7 @@ MAY_USE = {
     "text": "base io",
     "data": "base io text",
     "runtime": "base theory ops nn mixers models io text data",
+    "c": "base theory ops nn mixers models io text data runtime",
     "inspect": "base theory ops nn mixers models io text data runtime",
     "train": "base theory ops nn mixers models io text data runtime inspect",
     "cli": "base theory ops nn mixers models io text data runtime inspect train",

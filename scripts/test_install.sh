@@ -29,6 +29,18 @@ flags=$(PKG_CONFIG_PATH=$(dirname "$(find "$work/moved" -name longwave.pc)") \
 g++ -std=c++20 tests/install/stranger.cc $flags -o "$work/with_pkg_config"
 run "$work/with_pkg_config" pkg-config
 
+model=$PWD/tests/fixtures/chat_mamba
+cmake -S examples/c_api -B "$work/c_found" -DCMAKE_PREFIX_PATH="$work/moved" >>"$work/log"
+cmake --build "$work/c_found" >>"$work/log"
+"$work/c_found/c_api" "$model" "It was" >>"$work/log" && echo "install: C by find_package works"
+
+flags=$(PKG_CONFIG_PATH=$(dirname "$(find "$work/moved" -name longwave_c.pc)") \
+  pkg-config --cflags --libs longwave_c)
+# shellcheck disable=SC2086  # the flags are words
+gcc -std=c11 -Wall -Wextra -Wpedantic -Werror examples/c_api/c_api.c $flags -o "$work/c_with_pkg"
+LD_LIBRARY_PATH=$(dirname "$(find "$work/moved" -name liblongwave_c.so)") \
+  "$work/c_with_pkg" "$model" "It was" >>"$work/log" && echo "install: C by pkg-config works"
+
 cmake -S tests/install -B "$work/added" -G Ninja -DLONGWAVE_SOURCE="$PWD" >>"$work/log"
 cmake --build "$work/added" --target stranger >>"$work/log"
 run "$work/added/stranger" add_subdirectory

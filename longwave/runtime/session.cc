@@ -53,20 +53,24 @@ Model::Model(models::Config config, const Weights& weights, double rate)
     : network_(config, weights, checked_rate(rate)),
       fingerprint_(fingerprint_of(config, weights, rate)) {}
 
+bool Model::takes_tokens() const {
+  return network_.config().interface.input == models::Interface::Input::kTokens;
+}
+
+size_t Model::output_size() const {
+  return static_cast<size_t>(network_.config().interface.output_size);
+}
+
 Session::Session(std::shared_ptr<const Model> model)
     : model_(std::move(model)),
       step_workspace_(model_->network().workspace_bytes(1, 1)),
-      output_(output_size()) {
+      output_(model_->output_size()) {
   state_.fingerprint = model_->fingerprint();
   state_.values.assign(model_->network().state_size(), 0.0f);
 }
 
-bool Session::takes_tokens() const {
-  return model_->network().config().interface.input == models::Interface::Input::kTokens;
-}
-
 std::span<const float> Session::prefill(std::span<const float> input) {
-  require(!takes_tokens(), "session", "this model takes tokens");
+  require(!model_->takes_tokens(), "session", "this model takes tokens");
   const int64_t count = static_cast<int64_t>(input.size()), time = count / input_size();
   require(count % input_size() == 0, "session", "input must hold whole samples");
   check_finite(input);
@@ -76,7 +80,7 @@ std::span<const float> Session::prefill(std::span<const float> input) {
 }
 
 std::span<const float> Session::prefill(std::span<const int64_t> tokens) {
-  require(takes_tokens(), "session", "this model takes real inputs");
+  require(model_->takes_tokens(), "session", "this model takes real inputs");
   const int64_t time = static_cast<int64_t>(tokens.size());
   Network::Prefill args;
   args.tokens = {tokens.data(), {1, time}};
@@ -93,16 +97,17 @@ std::span<const float> Session::prefill(Network::Prefill args, int64_t time) {
   }
   const bool per_step = network.config().interface.output == models::Interface::Output::kStep;
   const int64_t answers = per_step ? time : 1;
-  output_.resize(std::max<size_t>(output_.size(), answers * output_size()));
+  const auto size = static_cast<int64_t>(model_->output_size());
+  output_.resize(std::max<size_t>(output_.size(), answers * size));
   args.state = {state_.values.data(), {1, network.state_size()}};
-  args.output = {output_.data(), {1, answers, output_size()}};
+  args.output = {output_.data(), {1, answers, size}};
   network.prefill(args, *prefill_workspace_);
   state_.position += time;
-  return {output_.data(), static_cast<size_t>(answers * output_size())};
+  return {output_.data(), static_cast<size_t>(answers * size)};
 }
 
 std::span<const float> Session::step(std::span<const float> sample) {
-  require(!takes_tokens(), "session", "this model takes tokens");
+  require(!model_->takes_tokens(), "session", "this model takes tokens");
   require(static_cast<int64_t>(sample.size()) == input_size(), "session",
           "a sample must hold input_size numbers");
   check_finite(sample);
@@ -112,7 +117,7 @@ std::span<const float> Session::step(std::span<const float> sample) {
 }
 
 std::span<const float> Session::step(int64_t token) {
-  require(takes_tokens(), "session", "this model takes real inputs");
+  require(model_->takes_tokens(), "session", "this model takes real inputs");
   Network::Step args;
   args.tokens = {&token, {1}};
   return step(args);
@@ -120,10 +125,10 @@ std::span<const float> Session::step(int64_t token) {
 
 std::span<const float> Session::step(Network::Step args) {
   args.state = {state_.values.data(), {1, model_->network().state_size()}};
-  args.output = {output_.data(), {1, output_size()}};
+  args.output = {output_.data(), {1, static_cast<int64_t>(model_->output_size())}};
   model_->network().step(args, step_workspace_);
   ++state_.position;
-  return {output_.data(), static_cast<size_t>(output_size())};
+  return {output_.data(), model_->output_size()};
 }
 
 void Session::restore(const State& state) {

@@ -25,6 +25,12 @@ class Model {
 
   const models::SequenceModel& network() const { return network_; }
 
+  /// A step is a token, not a row of real numbers.
+  bool takes_tokens() const;
+
+  /// Numbers of a step's answer: the vocabulary of a language model.
+  size_t output_size() const;
+
   /// 64 bits over configuration, rate and weights: a state belongs to one fingerprint.
   uint64_t fingerprint() const { return fingerprint_; }
 
@@ -74,8 +80,6 @@ class Session {
   std::span<const float> prefill(Network::Prefill args, int64_t time);
   std::span<const float> step(Network::Step args);
   int64_t input_size() const { return model_->network().config().interface.input_size; }
-  int64_t output_size() const { return model_->network().config().interface.output_size; }
-  bool takes_tokens() const;
 
   std::shared_ptr<const Model> model_;
   State state_;
