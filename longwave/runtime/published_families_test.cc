@@ -33,7 +33,9 @@ const char* const kNames[] = {"mamba",
                               "mamba2_one_group_state_spaces",
                               "mamba_sharded",
                               "bamba",
-                              "bamba_tied"};
+                              "bamba_tied",
+                              "granitemoehybrid",
+                              "granitemoehybrid_dense"};
 
 /// Share of the largest logit that float32 in another order may change, with wide margins: both
 /// sides sum some hundred terms a number, and models are a few layers deep.

@@ -7,7 +7,8 @@
 namespace longwave::models {
 
 std::span<const PublishedFamily> published_families() {
-  static const std::array kAll = {kBambaFamily, kMambaFamily, kMamba2Family};
+  static const std::array kAll = {kBambaFamily, kGraniteMoeHybridFamily, kMambaFamily,
+                                  kMamba2Family};
   return kAll;
 }
 
