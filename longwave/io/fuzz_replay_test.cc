@@ -12,6 +12,9 @@ TEST(FuzzReplay, SafetensorsSurviveMutation) {
   replay(safetensors_seeds(), kRounds, fuzz_safetensors);
 }
 TEST(FuzzReplay, GgufSurvivesMutation) { replay(gguf_seeds(), kRounds, fuzz_gguf); }
+TEST(FuzzReplay, TorchPicklesSurviveMutation) {
+  replay(torch_pickle_seeds(), kRounds, fuzz_torch_pickle);
+}
 TEST(FuzzReplay, TomlSurvivesMutation) { replay(toml_seeds(), kRounds, fuzz_toml); }
 TEST(FuzzReplay, JsonSurvivesMutation) { replay(json_seeds(), kRounds, fuzz_json); }
 TEST(FuzzReplay, GzipSurvivesMutation) { replay(gzip_seeds(), kRounds, fuzz_gzip); }

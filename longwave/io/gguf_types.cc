@@ -46,10 +46,11 @@ std::optional<uint64_t> gguf_bytes(const GgufType& type, const Shape& shape) {
   uint64_t count = 1;
   for (const int64_t extent : shape) {
     if (extent < 0) return std::nullopt;
-    const uint64_t factor = static_cast<uint64_t>(extent);
-    if (factor > 0 && count > kMostElements / factor) return std::nullopt;
+    const uint64_t factor = std::max<uint64_t>(1, static_cast<uint64_t>(extent));
+    if (count > kMostElements / factor) return std::nullopt;
     count *= factor;
   }
+  if (std::ranges::find(shape, 0) != shape.end()) count = 0;
   const uint64_t row = shape.empty() ? 1 : static_cast<uint64_t>(shape.back());
   if (row % type.block_elements != 0) return std::nullopt;
   return count / type.block_elements * type.block_bytes;

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/io/safetensors.h"
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "longwave/base/error.h"
-#include "longwave/base/half.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/io/file.h"
 
@@ -17,64 +15,15 @@ namespace {
 
 constexpr const char* kMetadataName = "__metadata__";
 
-template <typename Stored, typename T, typename Convert>
-Tensor converted(std::span<const std::byte> data, const Shape& shape, const Convert& convert) {
-  Tensor tensor(DTypeOf<T>::value, shape);
-  const std::span<T> out = tensor.elements<T>();
-  for (size_t i = 0; i < out.size(); ++i) {
-    Stored stored;
-    std::memcpy(&stored, data.data() + i * sizeof(Stored), sizeof(Stored));
-    out[i] = convert(stored);
-  }
-  return tensor;
-}
-
-Tensor copied(std::span<const std::byte> data, const Shape& shape, DType dtype) {
-  Tensor tensor(dtype, shape);
-  if (!data.empty()) std::memcpy(tensor.raw(), data.data(), data.size());
-  return tensor;
-}
-
 Tensor read_tensor(const SafetensorsEntry& entry, std::span<const std::byte> data,
                    std::string_view where, const SafetensorsOptions& options) {
-  const bool keep = options.float64 == SafetensorsOptions::Float64::kKeep;
-  if (entry.dtype == "F32") return copied(data, entry.shape, DType::kFloat32);
-  if (entry.dtype == "F64" && keep) return copied(data, entry.shape, DType::kFloat64);
-  if (entry.dtype == "F64") {
-    return converted<double, float>(data, entry.shape,
-                                    [](double x) { return static_cast<float>(x); });
-  }
-  if (entry.dtype == "BF16") return converted<uint16_t, float>(data, entry.shape, from_bfloat16);
-  if (entry.dtype == "F16") return converted<uint16_t, float>(data, entry.shape, from_float16);
-  if (entry.dtype == "I64") return copied(data, entry.shape, DType::kInt64);
-  if (entry.dtype == "I32") return copied(data, entry.shape, DType::kInt32);
-  if (entry.dtype == "U8" || entry.dtype == "BOOL") {
-    return copied(data, entry.shape, DType::kUint8);
-  }
+  auto tensor = tensor_of(entry.dtype, data, entry.shape, options.float64);
+  if (tensor) return std::move(*tensor);
   throw DataError(
       {.where = std::string(where),
        .what = "tensor \"" + entry.name + "\" has an element type that is not supported",
        .got = entry.dtype,
        .fix = "convert it to F32, F16, BF16, F64, I64, I32 or U8"});
-}
-
-template <typename T>
-void require_finite(const std::string& name, std::span<const T> values, std::string_view where) {
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(values[i])) continue;
-    throw DataError({.where = std::string(where),
-                     .what = "tensor \"" + name + "\" holds a number that is not finite",
-                     .got = std::to_string(values[i]) + " at element " + std::to_string(i),
-                     .fix = "go back to a checkpoint from before the training diverged"});
-  }
-}
-
-void require_finite(const std::string& name, const Tensor& tensor, std::string_view where) {
-  if (tensor.dtype() == DType::kFloat32) {
-    require_finite(name, tensor.elements<float>(), where);
-  } else if (tensor.dtype() == DType::kFloat64) {
-    require_finite(name, tensor.elements<double>(), where);
-  }
 }
 
 [[noreturn]] void refuse(std::string what, std::string got = {}) {

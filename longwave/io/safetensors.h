@@ -12,6 +12,7 @@
 
 #include "longwave/base/parameter.h"
 #include "longwave/base/tensor.h"
+#include "longwave/io/stored_numbers.h"
 
 namespace longwave::io {
 
@@ -20,8 +21,8 @@ using Metadata = std::map<std::string, std::string>;
 
 /// How a safetensors file becomes tensors.
 struct SafetensorsOptions {
-  enum class Float64 : uint8_t { kNarrow, kKeep };
-  enum class NotFinite : uint8_t { kAllow, kReject };
+  using Float64 = io::Float64;
+  using NotFinite = io::NotFinite;
   Float64 float64 = Float64::kNarrow;           ///< F64 becomes float32, or stays
   NotFinite not_finite = NotFinite::kAllow;     ///< whether NaN and infinities are an error
   uint64_t header_limit = uint64_t{100} << 20;  ///< bytes of JSON accepted, as the format says

@@ -9,6 +9,7 @@
 #include "longwave/io/file.h"
 #include "longwave/io/foreign_json.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/io/torch_pickle.h"
 
 namespace longwave::runtime {
 namespace {
@@ -16,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWeightsName = "model.safetensors";
-constexpr const char* kIndexName = "model.safetensors.index.json";
 /// Bytes of an index that are read at most: a few hundred a tensor.
 constexpr uint64_t kIndexLimit = uint64_t{64} << 20;
 
@@ -41,26 +41,32 @@ std::set<std::string> files_of_index(const fs::path& index) {
   throw DataError({.where = where, .what = "the index names no files", .got = {}, .fix = {}});
 }
 
-[[noreturn]] void refuse_pickle(const fs::path& folder) {
-  throw DataError(
-      {.where = folder.string(),
-       .what = "the weights are a pickle, which is not read yet: pytorch_model.bin",
-       .got = "no model.safetensors",
-       .fix = "convert it once where torch is: python3 -c 'import torch, safetensors.torch as s; "
-              "t = torch.load(\"pytorch_model.bin\", map_location=\"cpu\", weights_only=True); "
-              "s.save_file({k: v.clone() for k, v in t.items()}, \"model.safetensors\")'"});
+Weights read_safetensors(const fs::path& path) {
+  return io::load_safetensors(path, {.not_finite = io::NotFinite::kReject}).weights;
 }
 
-constexpr io::SafetensorsOptions kFinite = {.not_finite =
-                                                io::SafetensorsOptions::NotFinite::kReject};
+Weights read_torch_pickle(const fs::path& path) {
+  return io::load_torch_pickle(path, {.not_finite = io::NotFinite::kReject});
+}
 
-Weights load_shards(const fs::path& folder) {
+/// The files that weights may lie in, the ones to take first on top.
+struct WeightsForm {
+  const char* whole;
+  const char* index;  ///< names the files if there are several
+  Weights (*read)(const fs::path&);
+};
+constexpr WeightsForm kForms[] = {
+    {kWeightsName, "model.safetensors.index.json", read_safetensors},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", read_torch_pickle}};
+
+Weights load_shards(const fs::path& index, const WeightsForm& form) {
   Weights all;
-  for (const std::string& name : files_of_index(folder / kIndexName)) {
-    io::Safetensors file = io::load_safetensors(folder / name, kFinite);
-    for (const auto& [tensor_name, tensor] : file.weights.all()) {
+  for (const std::string& name : files_of_index(index)) {
+    const fs::path path = index.parent_path() / name;
+    const Weights file = form.read(path);
+    for (const auto& [tensor_name, tensor] : file.all()) {
       if (all.has(tensor_name)) {
-        throw DataError({.where = (folder / name).string(),
+        throw DataError({.where = path.string(),
                          .what = "tensor " + tensor_name + " is in another file, too",
                          .got = {},
                          .fix = {}});
@@ -86,13 +92,19 @@ std::optional<PublishedDescription> parse_published_config(std::string_view text
 
 Weights load_published_weights(const fs::path& folder, const PublishedDescription& description) {
   std::error_code ignored;
-  const bool whole = fs::exists(folder / kWeightsName, ignored);
-  const bool shards = !whole && fs::exists(folder / kIndexName, ignored);
-  if (!whole && !shards) refuse_pickle(folder);
-  const Weights file =
-      whole ? io::load_safetensors(folder / kWeightsName, kFinite).weights : load_shards(folder);
-  return models::from_published(description.format, description.config, file,
-                                (folder / (whole ? kWeightsName : kIndexName)).string());
+  const auto ours = [&](const Weights& file, const fs::path& from) {
+    return models::from_published(description.format, description.config, file, from.string());
+  };
+  for (const WeightsForm& form : kForms) {
+    const fs::path whole = folder / form.whole, index = folder / form.index;
+    if (fs::exists(whole, ignored)) return ours(form.read(whole), whole);
+    if (fs::exists(index, ignored)) return ours(load_shards(index, form), index);
+  }
+  throw DataError({.where = folder.string(),
+                   .what = "there are no weights beside config.json",
+                   .got = {},
+                   .fix = "put model.safetensors or pytorch_model.bin there, or the files and the "
+                          "index of a model in several files"});
 }
 
 void save_published_folder(const fs::path& folder, models::PublishedFormat format,

@@ -25,11 +25,12 @@ struct PublishedDescription {
 std::optional<PublishedDescription> parse_published_config(std::string_view text,
                                                            std::string_view where);
 
-/// Reads the tensors beside it: model.safetensors, or the files that
-/// model.safetensors.index.json names. bfloat16 and float16 become float32.
+/// Reads the tensors beside it: model.safetensors, or the files that model.safetensors.index.json
+/// names, or else pytorch_model.bin or the files of its index, of which nothing is executed.
+/// bfloat16 and float16 become float32.
 ///
 /// Errors     IoError; DataError if tensors are damaged, not finite or not those of the
-///            configuration, if an index names a file elsewhere, or there is a pickle only.
+///            configuration, if an index names a file elsewhere, or there are none.
 Weights load_published_weights(const std::filesystem::path& folder,
                                const PublishedDescription& description);
 

@@ -179,13 +179,28 @@ TEST(PublishedWeights, WrongTensorsAreRefusedByTheirName) {
   EXPECT_NE(without.refused().find("lm_head.weight"), std::string::npos);
 }
 
-TEST(PublishedWeights, APickleIsRefusedWithTheWayOut) {
+TEST(PublishedWeights, APickleHoldsTheSameModel) {
+  const ModelFolder expected = load_model_folder(kFixtures / "mamba");
+  for (const char* name : {"mamba", "mamba_sharded"}) {
+    const ModelFolder got = load_model_folder(kFixtures.parent_path() / "torch" / name);
+    EXPECT_EQ(models::SequenceModel(got.config, got.weights).state_size(),
+              models::SequenceModel(expected.config, expected.weights).state_size());
+    for (const Parameter& parameter : models::parameters(expected.config)) {
+      EXPECT_TRUE(std::ranges::equal(expected.weights.get(parameter.name, parameter.shape),
+                                     got.weights.get(parameter.name, parameter.shape)))
+          << parameter.name;
+    }
+  }
+}
+
+TEST(PublishedWeights, SafetensorsAreTakenBeforeAPickle) {
   const TemporaryFolder scratch;
-  fs::copy(kFixtures / "mamba" / "config.json", scratch / "config.json");
+  fs::copy(kFixtures / "mamba", scratch.path(), fs::copy_options::recursive);
   write(scratch / "pytorch_model.bin", "PK");
-  const std::string said = message_of<DataError>([&] { load_model_folder(scratch.path()); });
-  EXPECT_NE(said.find("pytorch_model.bin"), std::string::npos);
-  EXPECT_NE(said.find("save_file"), std::string::npos);
+  EXPECT_NO_THROW(load_model_folder(scratch.path()));
+  fs::remove(scratch / "model.safetensors");
+  EXPECT_NE(message_of<DataError>([&] { load_model_folder(scratch.path()); }).find("zip"),
+            std::string::npos);
 }
 
 TEST(PublishedWeights, AnIndexNamesFilesBesideItOnly) {

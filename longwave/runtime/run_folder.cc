@@ -11,7 +11,7 @@ namespace {
 
 /// What a folder of a model holds one of: ours and published ones.
 constexpr const char* kWeights[] = {"model.safetensors", "model.safetensors.index.json",
-                                    "pytorch_model.bin"};
+                                    "pytorch_model.bin", "pytorch_model.bin.index.json"};
 
 }  // namespace
 

@@ -12,6 +12,8 @@
 #include "longwave/io/gzip.h"
 #include "longwave/io/safetensors.h"
 #include "longwave/io/testing/fuzz.h"
+#include "longwave/io/testing/zip_draft.h"
+#include "longwave/io/torch_pickle.h"
 
 namespace longwave::testing {
 
@@ -94,6 +96,25 @@ inline std::vector<Bytes> gguf_seeds() {
   Bytes wide = io::format_gguf({{"general.alignmenu", GgufValue::uint32(32)}}, tensors);
   wide[8 + 16 + 8 + 16] = std::byte{'t'};  // the key's last letter: now it names the alignment
   return {io::format_gguf({}, {}), io::format_gguf(metadata, tensors), wide};
+}
+
+/// Taken as an archive and as the pickle in one, which its check sum would protect from mutations,
+/// bytes are refused with DataError, or what is read is a view into a storage.
+inline void fuzz_torch_pickle(std::span<const std::byte> bytes) {
+  const auto survives = [](std::span<const std::byte> file) {
+    try {
+      io::parse_torch_pickle(file, "fuzz");
+    } catch (const DataError&) {
+    }
+  };
+  survives(bytes);
+  survives(torch_archive(std::string(text_of(bytes))).bytes());
+}
+
+inline std::vector<Bytes> torch_pickle_seeds() {
+  ZipDraft wide = torch_archive(tensor_pickle());
+  wide.wide = true;
+  return {bytes_of(tensor_pickle()), torch_archive(tensor_pickle()).bytes(), wide.bytes()};
 }
 
 /// A text is refused with ConfigError, or every setting has a key and a line of the text.
