@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
-#include "longwave/mixers/registry.h"
+#include "longwave/mixers/parallel.h"
 
 namespace longwave::models {
 namespace {
@@ -56,6 +56,8 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
       .mlp_bias =
           options.flag("model.mlp_bias") ? nn::LinearBias::kPresent : nn::LinearBias::kAbsent,
       .moe = {},
+      .mlp_multipliers = {static_cast<float>(options.real("model.gate_multiplier")),
+                          static_cast<float>(options.real("model.down_multiplier"))},
       .branch_scale = 1,
       .residual_multiplier = static_cast<float>(options.real("model.residual_multiplier"))};
   std::vector<BlockConfig> layers;
@@ -88,8 +90,7 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
 ParameterTable block_parameters(const BlockConfig& config, const Options& options) {
   ParameterTable table = with_prefix("norm", nn::norm_parameters(config.norm, config.channels));
   append(table,
-         with_prefix("mixer", mixers::family(config.family)
-                                  .parameters(options.section(config.family), config.channels)));
+         with_prefix("mixer", mixers::layer_parameters(config.family, options, config.channels)));
   append(table, with_prefix("mixing", nn::mixing_parameters(config.mixing, config.channels)));
   if (config.after != AfterMixer::kNone) {
     append(table, with_prefix("mlp_norm", nn::norm_parameters(config.norm, config.channels)));
@@ -107,9 +108,8 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
 Block::Block(const BlockConfig& config, const Layer& layer)
     : config_(config),
       norm_(layer.weights.scope("norm"), config.norm, config.channels, config.norm_epsilon),
-      mixer_(mixers::family(config.family)
-                 .make(layer.options.section(config.family), config.channels,
-                       layer.weights.scope("mixer"), layer.rate)),
+      mixer_(mixers::make_layer(config.family, layer.options, config.channels,
+                                layer.weights.scope("mixer"), layer.rate)),
       mixing_(layer.weights.scope("mixing"), config.mixing, config.activation, config.channels) {
   if (config.after == AfterMixer::kNone) return;
   mlp_norm_.emplace(layer.weights.scope("mlp_norm"), config.norm, config.channels,

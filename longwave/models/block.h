@@ -35,13 +35,18 @@ struct BlockConfig {
   nn::MlpKind mlp;
   int64_t hidden;  ///< channels inside the MLP or an expert
   nn::LinearBias mlp_bias;
-  nn::MoeConfig moe;          ///< of its experts, if it has any
+  nn::MoeConfig moe;  ///< of its experts, if it has any
+  nn::MlpConfig::Multipliers mlp_multipliers;
   double branch_scale;        ///< multiplies the start of the last product of each residual branch
   float residual_multiplier;  ///< multiplies what each residual branch adds
 
   /// Of the MLP, where there is one.
   nn::MlpConfig mlp_config() const {
-    return {.kind = mlp, .channels = channels, .hidden = hidden, .bias = mlp_bias};
+    return {.kind = mlp,
+            .channels = channels,
+            .hidden = hidden,
+            .bias = mlp_bias,
+            .multipliers = mlp_multipliers};
   }
 
   /// One for each layer of "model.pattern".

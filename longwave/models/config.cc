@@ -3,7 +3,7 @@
 #include <set>
 
 #include "longwave/base/error.h"
-#include "longwave/mixers/registry.h"
+#include "longwave/mixers/parallel.h"
 #include "longwave/models/pattern.h"
 #include "longwave/models/sequence_model.h"
 #include "longwave/nn/moe.h"
@@ -14,7 +14,8 @@ Schema model_schema() {
   return {
       {.key = "pattern",
        .value = "s4d*4",
-       .help = "layers by family, in order: \"s4d*4\", \"(mamba*3 attention)*2\"; and behind a | "
+       .help = "layers by family, in order: \"s4d*4\", \"(mamba*3 attention)*2\", and beside each "
+               "other: \"mamba2+attention*4\"; and behind a | "
                "what follows the mixer in which layers: \"mamba*8 | moe every 2, mlp\""},
       {.key = "family",
        .value = "",
@@ -77,6 +78,16 @@ Schema model_schema() {
        .help = "multiplies the last product",
        .least = -1e6,
        .most = 1e6},
+      {.key = "gate_multiplier",
+       .value = 1.0,
+       .help = "multiplies the gates of gated MLPs before their activation",
+       .least = -1e6,
+       .most = 1e6},
+      {.key = "down_multiplier",
+       .value = 1.0,
+       .help = "multiplies what MLPs answer",
+       .least = -1e6,
+       .most = 1e6},
       {.key = "tie",
        .value = false,
        .help = "read tokens out by the matrix that they are read in by, which starts small; needs "
@@ -129,9 +140,11 @@ Schema config_schema(const std::string& pattern) {
   }
   std::set<std::string> done;
   for (const std::string& layer : layers_of(pattern)) {
-    if (!done.insert(layer).second) continue;
-    const Schema section = in_section(layer, mixers::family(layer).schema());
-    schema.insert(schema.end(), section.begin(), section.end());
+    for (const std::string& family : mixers::families_of_layer(layer)) {
+      if (!done.insert(family).second) continue;
+      const Schema section = in_section(family, mixers::family(family).schema());
+      schema.insert(schema.end(), section.begin(), section.end());
+    }
   }
   return schema;
 }
@@ -145,13 +158,21 @@ void check_trainable(const Config& config) {
                        .got = to_string(config.options.at(key)),
                        .fix = "leave it at " + to_string(usual)});
   };
-  for (const char* name : {"norm_epsilon", "mlp_bias", "embedding_multiplier",
-                           "residual_multiplier", "logits_multiplier"}) {
+  for (const char* name : {"norm_epsilon", "mlp_bias"}) {
     must_be_usual("model." + std::string(name),
                   std::ranges::find(schema, name, &Option::key)->value);
   }
+  for (const Option& option : config.options.schema()) {
+    if (option.key.ends_with("_multiplier")) must_be_usual(option.key, 1.0);
+  }
   must_be_usual("moe.shared", int64_t{0});
   must_be_usual("mamba2.norm_epsilon", 1e-5);
+  const std::string& pattern = config.options.text("model.pattern");
+  if (pattern.find('+') == std::string::npos) return;
+  throw ConfigError({.where = "model.pattern",
+                     .what = "models with layers beside each other run, but cannot be trained yet",
+                     .got = "\"" + pattern + "\"",
+                     .fix = "put them one after the other"});
 }
 
 Config make_config(const Interface& interface, const Options& settings) {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
-#include "longwave/mixers/registry.h"
+#include "longwave/mixers/parallel.h"
 
 namespace longwave::models {
 namespace {
@@ -83,7 +83,8 @@ class LayerReader {
       const std::string_view name = rest().substr(0, length);
       if (name.empty()) reject("an entry must be a family, or a group of them", rest());
       at_ += length;
-      return {std::string(mixers::family(name).name)};
+      mixers::families_of_layer(name);  // refuses what is none
+      return {std::string(name)};
     }
     ++at_;
     std::vector<std::string> layers = sequence(depth + 1);

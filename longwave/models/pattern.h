@@ -14,7 +14,7 @@ enum class AfterMixer : uint8_t { kNone, kMlp, kMoe };
 /// A model as a list of layers.
 struct Pattern {
   struct Layer {
-    std::string family;
+    std::string family;  ///< or several, joined by "+"
     AfterMixer after = AfterMixer::kNone;
     bool operator==(const Layer&) const = default;
   };
@@ -25,12 +25,14 @@ struct Pattern {
 /// Reads a pattern:
 ///
 ///   pattern = layers ["|" rule {"," rule}]
-///   layers  = layer {layer},   layer = (family | "(" layers ")") ["*" count]
+///   layers  = layer {layer},   layer = (mixer | "(" layers ")") ["*" count]
+///   mixer   = family {"+" family}
 ///   rule    = ("none" | "mlp" | "moe") ["every" period ["offset" first]]
 ///
 /// Layer i gets what the first rule with i mod period = first says, and nothing if there is none;
 /// `first` is the last of a period unless given. So "mamba*7 attention | moe every 2, mlp" is
-/// Jamba: experts in layers 1, 3, 5 and 7, an MLP in the others.
+/// Jamba: experts in layers 1, 3, 5 and 7, an MLP in the others. Families joined by "+" lie beside
+/// each other in one layer, and their outputs are added: "mamba2+attention*36 | mlp".
 ///
 /// Errors     ConfigError naming the word that cannot be read.
 Pattern parse_pattern(std::string_view text);

@@ -172,9 +172,9 @@ void check_publishable(PublishedFormat format, const Config& config) {
   must_be("model.mixing", std::string("none"));
   must_be("model.activation", std::string("none"));
   must_be("model.norm_epsilon", 1e-5);
-  must_be("model.embedding_multiplier", 1.0);
-  must_be("model.residual_multiplier", 1.0);
-  must_be("model.logits_multiplier", 1.0);
+  for (const Option& option : options.schema()) {
+    if (option.key.ends_with("_multiplier")) must_be(option.key.c_str(), 1.0);
+  }
   if (!options.flag("model.tie")) must_be("model.head_bias", false);
   const std::string& norm = options.text("model.norm");
   if (norm != "rms" && !(norm == "layer" && format == PublishedFormat::kStateSpaces)) {

@@ -28,32 +28,43 @@ ParameterTable mlp_parameters(const MlpConfig& config) {
 }
 
 Mlp::Mlp(const Weights& weights, const MlpConfig& config)
-    : kind_(config.kind),
-      hidden_(config.hidden),
+    : config_(config),
       up_(weights.scope("up"), config.channels, up_outputs(config.kind, config.hidden),
           config.bias),
       down_(weights.scope("down"), config.hidden, config.channels, config.bias) {}
 
 size_t Mlp::workspace_bytes(int64_t rows) const {
-  return Workspace::bytes_for<float>(rows * up_.outputs());
+  const size_t answer =
+      config_.multipliers.down == 1 ? 0 : Workspace::bytes_for<float>(rows * config_.channels);
+  return Workspace::bytes_for<float>(rows * up_.outputs()) + answer;
 }
 
 void Mlp::apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
-  const int64_t rows = x.extent(0), outputs = up_.outputs();
+  const int64_t rows = x.extent(0), outputs = up_.outputs(), hidden = config_.hidden;
   const std::span<float> scratch = workspace.take<float>(rows * outputs);
   const View<float, 2> inner(scratch.data(), {rows, outputs});
   up_.apply(h, inner);
-  if (kind_ == MlpKind::kSwiglu) {
-    const View<float, 2> value = inner.slice(1, 0, hidden_);
-    ops::gate<float>({.f = ops::Activation::kSilu,
-                      .value = value,
-                      .gate = inner.slice(1, hidden_, hidden_),
-                      .y = value});
+  if (config_.kind == MlpKind::kSwiglu) {
+    const View<float, 2> value = inner.slice(1, 0, hidden), gate = inner.slice(1, hidden, hidden);
+    if (config_.multipliers.gate != 1) {
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t i = 0; i < hidden; ++i) gate(r, i) *= config_.multipliers.gate;
+      }
+    }
+    ops::gate<float>({.f = ops::Activation::kSilu, .value = value, .gate = gate, .y = value});
   } else {
     ops::activate<float>(ops::Activation::kGelu, scratch, scratch);
   }
-  down_.add(inner.slice(1, 0, hidden_), x);
+  const View<float, 2> active = inner.slice(1, 0, hidden);
+  if (config_.multipliers.down == 1) return down_.add(active, x);
+  const View<float, 2> answer(workspace.take<float>(rows * config_.channels).data(), x.extents());
+  down_.apply(active, answer);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < config_.channels; ++i) {
+      x(r, i) += config_.multipliers.down * answer(r, i);
+    }
+  }
 }
 
 }  // namespace longwave::nn

@@ -26,6 +26,12 @@ struct MlpConfig {
   int64_t channels = 1;
   int64_t hidden = 1;  ///< channels inside
   LinearBias bias = LinearBias::kPresent;
+
+  /// Fixed factors on b before its activation (kSwiglu), and on the outcome.
+  struct Multipliers {
+    float gate = 1, down = 1;
+  };
+  Multipliers multipliers = {};
 };
 
 /// up.weight, down.weight, and unless there are none up.bias, down.bias.
@@ -46,8 +52,7 @@ class Mlp {
   void apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const;
 
  private:
-  MlpKind kind_;
-  int64_t hidden_;
+  MlpConfig config_;
   Linear up_;
   Linear down_;
 };

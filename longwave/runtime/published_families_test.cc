@@ -35,7 +35,9 @@ const char* const kNames[] = {"mamba",
                               "bamba",
                               "bamba_tied",
                               "granitemoehybrid",
-                              "granitemoehybrid_dense"};
+                              "granitemoehybrid_dense",
+                              "falcon_h1",
+                              "falcon_h1_tied"};
 
 /// Share of the largest logit that float32 in another order may change, with wide margins: both
 /// sides sum some hundred terms a number, and models are a few layers deep.

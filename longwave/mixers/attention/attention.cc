@@ -6,6 +6,7 @@
 #include <string>
 
 #include "longwave/base/error.h"
+#include "longwave/mixers/multipliers.h"
 #include "longwave/mixers/option_checks.h"
 #include "longwave/mixers/projection.h"
 #include "longwave/ops/attention/attention.h"
@@ -52,9 +53,7 @@ class Attention : public Mixer {
         in_proj_(weights.view<2>("in_proj.weight", {shapes.projected(), shapes.channels})),
         out_proj_(
             weights.view<2>("out_proj.weight", {shapes.channels, shapes.heads * shapes.head_dim})) {
-    if (!shapes.bias) return;
-    in_bias_ = weights.view<1>("in_proj.bias", {shapes.projected()});
-    out_bias_ = weights.view<1>("out_proj.bias", {shapes.channels});
+    make_multipliers();
   }
 
   int64_t channels() const override { return shapes_.channels; }
@@ -68,6 +67,7 @@ class Attention : public Mixer {
   }
 
  private:
+  void make_multipliers();
   /// Heads [first, first + count) of the steps' projections.
   View<float, 4> heads(View<float, 3> projected, int64_t first, int64_t count) const {
     return {projected.data() + first * shapes_.head_dim,
@@ -87,8 +87,21 @@ class Attention : public Mixer {
   Shapes shapes_;
   Weights weights_;  // keeps alive what the views look at
   View<const float, 2> in_proj_, out_proj_;
-  View<const float, 1> in_bias_, out_bias_;
+  Multipliers in_, out_;  // with the biases of the projections
 };
+
+void Attention::make_multipliers() {
+  View<const float, 1> in_bias, out_bias;
+  if (shapes_.bias) {
+    in_bias = weights_.view<1>("in_proj.bias", {shapes_.projected()});
+    out_bias = weights_.view<1>("out_proj.bias", {shapes_.channels});
+  }
+  const Shapes::PartMultipliers& m = shapes_.multipliers;
+  const int64_t queries = shapes_.heads * shapes_.head_dim;
+  const int64_t keys = shapes_.kv_heads * shapes_.head_dim;
+  in_ = Multipliers({{queries, m.in, 1}, {keys, m.in, m.key}, {keys, m.in, 1}}, in_bias);
+  out_ = Multipliers({{shapes_.channels, 1, m.out}}, out_bias);
+}
 
 size_t Attention::workspace_bytes(int64_t batch, int64_t time) const {
   const int64_t rows = batch * block_steps(batch, time);
@@ -146,7 +159,8 @@ void Attention::run(const Prefill& block, View<int64_t, 1> seen, Workspace& work
   };
   const View<float, 3> projected = take(shapes_.projected());
   const View<float, 3> y = take(shapes_.heads * shapes_.head_dim);
-  project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = projected});
+  project({.x = block.u, .W = in_proj_, .b = in_.bias(), .y = projected});
+  in_.apply(projected);
   // Queries and keys turn alike and lie side by side.
   rotate(heads(projected, 0, shapes_.heads + shapes_.kv_heads), seen, block.starts);
   const View<float, 4> k = heads(projected, shapes_.heads, shapes_.kv_heads);
@@ -167,7 +181,8 @@ void Attention::run(const Prefill& block, View<int64_t, 1> seen, Workspace& work
   ops::push_keys<float>(
       {.k = k, .v = v, .starts = block.starts, .ring_k = ring_k, .ring_v = ring_v, .seen = seen});
   forget_earlier_sequences(block, seen);
-  project({.x = y, .W = out_proj_, .b = out_bias_, .y = block.y});
+  project({.x = y, .W = out_proj_, .b = out_.bias(), .y = block.y});
+  out_.apply(block.y);
 }
 
 void Attention::prefill(const Prefill& args, Workspace& workspace) const {
@@ -215,7 +230,10 @@ Shapes::Shapes(const Options& options, int64_t channel_count)
                                        : options.real("scale")),
       rotary_base(options.real("rotary_base")),
       rotary_dims(turned_dims(options, head_dim)),
-      bias(options.flag("bias")) {
+      bias(options.flag("bias")),
+      multipliers({.in = options.real("in_multiplier"),
+                   .key = options.real("key_multiplier"),
+                   .out = options.real("out_multiplier")}) {
   require_multiple("kv_heads must divide the number of heads", heads, kv_heads);
   if (rotary_dims <= ops::kRotaryMaxDims) return;
   throw ConfigError({.where = "attention",
@@ -238,6 +256,9 @@ Schema schema() {
        1},
       {"scale", 0.0, "multiplies products of queries and keys; 0 = 1 / root of head_dim", 0, 1e6},
       {"bias", false, "whether the projections in and out have biases"},
+      {"in_multiplier", 1.0, "multiplies the input of the layer", -1e6, 1e6},
+      {"key_multiplier", 1.0, "multiplies keys", -1e6, 1e6},
+      {"out_multiplier", 1.0, "multiplies the output of the layer", -1e6, 1e6},
   };
 }
 

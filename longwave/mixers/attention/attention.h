@@ -34,6 +34,12 @@ struct Shapes {
   int64_t rotary_dims;  ///< numbers of a head that are turned, 0 without positions
   bool bias;
 
+  /// Fixed factors on the input, the keys and the outcome.
+  struct PartMultipliers {
+    double in, key, out;
+  };
+  PartMultipliers multipliers;
+
   Shapes(const Options& options, int64_t channel_count);
 
   /// Queries, keys and values of a step, side by side.

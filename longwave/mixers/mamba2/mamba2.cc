@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "longwave/mixers/multipliers.h"
 #include "longwave/mixers/projection.h"
 #include "longwave/mixers/selective_blocks.h"
 #include "longwave/ops/elementwise/elementwise.h"
@@ -27,6 +28,7 @@ class Mamba2 : public Mixer {
   }
 
  private:
+  void make_multipliers();
   /// Some steps of the sequence: the views hold these only.
   void run(const Prefill& block, Workspace& workspace) const;
   /// y = scan of x, B and C side by side, with step sizes from dt.
@@ -38,7 +40,8 @@ class Mamba2 : public Mixer {
   Weights weights_;  // keeps alive what the views look at
   ShortConvolution conv_;
   View<const float, 2> in_proj_, out_proj_;
-  View<const float, 1> in_bias_, dt_bias_, norm_, out_bias_;
+  View<const float, 1> dt_bias_, norm_;
+  Multipliers in_, out_;  // with the biases of the projections
   float rate_;
   std::vector<float> A_, D_;  // (heads) times the rate, (heads, 1 or head_dim) by the rate
 };
@@ -55,10 +58,7 @@ Mamba2::Mamba2(const Settings& settings, const Weights& weights, double rate)
   conv_.w = {conv.data(), {convolved, settings.width}};
   if (settings.conv_bias) conv_.b = weights.view<1>("conv1d.bias", {convolved});
   if (settings.has_norm) norm_ = weights.view<1>("norm.weight", {settings.inner});
-  if (settings.bias) {
-    in_bias_ = weights.view<1>("in_proj.bias", {settings.projected()});
-    out_bias_ = weights.view<1>("out_proj.bias", {settings.channels});
-  }
+  make_multipliers();
   for (float value : weights.get("A_log", {settings.heads})) {
     A_.push_back(static_cast<float>(-rate * std::exp(static_cast<double>(value))));
   }
@@ -68,6 +68,23 @@ Mamba2::Mamba2(const Settings& settings, const Weights& weights, double rate)
        weights.get("D", {settings.skip_per_channel ? settings.inner : settings.heads})) {
     D_.push_back(static_cast<float>(value / rate));
   }
+}
+
+void Mamba2::make_multipliers() {
+  View<const float, 1> in_bias, out_bias;
+  if (settings_.bias) {
+    in_bias = weights_.view<1>("in_proj.bias", {settings_.projected()});
+    out_bias = weights_.view<1>("out_proj.bias", {settings_.channels});
+  }
+  const Settings::PartMultipliers& m = settings_.multipliers;
+  const int64_t selected = settings_.groups * settings_.state;
+  in_ = Multipliers({{settings_.inner, m.in, m.z},
+                     {settings_.inner, m.in, m.x},
+                     {selected, m.in, m.B},
+                     {selected, m.in, m.C},
+                     {settings_.heads, m.in, m.dt}},
+                    in_bias);
+  out_ = Multipliers({{settings_.channels, 1, m.out}}, out_bias);
 }
 
 size_t Mamba2::workspace_bytes(int64_t batch, int64_t time) const {
@@ -142,14 +159,16 @@ void Mamba2::run(const Prefill& block, Workspace& workspace) const {
     return View<float, 3>(workspace.take<float>(batch * time * size).data(), {batch, time, size});
   };
   const View<float, 3> projected = take(settings_.projected()), y = take(inner);
-  project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = projected});
+  project({.x = block.u, .W = in_proj_, .b = in_.bias(), .y = projected});
+  in_.apply(projected);
   const View<float, 3> z = projected.slice(2, 0, inner);
   const View<float, 3> dt = projected.slice(2, inner + settings_.convolved(), settings_.heads);
   const View<float, 3> xBC =
       conv_.apply(block, projected.slice(2, inner, settings_.convolved()), workspace);
   scan(block, xBC, dt, y, workspace);
   gate(z, y);
-  project({.x = y, .W = out_proj_, .b = out_bias_, .y = block.y});
+  project({.x = y, .W = out_proj_, .b = out_.bias(), .y = block.y});
+  out_.apply(block.y);
 }
 
 void Mamba2::prefill(const Prefill& args, Workspace& workspace) const {

@@ -39,6 +39,12 @@ struct Settings {
   float norm_epsilon;
   double dt_least, dt_most;  ///< bounds of step sizes
 
+  /// Fixed factors on the input, the parts of its projection, and the outcome.
+  struct PartMultipliers {
+    double in, z, x, B, C, dt, out;
+  };
+  PartMultipliers multipliers;
+
   Settings(const Options& options, int64_t channel_count);
 
   /// x, B and C of a step, side by side: what the convolution sees.

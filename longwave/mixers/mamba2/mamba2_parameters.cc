@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "longwave/base/error.h"
 #include "longwave/mixers/mamba2/mamba2.h"
@@ -26,10 +27,10 @@ void require_multiple(const char* what, int64_t whole, int64_t part) {
 }
 
 void check(const Options& options, const Settings& settings) {
-  require_multiple("head_dim must divide expand times the channels", settings.inner,
+  require_multiple("head_dim must divide the channels of the scan", settings.inner,
                    settings.head_dim);
   require_multiple("groups must divide the number of heads", settings.heads, settings.groups);
-  require_multiple("norm_groups must divide expand times the channels", settings.inner,
+  require_multiple("norm_groups must divide the channels of the scan", settings.inner,
                    settings.norm_groups);
   if (settings.dt_least > settings.dt_most) {
     throw ConfigError({.where = "mamba2",
@@ -47,7 +48,8 @@ void check(const Options& options, const Settings& settings) {
 
 Settings::Settings(const Options& options, int64_t channel_count)
     : channels(channel_count),
-      inner(options.integer("expand") * channel_count),
+      inner(options.integer("inner") == 0 ? options.integer("expand") * channel_count
+                                          : options.integer("inner")),
       head_dim(options.integer("head_dim") == 0 ? usual_head_dim(inner)
                                                 : options.integer("head_dim")),
       heads(inner / head_dim),
@@ -63,7 +65,14 @@ Settings::Settings(const Options& options, int64_t channel_count)
                                                   : ops::GateOrder::kBefore),
       norm_epsilon(static_cast<float>(options.real("norm_epsilon"))),
       dt_least(options.real("dt_least")),
-      dt_most(options.real("dt_most")) {
+      dt_most(options.real("dt_most")),
+      multipliers({.in = options.real("in_multiplier"),
+                   .z = options.real("z_multiplier"),
+                   .x = options.real("x_multiplier"),
+                   .B = options.real("B_multiplier"),
+                   .C = options.real("C_multiplier"),
+                   .dt = options.real("dt_multiplier"),
+                   .out = options.real("out_multiplier")}) {
   check(options, *this);
 }
 
@@ -71,6 +80,8 @@ Schema schema() {
   Schema schema = {
       {"state", int64_t{128}, "state dimension N of a channel of the scan", 1, 65536},
       {"expand", int64_t{2}, "channels of the scan, in multiples of those of the layer", 1, 64},
+      {"inner", int64_t{0}, "channels of the scan, as a number; 0 = expand times the channels", 0,
+       1 << 24},
       {"head_dim", int64_t{0}, "channels of a head; 0 = 64, or the next divisor below", 0, 65536},
       {"groups", int64_t{1}, "groups of heads that share B and C", 1, 65536},
       {"width", int64_t{4}, "taps of the convolution before the scan", 1, 128},
@@ -92,6 +103,16 @@ Schema schema() {
       {"dt_least", 0.0, "step sizes below this are raised to it, in training and after", 0, 1e9},
       {"dt_most", 1e9, "step sizes above this are lowered to it, in training and after", 0, 1e9},
   };
+  for (const auto& [part, what] : {std::pair{"in", "the input"},
+                                   {"z", "the gate z"},
+                                   {"x", "what is convolved and scanned, x,"},
+                                   {"B", "what B is made of"},
+                                   {"C", "what C is made of"},
+                                   {"dt", "what step sizes are made of"},
+                                   {"out", "the output"}}) {
+    schema.push_back({std::string(part) + "_multiplier", 1.0,
+                      "multiplies " + std::string(what) + " of the layer", -1e6, 1e6});
+  }
   Schema step = step_size_options();
   schema.insert(schema.end(), step.begin(), step.end());
   return schema;

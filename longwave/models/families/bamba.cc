@@ -34,7 +34,7 @@ Options read(PublishedReader& reader) {
   options.set("model.tie", reader.flag("tie_word_embeddings", false), kConfigName);
   require_silu(reader, "hidden_act");
   read_norm_epsilon(reader, 1e-5, options);
-  read_mamba2_keys(reader, options);
+  read_mamba2_keys(reader, 0, options);
   read_attention_keys(reader, {.heads = 32, .kv_heads = 8}, options);
   read_rotary_keys(reader, options);
   reader.must_be("partial_rotary_factor", kRotaryPart);

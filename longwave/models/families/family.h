@@ -44,6 +44,7 @@ const PublishedFamily* find_published_family(std::string_view model_type);
 const PublishedFamily& family_of(const Config& config);
 
 /// The families, each declared in the file of its name.
-extern const PublishedFamily kBambaFamily, kGraniteMoeHybridFamily, kMambaFamily, kMamba2Family;
+extern const PublishedFamily kBambaFamily, kFalconH1Family, kGraniteMoeHybridFamily, kMambaFamily,
+    kMamba2Family;
 
 }  // namespace longwave::models

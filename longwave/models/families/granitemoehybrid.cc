@@ -60,7 +60,7 @@ Options read(PublishedReader& reader) {
   reader.must_be("normalization_function", std::string("rmsnorm"));
   read_experts(reader, experts, options);
   read_norm_epsilon(reader, 1e-6, options);
-  read_mamba2_keys(reader, options);
+  read_mamba2_keys(reader, 0, options);
   read_attention_keys(reader, {.heads = 32, .kv_heads = 0}, options);
   read_multipliers(reader, options);
   const std::string positions = reader.text("position_embedding_type", "nope");

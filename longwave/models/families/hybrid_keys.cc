@@ -55,7 +55,7 @@ void read_norm_epsilon(PublishedReader& reader, double otherwise, Options& optio
   }
 }
 
-void read_mamba2_keys(PublishedReader& reader, Options& options) {
+void read_mamba2_keys(PublishedReader& reader, int64_t inner, Options& options) {
   reader.pass_over({"mamba_chunk_size"});
   const int64_t expand = reader.integer("mamba_expand", int64_t{2});
   const int64_t heads = reader.integer("mamba_n_heads", int64_t{128});
@@ -66,16 +66,17 @@ void read_mamba2_keys(PublishedReader& reader, Options& options) {
   const bool bias = reader.flag("mamba_proj_bias", false);
   const double least = reader.real("time_step_limit.0", 0);
   const double most = std::min(kNoStepLimit, reader.real("time_step_limit.1", kNoStepLimit));
-  const int64_t inner = expand * options.integer("model.d_model");
-  if (heads < 1 || inner % heads != 0) {
-    reader.refuse("mamba_n_heads", "must divide mamba_expand times hidden_size");
+  const int64_t scanned = inner > 0 ? inner : expand * options.integer("model.d_model");
+  if (heads < 1 || scanned % heads != 0) {
+    reader.refuse("mamba_n_heads", "must divide the channels of the scan");
   }
   if (!reader.says("mamba_d_head", std::string("auto"))) {
-    reader.must_be("mamba_d_head", inner / heads);
+    reader.must_be("mamba_d_head", scanned / heads);
   }
   if (!options.has("mamba2.state")) return;
   options.set("mamba2.expand", expand, kConfigName);
-  options.set("mamba2.head_dim", inner / heads, kConfigName);
+  options.set("mamba2.inner", inner, kConfigName);
+  options.set("mamba2.head_dim", scanned / heads, kConfigName);
   options.set("mamba2.groups", groups, kConfigName);
   options.set("mamba2.state", state, kConfigName);
   options.set("mamba2.width", width, kConfigName);
@@ -110,13 +111,13 @@ void read_attention_keys(PublishedReader& reader, const AttentionDefaults& defau
   const int64_t kv_heads =
       reader.integer("num_key_value_heads", defaults.kv_heads == 0 ? heads : defaults.kv_heads);
   const bool bias = reader.flag("attention_bias", false);
-  if (heads < 1 || channels % heads != 0) {
-    reader.refuse("num_attention_heads", "must divide hidden_size");
-  }
+  if (heads < 1) reader.refuse("num_attention_heads", "is out of range");
+  const int64_t head_dim = reader.integer("head_dim", channels / heads);
+  if (head_dim < 1) reader.refuse("head_dim", "is out of range");
   if (!options.has("attention.heads")) return;
   options.set("attention.heads", heads, kConfigName);
   options.set("attention.kv_heads", kv_heads, kConfigName);
-  options.set("attention.head_dim", channels / heads, kConfigName);
+  options.set("attention.head_dim", head_dim, kConfigName);
   options.set("attention.bias", bias, kConfigName);
 }
 
@@ -125,6 +126,7 @@ void write_attention_keys(const Options& options, PublishedConfig& config) {
   config["num_attention_heads"] = shapes.heads;
   config["num_key_value_heads"] = shapes.kv_heads;
   config["attention_bias"] = shapes.bias;
+  if (shapes.head_dim != shapes.channels / shapes.heads) config["head_dim"] = shapes.head_dim;
 }
 
 void read_rotary_keys(PublishedReader& reader, Options& options) {

@@ -23,8 +23,9 @@ int64_t read_layer_count(PublishedReader& reader, int64_t otherwise);
 /// The epsilon of all norms.
 void read_norm_epsilon(PublishedReader& reader, double otherwise, Options& options);
 
-/// mamba_n_heads, mamba_d_head, mamba_d_state, ...: what Bamba, Granite and Falcon-H1 share.
-void read_mamba2_keys(PublishedReader& reader, Options& options);
+/// mamba_n_heads, mamba_d_head, mamba_d_state, ...: what Bamba, Granite and Falcon-H1 share. The
+/// scan has `inner` channels; 0 = mamba_expand times hidden_size.
+void read_mamba2_keys(PublishedReader& reader, int64_t inner, Options& options);
 void write_mamba2_keys(const Options& options, PublishedConfig& config);
 
 /// What a family takes for granted where a key is missing.
@@ -32,7 +33,7 @@ struct AttentionDefaults {
   int64_t heads = 32;
   int64_t kv_heads = 0;  ///< 0: as many as heads
 };
-/// num_attention_heads, num_key_value_heads, attention_bias.
+/// num_attention_heads, num_key_value_heads, head_dim, attention_bias.
 void read_attention_keys(PublishedReader& reader, const AttentionDefaults& defaults,
                          Options& options);
 void write_attention_keys(const Options& options, PublishedConfig& config);

@@ -7,8 +7,8 @@
 namespace longwave::models {
 
 std::span<const PublishedFamily> published_families() {
-  static const std::array kAll = {kBambaFamily, kGraniteMoeHybridFamily, kMambaFamily,
-                                  kMamba2Family};
+  static const std::array kAll = {kBambaFamily, kFalconH1Family, kGraniteMoeHybridFamily,
+                                  kMambaFamily, kMamba2Family};
   return kAll;
 }
 

@@ -120,6 +120,11 @@ inline std::vector<ModelCase> running_cases() {
                     "model.logits_multiplier=0.2", "model.norm=rms", "model.norm_epsilon=1e-3"},
                    tokens});
   cases.push_back({"mlpWithoutBias", {"model.mlp=2", "model.mlp_bias=false"}, tokens});
+  cases.push_back({"parallel", {"model.pattern=mamba2+attention s4d+lstm"}, tokens});
+  cases.push_back({"mlpMultipliers",
+                   {"model.mlp=1", "model.mlp_kind=swiglu", "model.gate_multiplier=0.7",
+                    "model.down_multiplier=1.7"},
+                   tokens});
   cases.push_back({"sharedExpert",
                    {"model.pattern=s4d*2 | moe", "model.mlp=1", "model.mlp_kind=swiglu",
                     "model.residual_multiplier=0.5", "moe.experts=3", "moe.shared=5"},
