@@ -6,6 +6,7 @@
 
 #include "longwave/base/assert.h"
 #include "longwave/base/dtype.h"
+#include "longwave/base/error.h"
 #include "longwave/base/view.h"
 
 namespace longwave {
@@ -32,13 +33,13 @@ struct Matrix {
         data(bytes),
         row_bytes(bytes_of(type, column_count)) {}
 
-  /// A float32 view is a matrix; elements of a row must be adjacent.
+  /// A float32 view is a matrix; InvalidArgument if elements of a row are not adjacent.
   Matrix(View<const float, 2> view)
       : rows(view.extent(0)),
         columns(view.extent(1)),
         data(reinterpret_cast<const std::byte*>(view.data())),
         row_bytes(static_cast<size_t>(view.stride(0)) * sizeof(float)) {
-    LONGWAVE_ASSERT(columns <= 1 || view.stride(1) == 1, "rows of a matrix must be dense");
+    require(columns <= 1 || view.stride(1) == 1, "matrix", "elements of a row must be adjacent");
   }
   Matrix(View<float, 2> view) : Matrix(View<const float, 2>(view)) {}
 

@@ -23,6 +23,12 @@ enum class ParameterGroup : uint8_t {
   kBuffer,   ///< not trained: running statistics, frozen values
 };
 
+/// In which types a parameter may be stored where a model only runs.
+enum class Storage : uint8_t {
+  kFloat32,  ///< float32 alone
+  kMatrix,   ///< any type that a Matrix has: its layer asks for `Weights::matrix`
+};
+
 class Weights;
 
 /// One parameter of a layer: declared once, read by training, runtime and documentation.
@@ -31,6 +37,7 @@ struct Parameter {
   Shape shape;       ///< float32; complex values end in an extent of 2 (re, im)
   ParameterGroup group = ParameterGroup::kMain;
   std::function<void(std::span<float>, Random&)> init;  ///< fills the elements in row-major order
+  Storage storage = Storage::kFloat32;
 
   /// Changes the elements once all parameters of the model are filled; sees those of its own layer
   /// by their names in the layer's table. Absent for most.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "longwave/base/matrix.h"
 #include "longwave/base/view.h"
 #include "longwave/ops/matmul/matmul.h"
 
@@ -24,7 +25,7 @@ View<T, 2> all_rows(const View<T, 3>& x) {
 /// A linear map of every step: y[b, t] (+)= W x[b, t] + b.
 struct Projection {
   View<const float, 3> x;  // (batch, time, in)
-  View<const float, 2> W;  // (out, in)
+  Matrix W;                // (out, in)
   View<const float, 1> b;  // (out), or absent
   View<float, 3> y;        // (batch, time, out) out
   ops::Accumulate accumulate = ops::Accumulate::kOverwrite;

@@ -144,9 +144,9 @@ SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
     norm.emplace(weights.scope("norm"), block.norm, block.channels, block.norm_epsilon);
   }
   if (config.options.flag("model.tie")) {
-    decoder.emplace(in.view<2>("weight", {output_size(), block.channels}));
+    decoder.emplace(in.matrix("weight", {output_size(), block.channels}));
   } else if (!config.options.flag("model.head_bias")) {
-    decoder.emplace(out.view<2>("weight", {output_size(), block.channels}));
+    decoder.emplace(out.matrix("weight", {output_size(), block.channels}));
   } else {
     decoder.emplace(out, block.channels, output_size());
   }

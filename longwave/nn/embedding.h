@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "longwave/base/matrix.h"
 #include "longwave/base/parameter.h"
 #include "longwave/base/view.h"
 
@@ -11,7 +12,8 @@ namespace longwave::nn {
 /// weight (vocabulary, channels), normal around 0.
 ParameterTable embedding_parameters(int64_t vocabulary, int64_t channels, double deviation);
 
-/// A row of numbers for each token: y[b, t] = weight[token[b, t]].
+/// A row of numbers for each token: y[b, t] = weight[token[b, t]]. The weight may be of any type
+/// for weights.
 ///
 /// Looks at the weights that it was made from: they must outlive it and must not be replaced.
 ///
@@ -28,7 +30,7 @@ class Embedding {
   void apply(View<const int64_t, 2> tokens, View<float, 3> y) const;
 
  private:
-  View<const float, 2> weight_;
+  Matrix weight_;
 };
 
 }  // namespace longwave::nn

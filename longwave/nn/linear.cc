@@ -13,7 +13,8 @@ ParameterTable linear_parameters(int64_t inputs, int64_t outputs, LinearBias bia
   ParameterTable table = {{.name = "weight",
                            .shape = {outputs, inputs},
                            .group = ParameterGroup::kMain,
-                           .init = uniform_init(-bound, bound)}};
+                           .init = uniform_init(-bound, bound),
+                           .storage = Storage::kMatrix}};
   if (bias == LinearBias::kAbsent) return table;
   table.push_back({.name = "bias",
                    .shape = {outputs},
@@ -23,7 +24,7 @@ ParameterTable linear_parameters(int64_t inputs, int64_t outputs, LinearBias bia
 }
 
 Linear::Linear(const Weights& weights, int64_t inputs, int64_t outputs, LinearBias bias)
-    : weight_(weights.view<2>("weight", {outputs, inputs})) {
+    : weight_(weights.matrix("weight", {outputs, inputs})) {
   if (bias == LinearBias::kPresent) bias_ = weights.view<1>("bias", {outputs});
 }
 

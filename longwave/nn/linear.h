@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "longwave/base/matrix.h"
 #include "longwave/base/parameter.h"
 #include "longwave/base/view.h"
 
@@ -15,7 +16,7 @@ enum class LinearBias : uint8_t { kPresent, kAbsent };
 ParameterTable linear_parameters(int64_t inputs, int64_t outputs,
                                  LinearBias bias = LinearBias::kPresent);
 
-/// An affine map of each row: y = x weight^T + bias.
+/// An affine map of each row: y = x weight^T + bias. The weight may be of any type for weights.
 ///
 /// Looks at the weights that it was made from: they must outlive it and must not be replaced.
 ///
@@ -27,9 +28,9 @@ class Linear {
          LinearBias bias = LinearBias::kPresent);
 
   /// A map without bias by a matrix (outputs, inputs) that belongs to somebody else.
-  explicit Linear(View<const float, 2> weight) : weight_(weight) {}
+  explicit Linear(Matrix weight) : weight_(weight) {}
 
-  int64_t outputs() const { return weight_.extent(0); }
+  int64_t outputs() const { return weight_.rows; }
 
   /// x (rows, inputs) to y (rows, outputs), which must not overlap. Never allocates for few rows.
   void apply(View<const float, 2> x, View<float, 2> y) const;
@@ -38,7 +39,7 @@ class Linear {
   void add(View<const float, 2> x, View<float, 2> y) const;
 
  private:
-  View<const float, 2> weight_;
+  Matrix weight_;
   View<const float, 1> bias_;
 };
 

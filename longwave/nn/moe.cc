@@ -17,7 +17,8 @@ Parameter product(const char* name, Shape shape) {
   return {.name = name,
           .shape = std::move(shape),
           .group = ParameterGroup::kMain,
-          .init = uniform_init(-bound, bound)};
+          .init = uniform_init(-bound, bound),
+          .storage = Storage::kMatrix};
 }
 
 int64_t up_outputs(const MoeConfig& config) {
@@ -72,9 +73,9 @@ ParameterTable moe_parameters(const MoeConfig& config) {
 Moe::Moe(const Weights& weights, const MoeConfig& config)
     : config_(config),
       up_outputs_(up_outputs(config)),
-      router_(weights.view<2>("router.weight", {config.experts, config.channels})),
-      up_(weights.view<3>("up.weight", {config.experts, up_outputs_, config.channels})),
-      down_(weights.view<3>("down.weight", {config.experts, config.channels, config.hidden})) {
+      router_(weights.matrix("router.weight", {config.experts, config.channels})),
+      up_(weights.matrix("up.weight", {config.experts, up_outputs_, config.channels})),
+      down_(weights.matrix("down.weight", {config.experts, config.channels, config.hidden})) {
   if (config.shared > 0) shared_.emplace(weights.scope("shared"), shared_config(config));
 }
 
@@ -92,7 +93,7 @@ size_t Moe::workspace_bytes(int64_t rows) const {
 
 void Moe::run_expert(int64_t e, View<const float, 2> rows, View<float, 2> inner,
                      View<float, 2> out) const {
-  ops::matmul({.x = rows, .W = up_[e], .b = {}, .y = inner});
+  ops::matmul({.x = rows, .W = up_.slice(e * up_outputs_, up_outputs_), .b = {}, .y = inner});
   if (config_.kind == MlpKind::kSwiglu) {
     const View<float, 2> value = inner.slice(1, 0, config_.hidden);
     ops::gate<float>({.f = ops::Activation::kSilu,
@@ -103,7 +104,10 @@ void Moe::run_expert(int64_t e, View<const float, 2> rows, View<float, 2> inner,
     const std::span<float> all(inner.data(), static_cast<size_t>(inner.size()));
     ops::activate<float>(ops::Activation::kGelu, all, all);
   }
-  ops::matmul({.x = inner.slice(1, 0, config_.hidden), .W = down_[e], .b = {}, .y = out});
+  ops::matmul({.x = inner.slice(1, 0, config_.hidden),
+               .W = down_.slice(e * config_.channels, config_.channels),
+               .b = {},
+               .y = out});
 }
 
 void Moe::apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const {

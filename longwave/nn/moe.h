@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "longwave/base/matrix.h"
 #include "longwave/base/options.h"
 #include "longwave/base/parameter.h"
 #include "longwave/base/view.h"
@@ -76,8 +77,8 @@ class Moe {
 
   MoeConfig config_;
   int64_t up_outputs_;
-  View<const float, 2> router_;
-  View<const float, 3> up_, down_;
+  Matrix router_;
+  Matrix up_, down_;  // those of all experts below each other
   std::optional<Mlp> shared_;
 };
 

@@ -50,9 +50,9 @@ class Attention : public Mixer {
   Attention(const Shapes& shapes, const Weights& weights)
       : shapes_(shapes),
         weights_(weights),
-        in_proj_(weights.view<2>("in_proj.weight", {shapes.projected(), shapes.channels})),
+        in_proj_(weights.matrix("in_proj.weight", {shapes.projected(), shapes.channels})),
         out_proj_(
-            weights.view<2>("out_proj.weight", {shapes.channels, shapes.heads * shapes.head_dim})) {
+            weights.matrix("out_proj.weight", {shapes.channels, shapes.heads * shapes.head_dim})) {
     make_multipliers();
   }
 
@@ -86,7 +86,7 @@ class Attention : public Mixer {
 
   Shapes shapes_;
   Weights weights_;  // keeps alive what the views look at
-  View<const float, 2> in_proj_, out_proj_;
+  Matrix in_proj_, out_proj_;
   Multipliers in_, out_;  // with the biases of the projections
 };
 
@@ -270,8 +270,16 @@ ParameterTable parameters(const Options& options, int64_t channels) {
     return uniform_init(-bound, bound);
   };
   ParameterTable table = {
-      {"in_proj.weight", {shapes.projected(), channels}, ParameterGroup::kMain, uniform(channels)},
-      {"out_proj.weight", {channels, inner}, ParameterGroup::kMain, uniform(inner)},
+      {"in_proj.weight",
+       {shapes.projected(), channels},
+       ParameterGroup::kMain,
+       uniform(channels),
+       Storage::kMatrix},
+      {"out_proj.weight",
+       {channels, inner},
+       ParameterGroup::kMain,
+       uniform(inner),
+       Storage::kMatrix},
   };
   if (shapes.bias) {
     table.push_back(

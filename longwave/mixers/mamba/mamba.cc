@@ -37,10 +37,10 @@ class Mamba : public Mixer {
   Shapes shapes_;
   Weights weights_;  // keeps alive what the views look at
   ShortConvolution conv_;
-  View<const float, 2> in_proj_, dt_proj_, out_proj_;
+  Matrix in_proj_, x_proj_, dt_proj_, out_proj_;
   View<const float, 1> in_bias_, dt_bias_, D_, out_bias_;
-  std::vector<float> A_;       // (inner, state), times the rate
-  std::vector<float> select_;  // x_proj.weight, with the rows of B times the rate
+  std::vector<float> A_;  // (inner, state), times the rate
+  float rate_;
 };
 
 View<const float, 1> optional(const Weights& weights, const char* name, bool present,
@@ -48,28 +48,33 @@ View<const float, 1> optional(const Weights& weights, const char* name, bool pre
   return present ? weights.view<1>(name, {size}) : View<const float, 1>();
 }
 
+/// A step size enters the decay, and the input through B: multiplying both is multiplying it.
+void multiply(View<float, 3> B, float rate) {
+  for (int64_t b = 0; b < B.extent(0); ++b) {
+    for (int64_t t = 0; t < B.extent(1); ++t) {
+      for (int64_t n = 0; n < B.extent(2); ++n) B(b, t, n) *= rate;
+    }
+  }
+}
+
 Mamba::Mamba(const Shapes& shapes, const Weights& weights, double rate)
     : shapes_(shapes),
       weights_(weights),
-      in_proj_(weights.view<2>("in_proj.weight", {2 * shapes.inner, shapes.channels})),
-      dt_proj_(weights.view<2>("dt_proj.weight", {shapes.inner, shapes.dt_rank})),
-      out_proj_(weights.view<2>("out_proj.weight", {shapes.channels, shapes.inner})),
+      in_proj_(weights.matrix("in_proj.weight", {2 * shapes.inner, shapes.channels})),
+      x_proj_(weights.matrix("x_proj.weight", {shapes.selections(), shapes.inner})),
+      dt_proj_(weights.matrix("dt_proj.weight", {shapes.inner, shapes.dt_rank})),
+      out_proj_(weights.matrix("out_proj.weight", {shapes.channels, shapes.inner})),
       in_bias_(optional(weights, "in_proj.bias", shapes.bias, 2 * shapes.inner)),
       dt_bias_(weights.view<1>("dt_proj.bias", {shapes.inner})),
       D_(weights.view<1>("D", {shapes.inner})),
-      out_bias_(optional(weights, "out_proj.bias", shapes.bias, shapes.channels)) {
+      out_bias_(optional(weights, "out_proj.bias", shapes.bias, shapes.channels)),
+      rate_(static_cast<float>(rate)) {
   const auto conv = weights.view<3>("conv1d.weight", {shapes.inner, 1, shapes.width});
   conv_ = {.w = {conv.data(), {shapes.inner, shapes.width}},
            .b = optional(weights, "conv1d.bias", shapes.conv_bias, shapes.inner)};
   for (float value : weights.get("A_log", {shapes.inner, shapes.state})) {
     A_.push_back(static_cast<float>(-rate * std::exp(static_cast<double>(value))));
   }
-  // A step size enters the decay, and the input through B: multiplying both is multiplying it.
-  const auto select = weights.get("x_proj.weight", {shapes.selections(), shapes.inner});
-  select_.assign(select.begin(), select.end());
-  const auto B = std::span(select_).subspan(static_cast<size_t>(shapes.dt_rank * shapes.inner),
-                                            static_cast<size_t>(shapes.state * shapes.inner));
-  for (float& value : B) value = static_cast<float>(value * rate);
 }
 
 size_t Mamba::workspace_bytes(int64_t batch, int64_t time) const {
@@ -90,7 +95,8 @@ void Mamba::run(const Prefill& block, Workspace& workspace) const {
   const View<float, 3> selections = take(shapes_.selections());
   project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = xz});
   const View<float, 3> x = conv_.apply(block, xz.slice(2, 0, inner), workspace);
-  project({.x = x, .W = {select_.data(), {shapes_.selections(), inner}}, .b = {}, .y = selections});
+  project({.x = x, .W = x_proj_, .b = {}, .y = selections});
+  if (rate_ != 1) multiply(selections.slice(2, shapes_.dt_rank, shapes_.state), rate_);
   project({.x = selections.slice(2, 0, shapes_.dt_rank), .W = dt_proj_, .b = {}, .y = dt});
   const auto select = [&](int64_t first) {
     return View<const float, 4>(selections.data() + first, {batch, time, 1, shapes_.state},
@@ -175,14 +181,27 @@ ParameterTable parameters(const Options& options, int64_t channels) {
                                                              : uniform_init(-dt, dt);
   const auto A_log = [state](std::span<float> out, Random&) { init_A_log(out, state); };
   ParameterTable table = {
-      {"in_proj.weight", {2 * inner, channels}, ParameterGroup::kMain, uniform(channels)},
+      {"in_proj.weight",
+       {2 * inner, channels},
+       ParameterGroup::kMain,
+       uniform(channels),
+       Storage::kMatrix},
       {"conv1d.weight", {inner, 1, shapes.width}, ParameterGroup::kMain, uniform(shapes.width)},
-      {"x_proj.weight", {shapes.selections(), inner}, ParameterGroup::kMain, uniform(inner)},
+      {"x_proj.weight",
+       {shapes.selections(), inner},
+       ParameterGroup::kMain,
+       uniform(inner),
+       Storage::kMatrix},
+      // Step sizes are worth all their bits.
       {"dt_proj.weight", {inner, shapes.dt_rank}, ParameterGroup::kMain, dt_init},
       {"dt_proj.bias", {inner}, ParameterGroup::kSsm, step_size_bias_init("mamba", options)},
       {"A_log", {inner, state}, ParameterGroup::kSsm, A_log},
       {"D", {inner}, ParameterGroup::kNoDecay, constant_init(1)},
-      {"out_proj.weight", {channels, inner}, ParameterGroup::kMain, uniform(inner)},
+      {"out_proj.weight",
+       {channels, inner},
+       ParameterGroup::kMain,
+       uniform(inner),
+       Storage::kMatrix},
   };
   if (shapes.conv_bias) {
     table.push_back({"conv1d.bias", {inner}, ParameterGroup::kNoDecay, uniform(shapes.width)});

@@ -39,7 +39,7 @@ class Mamba2 : public Mixer {
   Settings settings_;
   Weights weights_;  // keeps alive what the views look at
   ShortConvolution conv_;
-  View<const float, 2> in_proj_, out_proj_;
+  Matrix in_proj_, out_proj_;
   View<const float, 1> dt_bias_, norm_;
   Multipliers in_, out_;  // with the biases of the projections
   float rate_;
@@ -49,8 +49,8 @@ class Mamba2 : public Mixer {
 Mamba2::Mamba2(const Settings& settings, const Weights& weights, double rate)
     : settings_(settings),
       weights_(weights),
-      in_proj_(weights.view<2>("in_proj.weight", {settings.projected(), settings.channels})),
-      out_proj_(weights.view<2>("out_proj.weight", {settings.channels, settings.inner})),
+      in_proj_(weights.matrix("in_proj.weight", {settings.projected(), settings.channels})),
+      out_proj_(weights.matrix("out_proj.weight", {settings.channels, settings.inner})),
       dt_bias_(weights.view<1>("dt_bias", {settings.heads})),
       rate_(static_cast<float>(rate)) {
   const int64_t convolved = settings.convolved();

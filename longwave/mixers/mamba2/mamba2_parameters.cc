@@ -134,7 +134,8 @@ ParameterTable parameters(const Options& options, int64_t channels) {
       {"in_proj.weight",
        {settings.projected(), channels},
        ParameterGroup::kMain,
-       uniform(channels)},
+       uniform(channels),
+       Storage::kMatrix},
       {"conv1d.weight",
        {settings.convolved(), 1, settings.width},
        ParameterGroup::kMain,
@@ -149,7 +150,11 @@ ParameterTable parameters(const Options& options, int64_t channels) {
   if (settings.has_norm) {
     table.push_back({"norm.weight", {inner}, ParameterGroup::kNoDecay, constant_init(1)});
   }
-  table.push_back({"out_proj.weight", {channels, inner}, ParameterGroup::kMain, uniform(inner)});
+  table.push_back({"out_proj.weight",
+                   {channels, inner},
+                   ParameterGroup::kMain,
+                   uniform(inner),
+                   Storage::kMatrix});
   if (settings.conv_bias) {
     table.push_back(
         {"conv1d.bias", {settings.convolved()}, ParameterGroup::kNoDecay, uniform(settings.width)});

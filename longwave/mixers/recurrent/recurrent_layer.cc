@@ -27,13 +27,16 @@ ParameterTable recurrent_parameters(const RecurrentShapes& shapes) {
   const auto init = uniform_init(-bound, bound);
   const int64_t products = shapes.gates * shapes.hidden;
   ParameterTable table = {
-      {"input.weight", {products, shapes.channels}, ParameterGroup::kMain, init},
+      {"input.weight", {products, shapes.channels}, ParameterGroup::kMain, init, Storage::kMatrix},
       {"input.bias", {products}, ParameterGroup::kNoDecay, init},
       {"recurrent.weight", {products, shapes.hidden}, ParameterGroup::kMain, init},
   };
   if (shapes.has_output) {
-    table.push_back(
-        {"output.weight", {shapes.channels, shapes.hidden}, ParameterGroup::kMain, init});
+    table.push_back({"output.weight",
+                     {shapes.channels, shapes.hidden},
+                     ParameterGroup::kMain,
+                     init,
+                     Storage::kMatrix});
     table.push_back({"output.bias", {shapes.channels}, ParameterGroup::kNoDecay, init});
   }
   return table;
@@ -42,11 +45,11 @@ ParameterTable recurrent_parameters(const RecurrentShapes& shapes) {
 RecurrentLayer::RecurrentLayer(const RecurrentShapes& shapes, const Weights& weights)
     : shapes_(shapes), weights_(weights) {
   const int64_t products = shapes.gates * shapes.hidden;
-  W_in_ = weights.view<2>("input.weight", {products, shapes.channels});
+  W_in_ = weights.matrix("input.weight", {products, shapes.channels});
   b_in_ = weights.view<1>("input.bias", {products});
   W_ = weights.view<2>("recurrent.weight", {products, shapes.hidden});
   if (!shapes.has_output) return;
-  W_out_ = weights.view<2>("output.weight", {shapes.channels, shapes.hidden});
+  W_out_ = weights.matrix("output.weight", {shapes.channels, shapes.hidden});
   b_out_ = weights.view<1>("output.bias", {shapes.channels});
 }
 

@@ -58,7 +58,8 @@ class RecurrentLayer : public Mixer {
  private:
   RecurrentShapes shapes_;
   Weights weights_;  // keeps alive what the views look at
-  View<const float, 2> W_in_, W_, W_out_;
+  Matrix W_in_, W_out_;
+  View<const float, 2> W_;
   View<const float, 1> b_in_, b_out_;
 };
 

@@ -6,26 +6,33 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/matmul/matmul_kernels.h"
+#include "longwave/ops/quant/quant.h"
 
 namespace longwave::ops {
 namespace {
 
-template <typename T>
-std::string shape_of(const View<T, 2>& view) {
-  return "(" + std::to_string(view.extent(0)) + ", " + std::to_string(view.extent(1)) + ")";
+std::string text(int64_t rows, int64_t columns) {
+  return "(" + std::to_string(rows) + ", " + std::to_string(columns) + ")";
 }
+
+int64_t outputs_of(const Matrix& W) { return W.rows; }
+int64_t outputs_of(const View<const double, 2>& W) { return W.extent(0); }
+int64_t inputs_of(const Matrix& W) { return W.columns; }
+int64_t inputs_of(const View<const double, 2>& W) { return W.extent(1); }
 
 template <typename T>
 void check(const MatmulArgs<T>& args) {
-  const bool agree = args.x.extent(1) == args.W.extent(1) && args.y.extent(0) == args.x.extent(0) &&
-                     args.y.extent(1) == args.W.extent(0) &&
-                     (args.b.absent() || args.b.extent(0) == args.W.extent(0));
+  const int64_t outputs = outputs_of(args.W), inputs = inputs_of(args.W);
+  const bool agree = args.x.extent(1) == inputs && args.y.extent(0) == args.x.extent(0) &&
+                     args.y.extent(1) == outputs &&
+                     (args.b.absent() || args.b.extent(0) == outputs);
   if (agree) return;
-  throw InvalidArgument(
-      {.where = "matmul",
-       .what = "shapes must be x (rows, in), W (out, in), b (out), y (rows, out)",
-       .got = "x " + shape_of(args.x) + ", W " + shape_of(args.W) + ", y " + shape_of(args.y),
-       .fix = {}});
+  throw InvalidArgument({.where = "matmul",
+                         .what = "shapes must be x (rows, in), W (out, in), b (out), y (rows, out)",
+                         .got = "x " + text(args.x.extent(0), args.x.extent(1)) + ", W " +
+                                text(outputs, inputs) + ", y " +
+                                text(args.y.extent(0), args.y.extent(1)),
+                         .fix = {}});
 }
 
 /// BLAS wants adjacent elements in a row and extents and row strides of 32 bits.
@@ -38,17 +45,27 @@ bool dense_rows(const View<T, 2>& view) {
          view.stride(0) <= kMost;
 }
 
+bool dense_rows(const Matrix& W) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  return W.rows <= kMost && W.columns <= kMost &&
+         W.row_bytes <= static_cast<size_t>(kMost) * sizeof(float) &&
+         (W.rows <= 1 || W.row_bytes >= bytes_of(W.dtype, W.columns));
+}
+
 }  // namespace
 
 void matmul(const MatmulArgs<float>& args) {
   check(args);
+  require(is_weight_type(args.W.dtype), "matmul", "weights cannot be of this type");
   if (args.y.size() == 0) return;
   if (args.x.extent(1) == 0 || !dense_rows(args.x) || !dense_rows(args.W) || !dense_rows(args.y)) {
     matmul_ref(args);
-  } else if (args.x.extent(0) <= kMatmulFewRows) {
-    matmul_few_rows_cpu(args);
-  } else {
+  } else if (args.x.extent(0) > kMatmulFewRows) {
     matmul_many_rows_cpu(args);
+  } else if (is_blocked(args.W.dtype)) {
+    matmul_blocks_cpu(args);
+  } else {
+    matmul_few_rows_cpu(args);
   }
 }
 

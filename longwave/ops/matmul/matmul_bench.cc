@@ -31,7 +31,7 @@ struct Problem {
   Problem(int64_t rows, int64_t in, int64_t out)
       : x(noise(rows * in, 1)), W(noise(out * in, 2)), b(noise(out, 3)), y(noise(rows * out, 4)) {
     args.x = {x.data(), {rows, in}};
-    args.W = {W.data(), {out, in}};
+    args.W = View<const float, 2>(W.data(), {out, in});
     args.b = {b.data(), {out}};
     args.y = {y.data(), {rows, out}};
   }
@@ -43,7 +43,8 @@ struct Problem {
     for (int64_t i = 0; i < count; i += 1 + count / 1000) {
       const int64_t r = i / args.y.extent(1), o = i % args.y.extent(1);
       double sum = args.b(o);
-      for (int64_t k = 0; k < in; ++k) sum += static_cast<double>(args.x(r, k)) * args.W(o, k);
+      for (int64_t k = 0; k < in; ++k)
+        sum += static_cast<double>(args.x(r, k)) * args.W.floats()(o, k);
       if (!(std::abs(sum - args.y(r, o)) <= bound)) return false;
     }
     return true;

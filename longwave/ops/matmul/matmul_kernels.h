@@ -14,10 +14,14 @@ inline constexpr int64_t kMatmulFewRows = 8;
 template <typename T>
 void matmul_ref(const MatmulArgs<T>& args);
 
-/// Dot products in SIMD registers. x, W and y need unit strides in their last extent.
+/// Dot products in SIMD registers with float32, float16 or bfloat16 weights. Elements of a row must
+/// be adjacent, here and below.
 void matmul_few_rows_cpu(const MatmulArgs<float>& args);
 
-/// OpenBLAS, a block of rows a call. x, W and y need unit strides in their last extent.
+/// Integer dot products with blocked weights; x is rounded to 8 bits.
+void matmul_blocks_cpu(const MatmulArgs<float>& args);
+
+/// OpenBLAS, a block of rows a call, with weights of any type as float32.
 void matmul_many_rows_cpu(const MatmulArgs<float>& args);
 
 }  // namespace longwave::ops

@@ -44,7 +44,7 @@ struct Operands {
     y.assign(static_cast<size_t>((size.out + gap) * size.rows),
              std::numeric_limits<float>::quiet_NaN());
     args.x = {x.data(), {size.rows, size.in}, {size.in + gap, 1}};
-    args.W = {W.data(), {size.out, size.in}, {size.in + gap, 1}};
+    args.W = View<const float, 2>(W.data(), {size.out, size.in}, {size.in + gap, 1});
     args.b = {b.data(), {size.out}};
     args.y = {y.data(), {size.rows, size.out}, {size.out + gap, 1}};
   }
@@ -52,9 +52,10 @@ struct Operands {
 
 /// The formula in double.
 double expected(const MatmulArgs<float>& args, int64_t r, int64_t o) {
+  const View<const float, 2> W = args.W.floats();
   double sum = args.b.absent() ? 0.0 : args.b(o);
   for (int64_t i = 0; i < args.x.extent(1); ++i) {
-    sum += static_cast<double>(args.x(r, i)) * args.W(o, i);
+    sum += static_cast<double>(args.x(r, i)) * W(o, i);
   }
   return sum;
 }
@@ -148,7 +149,7 @@ TEST(Matmul, RejectsBadShapes) {
   for (int operand = 0; operand < 4; ++operand) {
     MatmulArgs<float> bad = good;
     if (operand == 0) bad.x = good.x.slice(1, 0, 2);
-    if (operand == 1) bad.W = good.W.slice(0, 0, 3);
+    if (operand == 1) bad.W = good.W.slice(0, 3);
     if (operand == 2) bad.b = good.b.slice(0, 0, 3);
     if (operand == 3) bad.y = good.y.slice(0, 0, 1);
     EXPECT_THROW(matmul(bad), InvalidArgument) << "operand " << operand;

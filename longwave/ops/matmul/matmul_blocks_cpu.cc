@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "longwave/base/parallel.h"
+#include "longwave/ops/matmul/block_activations.h"
+#include "longwave/ops/matmul/matmul_kernels.h"
+
+#define HWY_WANT_AVX3_DL
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "longwave/ops/matmul/matmul_blocks_cpu.cc"
+#include <hwy/foreach_target.h>
+// foreach_target.h first.
+#include <hwy/highway.h>
+
+#include "longwave/ops/matmul/block_simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace longwave::ops::HWY_NAMESPACE {
+
+using Floats = BlockSimd::Floats;
+
+/// What the numbers of a type are above the weights over their scale.
+int32_t zero_of(DType dtype) {
+  if (dtype == DType::kQ8_0) return BlockSimd::kZeroOfQ8_0;
+  if (dtype == DType::kQ4_0) return 8;
+  return dtype == DType::kQ6_K ? 32 : 0;
+}
+
+/// 32 columns of a row of x, to the nearest multiple of a 127th of the largest.
+void round_block(const float* HWY_RESTRICT x, int32_t zero, const BlockActivations& to) {
+  float most = 0;
+  bool finite = true;
+  for (int i = 0; i < 32; ++i) {
+    const float magnitude = std::abs(x[i]);
+    finite = finite && magnitude <= std::numeric_limits<float>::max();
+    most = std::max(most, magnitude);
+  }
+  const float scale = finite ? most / 127 : std::numeric_limits<float>::quiet_NaN();
+  // A subnormal scale has no inverse: its numbers are as good as zero.
+  const float inverse = finite && most > 1e-35f ? 127 / most : 0;
+  int32_t q[32];
+  for (int i = 0; i < 32; ++i) {
+    const float y = (finite ? x[i] : 0) * inverse;
+    q[i] = static_cast<int32_t>((y + 0x1.8p23f) - 0x1.8p23f);
+  }
+  for (int i = 0; i < 32; ++i) to.q[i] = static_cast<int8_t>(q[i]);
+  int32_t all = 0;
+  for (int j = 0; j < 8; ++j) {
+    const int32_t sum = q[4 * j] + q[4 * j + 1] + q[4 * j + 2] + q[4 * j + 3];
+    to.scale[j] = scale;
+    to.offset[j] = -zero * sum;
+    all += sum;
+  }
+  to.sums[0] = scale * static_cast<float>(all);
+}
+
+void round_row(const float* x, int64_t columns, DType dtype, const BlockActivations& to) {
+  const int32_t zero = zero_of(dtype);
+  for (int64_t i = 0; i < columns; i += 32) {
+    round_block(x + i, zero, {to.q + i, to.scale + i / 4, to.offset + i / 4, to.sums + i / 32});
+  }
+  if (columns % 64 == 0) return;
+  std::fill_n(to.q + columns, 32, int8_t{0});
+  std::fill_n(to.scale + columns / 4, 8, 0.0f);
+  std::fill_n(to.offset + columns / 4, 8, 0);
+  to.sums[columns / 32] = 0;
+}
+
+/// Rows of x as integers, and the part of the product that they are for.
+struct BlockProduct {
+  const MatmulArgs<float>& args;  // some rows, some columns
+  ActivationStore& store;
+  int64_t padded;
+
+  template <typename Block>
+  const Block* blocks(int64_t output) const {
+    return reinterpret_cast<const Block*>(args.W.row(output));
+  }
+};
+
+/// Adds a step of up to `BlockSimd::kColumns` columns to each sum.
+template <int Rows, int Outputs>
+HWY_INLINE void add_step(const BlockActivations (&x)[Rows], int64_t column,
+                         const BlockSimd::Ints (&n)[Outputs], const Floats (&scale)[Outputs],
+                         Floats (&sums)[Rows][Outputs]) {
+  for (int r = 0; r < Rows; ++r) {
+    const auto q = BlockSimd::load_q(x[r].q + column);
+    const auto offset = BlockSimd::load_offset(x[r].offset + column / 4);
+    const Floats x_scale = BlockSimd::load(x[r].scale + column / 4);
+    for (int o = 0; o < Outputs; ++o) {
+      sums[r][o] = BlockSimd::mul_add(BlockSimd::dot(offset, n[o], q),
+                                      BlockSimd::mul(scale[o], x_scale), sums[r][o]);
+    }
+  }
+}
+
+template <int Rows, int Outputs>
+HWY_INLINE void add_step_q8(const BlockActivations (&x)[Rows], int64_t column,
+                            const BlockSimd::Ints (&n)[Outputs], const Floats (&scale)[Outputs],
+                            Floats (&sums)[Rows][Outputs]) {
+  for (int r = 0; r < Rows; ++r) {
+    const auto q = BlockSimd::load_q(x[r].q + column);
+    const auto offset = BlockSimd::load_offset(x[r].offset + column / 4);
+    const Floats x_scale = BlockSimd::load(x[r].scale + column / 4);
+    for (int o = 0; o < Outputs; ++o) {
+      sums[r][o] = BlockSimd::mul_add(BlockSimd::dot_q8(offset, n[o], q),
+                                      BlockSimd::mul(scale[o], x_scale), sums[r][o]);
+    }
+  }
+}
+
+/// Blocks of 32: `count` of them, or one, a step.
+template <typename Block, int Rows, int Outputs>
+HWY_INLINE void add_blocks(const BlockActivations (&x)[Rows], const Block* const (&w)[Outputs],
+                           int64_t block, int count, Floats (&sums)[Rows][Outputs]) {
+  BlockSimd::Ints n[Outputs];
+  Floats scale[Outputs];
+  for (int o = 0; o < Outputs; ++o) {
+    n[o] = BlockSimd::numbers(w[o] + block, count);
+    scale[o] = BlockSimd::scales(w[o] + block, count);
+  }
+  if constexpr (std::is_same_v<Block, BlockQ8_0>) {
+    add_step_q8<Rows, Outputs>(x, block * 32, n, scale, sums);
+  } else {
+    add_step<Rows, Outputs>(x, block * 32, n, scale, sums);
+  }
+}
+
+/// A row of small blocks.
+template <typename Block, int Rows, int Outputs>
+HWY_INLINE void add_row(const BlockActivations (&x)[Rows], const Block* const (&w)[Outputs],
+                        int64_t columns, Floats (&sums)[Rows][Outputs]) {
+  constexpr int kStep = BlockSimd::kColumns / 32;
+  const int64_t count = columns / 32;
+  int64_t block = 0;
+  for (; block + kStep <= count; block += kStep) {
+    add_blocks<Block, Rows, Outputs>(x, w, block, kStep, sums);
+  }
+  for (; block < count; ++block) add_blocks<Block, Rows, Outputs>(x, w, block, 1, sums);
+}
+
+/// Scales of a super-block for each 32 columns, and what its offsets take away from each row.
+template <int Rows>
+HWY_INLINE void open_block(const BlockQ4_K& block, const BlockActivations (&x)[Rows],
+                           int64_t column, float* scale, float (&below)[Rows]) {
+  const SubScales sub = unpack(block.scales);
+  const float d = from_float16(block.d), dmin = from_float16(block.dmin);
+  float least[8];
+  for (int s = 0; s < 8; ++s) scale[s] = d * static_cast<float>(sub.scale[s]);
+  for (int s = 0; s < 8; ++s) least[s] = dmin * static_cast<float>(sub.least[s]);
+  for (int r = 0; r < Rows; ++r) {
+    const float* HWY_RESTRICT sums = x[r].sums + column / 32;
+    float products[8];
+    for (int s = 0; s < 8; ++s) products[s] = least[s] * sums[s];
+    for (int s = 0; s < 4; ++s) products[s] += products[s + 4];
+    below[r] += (products[0] + products[2]) + (products[1] + products[3]);
+  }
+}
+
+template <int Rows>
+HWY_INLINE void open_block(const BlockQ6_K& block, const BlockActivations (&)[Rows], int64_t,
+                           float* scale, float (&)[Rows]) {
+  const float d = from_float16(block.d);
+  for (int s = 0; s < 16; ++s) scale[s] = d * static_cast<float>(block.scale[s]);
+}
+
+HWY_INLINE Floats scale_of(const BlockQ4_K&, const float* scale, int step) {
+  return BlockSimd::each_32(scale, step);
+}
+HWY_INLINE Floats scale_of(const BlockQ6_K&, const float* scale, int step) {
+  return BlockSimd::each_16(scale, step);
+}
+
+/// A row of super-blocks.
+template <typename Block, int Rows, int Outputs>
+HWY_INLINE void add_super_row(const BlockActivations (&x)[Rows], const Block* const (&w)[Outputs],
+                              int64_t columns, Floats (&sums)[Rows][Outputs],
+                              float (&below)[Outputs][Rows]) {
+  constexpr int kSteps = 256 / BlockSimd::kColumns;
+  HWY_ALIGN float scales[Outputs][16];
+  for (int64_t b = 0; b < columns / 256; ++b) {
+    for (int o = 0; o < Outputs; ++o) {
+      open_block<Rows>(w[o][b], x, 256 * b, scales[o], below[o]);
+    }
+    for (int step = 0; step < kSteps; ++step) {
+      BlockSimd::Ints n[Outputs];
+      Floats scale[Outputs];
+      for (int o = 0; o < Outputs; ++o) {
+        n[o] = BlockSimd::numbers(w[o][b], step);
+        scale[o] = scale_of(w[o][b], scales[o], step);
+      }
+      add_step<Rows, Outputs>(x, 256 * b + step * BlockSimd::kColumns, n, scale, sums);
+    }
+  }
+}
+
+/// Products of `Rows` rows of x with `Outputs` rows of W. Each has its own partial sums, filled in
+/// the same order whatever the tile, so that a row alone equals the row in a batch.
+template <typename Block, int Rows, int Outputs>
+void tile(const BlockProduct& product, int64_t row, int64_t output) {
+  const MatmulArgs<float>& args = product.args;
+  BlockActivations x[Rows];
+  const Block* w[Outputs];
+  for (int r = 0; r < Rows; ++r) x[r] = product.store.row(row + r, product.padded);
+  for (int o = 0; o < Outputs; ++o) w[o] = product.blocks<Block>(output + o);
+  Floats sums[Rows][Outputs];
+  float below[Outputs][Rows] = {};
+  for (auto& line : sums) {
+    for (auto& sum : line) sum = BlockSimd::zero();
+  }
+  if constexpr (sizeof(Block) <= 34) {
+    add_row<Block, Rows, Outputs>(x, w, args.x.extent(1), sums);
+  } else {
+    add_super_row<Block, Rows, Outputs>(x, w, args.x.extent(1), sums, below);
+  }
+  for (int r = 0; r < Rows; ++r) {
+    for (int o = 0; o < Outputs; ++o) {
+      float sum = BlockSimd::sum(sums[r][o]) - below[o][r];
+      if (!args.b.absent()) sum += args.b(output + o);
+      float& y = args.y(row + r, output + o);
+      y = args.accumulate == Accumulate::kAdd ? y + sum : sum;
+    }
+  }
+}
+
+template <typename Block, int Rows, int Outputs>
+void outputs(const BlockProduct& product, int64_t row, int64_t begin, int64_t end) {
+  int64_t o = begin;
+  for (; o + Outputs <= end; o += Outputs) tile<Block, Rows, Outputs>(product, row, o);
+  for (; o < end; ++o) tile<Block, Rows, 1>(product, row, o);
+}
+
+template <typename Block>
+void rows_of(const BlockProduct& product, int64_t begin, int64_t end) {
+  const int64_t rows = product.args.x.extent(0);
+  int64_t r = 0;
+  for (; r + 2 <= rows; r += 2) outputs<Block, 2, 4>(product, r, begin, end);
+  for (; r < rows; ++r) outputs<Block, 1, 4>(product, r, begin, end);
+}
+
+/// Outputs [begin, end) of the product's rows.
+void block_rows(const BlockProduct& product, int64_t begin, int64_t end) {
+  switch (product.args.W.dtype) {
+    case DType::kQ8_0:
+      return rows_of<BlockQ8_0>(product, begin, end);
+    case DType::kQ4_0:
+      return rows_of<BlockQ4_0>(product, begin, end);
+    case DType::kQ4_K:
+      return rows_of<BlockQ4_K>(product, begin, end);
+    default:
+      return rows_of<BlockQ6_K>(product, begin, end);
+  }
+}
+
+/// The product of all rows and columns of `args`, which fit in the store.
+void block_product(const MatmulArgs<float>& args) {
+  ActivationStore store;
+  const int64_t columns = args.x.extent(1);
+  const BlockProduct product{args, store, (columns + 63) / 64 * 64};
+  for (int64_t r = 0; r < args.x.extent(0); ++r) {
+    round_row(args.x.data() + r * args.x.stride(0), columns, args.W.dtype,
+              store.row(r, product.padded));
+  }
+  // Below this many multiply-adds, waking a second thread costs more than it saves.
+  constexpr int64_t kGrain = 1 << 18;
+  const int64_t work = std::max<int64_t>(args.x.extent(0) * columns, 1);
+  const auto body = [&](int64_t begin, int64_t end) { block_rows(product, begin, end); };
+  parallel_for(args.W.rows, std::max<int64_t>(kGrain / work, 8), body);
+}
+
+}  // namespace longwave::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace longwave::ops {
+
+HWY_EXPORT(block_product);
+
+void matmul_blocks_cpu(const MatmulArgs<float>& args) {
+  const int64_t rows = args.x.extent(0), columns = args.x.extent(1);
+  const int64_t at_once = std::min(columns, kActivationColumns);
+  const int64_t rows_at_once = kActivationColumns / ((at_once + 63) / 64 * 64);
+  for (int64_t row = 0; row < rows; row += rows_at_once) {
+    for (int64_t column = 0; column < columns; column += at_once) {
+      const int64_t r = std::min(rows_at_once, rows - row), c = std::min(at_once, columns - column);
+      MatmulArgs<float> part = args;
+      part.x = args.x.slice(0, row, r).slice(1, column, c);
+      part.W.columns = c;
+      part.W.data += bytes_of(args.W.dtype, column);
+      part.y = args.y.slice(0, row, r);
+      if (column > 0) {
+        part.b = {};
+        part.accumulate = Accumulate::kAdd;
+      }
+      HWY_DYNAMIC_DISPATCH(block_product)(part);
+    }
+  }
+}
+
+}  // namespace longwave::ops
+#endif

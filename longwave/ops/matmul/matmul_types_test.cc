@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Products with weights of every type: the answer is that of the numbers that the weights stand
+// for, up to rounding of the sum and, with blocks and few rows, of x.
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/base/parallel.h"
+#include "longwave/base/philox.h"
+#include "longwave/base/testing/tolerance.h"
+#include "longwave/ops/matmul/matmul.h"
+#include "longwave/ops/matmul/matmul_kernels.h"
+#include "longwave/ops/quant/quant.h"
+
+namespace longwave::ops {
+namespace {
+
+using longwave::testing::Tolerance;
+using longwave::testing::Worst;
+
+constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kQ8_0,
+                            DType::kQ4_0,    DType::kQ4_K,    DType::kQ6_K};
+
+struct Size {
+  int64_t rows, blocks, out;
+};
+
+constexpr Size kSizes[] = {{1, 1, 1}, {1, 2, 9},  {1, 3, 4},   {2, 5, 7},
+                           {3, 1, 6}, {8, 4, 13}, {9, 2, 130}, {40, 5, 3}};
+
+/// The instruction sets of this machine, one after the other; all of them again at the end.
+class EachTarget {
+ public:
+  ~EachTarget() { hwy::SetSupportedTargetsForTest(0); }
+
+  template <typename Body>
+  void run(const Body& body) {
+    for (int64_t left = hwy::SupportedTargets(); left != 0; left &= left - 1) {
+      const int64_t target = left & -left;
+      hwy::SetSupportedTargetsForTest(target);
+      hwy::GetChosenTarget().Update(target);
+      SCOPED_TRACE(hwy::TargetName(target));
+      body();
+    }
+    hwy::SetSupportedTargetsForTest(0);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+/// Operands whose rows have different magnitudes; y is poisoned.
+struct Problem {
+  Tensor W;
+  std::vector<float> x, b, y;
+  MatmulArgs<float> args;
+
+  Problem(const Size& size, DType dtype, uint64_t seed, int64_t gap = 0) {
+    const int64_t in = size.blocks * std::max<int64_t>(block_of(dtype).elements, 32);
+    Random random(seed);
+    Tensor dense(DType::kFloat32, {size.out, in});
+    for (float& w : dense.elements<float>()) w = static_cast<float>(random.normal());
+    W = quantize(dense, dtype);
+    x.resize(static_cast<size_t>((in + gap) * size.rows));
+    for (size_t i = 0; i < x.size(); ++i) {
+      x[i] = static_cast<float>(random.normal() * std::exp(random.uniform(-3, 3)));
+    }
+    b.resize(static_cast<size_t>(size.out));
+    for (float& value : b) value = static_cast<float>(random.normal());
+    y.assign(static_cast<size_t>(size.out * size.rows), std::numeric_limits<float>::quiet_NaN());
+    args.x = {x.data(), {size.rows, in}, {in + gap, 1}};
+    args.W = {dtype, size.out, in, W.raw()};
+    args.b = {b.data(), {size.out}};
+    args.y = {y.data(), {size.rows, size.out}};
+  }
+};
+
+bool rounds_x(const MatmulArgs<float>& args) {
+  return is_blocked(args.W.dtype) && args.x.extent(0) <= kMatmulFewRows;
+}
+
+/// The product in double, and the bound of the header for it.
+struct Expected {
+  double value = 0;
+  double bound = 0;
+
+  Expected(const MatmulArgs<float>& args, int64_t r, int64_t o) {
+    const int64_t in = args.x.extent(1);
+    double magnitude = 1;
+    if (!args.b.absent()) value = args.b(o);
+    for (int64_t begin = 0; begin < in; begin += 32) {
+      double most = 0, weights = 0;
+      for (int64_t i = begin; i < begin + 32; ++i) {
+        const double w = dequantize_ref(args.W, o, i), x = args.x(r, i);
+        value += x * w;
+        most = std::max(most, std::abs(x));
+        weights += std::abs(w);
+      }
+      magnitude = std::max(magnitude, most * weights);
+      if (rounds_x(args)) bound += most / 254 * (1 + 1e-5) * weights;
+    }
+    // Offsets of a super-block are as large as what they are taken from, or larger.
+    bound += Tolerance::sum<float>(in + 2, 4 * magnitude).bound;
+  }
+};
+
+void expect_product(const MatmulArgs<float>& args, double before = 0) {
+  Worst worst("y");
+  for (int64_t r = 0; r < args.y.extent(0); ++r) {
+    for (int64_t o = 0; o < args.y.extent(1); ++o) {
+      const Expected expected(args, r, o);
+      worst.compare(r * args.y.extent(1) + o, before + expected.value, args.y(r, o),
+                    {expected.bound});
+    }
+  }
+  EXPECT_TRUE(worst.ok());
+}
+
+TEST(MatmulTypes, KernelsEqualTheFormulaOnEveryTarget) {
+  EachTarget targets;
+  targets.run([] {
+    uint64_t seed = 0;
+    for (const DType dtype : kTypes) {
+      for (const Size& size : kSizes) {
+        SCOPED_TRACE(::testing::Message() << name_of(dtype) << ", " << size.rows << " rows, "
+                                          << size.blocks << " blocks, " << size.out << " outputs");
+        Problem problem(size, dtype, ++seed, size.rows % 3);
+        matmul(problem.args);
+        expect_product(problem.args);
+        problem.args.b = {};
+        std::ranges::fill(problem.y, 0.5f);
+        problem.args.accumulate = Accumulate::kAdd;
+        matmul(problem.args);
+        expect_product(problem.args, 0.5);
+      }
+    }
+  });
+}
+
+TEST(MatmulTypes, ExtremeNumbersOfTheFormatsAreExact) {
+  EachTarget targets;
+  targets.run([] {
+    for (const int8_t weight : {int8_t{-128}, int8_t{127}}) {
+      Tensor W(DType::kQ8_0, {1, 32});
+      W.raw()[1] = std::byte{0x3c};
+      std::fill_n(W.raw() + 2, 32, static_cast<std::byte>(weight));
+      const std::vector<float> x(32, -127.0f);
+      float y = 0;
+      matmul({.x = {x.data(), {1, 32}},
+              .W = {DType::kQ8_0, 1, 32, W.raw()},
+              .b = {},
+              .y = {&y, {1, 1}}});
+      EXPECT_EQ(y, 32.0f * -127 * weight);
+    }
+  });
+}
+
+TEST(MatmulTypes, ARowAloneEqualsTheRowAmongFew) {
+  for (const DType dtype : kTypes) {
+    Problem many({kMatmulFewRows, 5, 37}, dtype, 3);
+    matmul(many.args);
+    for (int64_t r = 0; r < kMatmulFewRows; ++r) {
+      std::vector<float> y(37, std::numeric_limits<float>::quiet_NaN());
+      MatmulArgs<float> one = many.args;
+      one.x = many.args.x.slice(0, r, 1);
+      one.y = {y.data(), {1, 37}};
+      matmul(one);
+      for (int64_t o = 0; o < 37; ++o) EXPECT_EQ(y[static_cast<size_t>(o)], many.args.y(r, o));
+    }
+  }
+}
+
+TEST(MatmulTypes, SameBitsForAnyNumberOfThreads) {
+  const int threads = thread_count();
+  for (const DType dtype : kTypes) {
+    for (const Size& size : {Size{1, 8, 2000}, Size{3, 4, 900}, Size{600, 5, 300}}) {
+      Problem one(size, dtype, 5), many(size, dtype, 5);
+      set_thread_count(1);
+      matmul(one.args);
+      set_thread_count(3);
+      matmul(many.args);
+      EXPECT_EQ(one.y, many.y) << name_of(dtype);
+    }
+  }
+  set_thread_count(threads);
+}
+
+TEST(MatmulTypes, RowsWiderThanTheStoreAreDoneInPieces) {
+  Problem problem({2, 40000 / 32, 3}, DType::kQ8_0, 7);
+  matmul(problem.args);
+  expect_product(problem.args);
+}
+
+TEST(MatmulTypes, WhatIsNotFiniteStaysSo) {
+  EachTarget targets;
+  targets.run([] {
+    for (const DType dtype : kTypes) {
+      for (const float bad :
+           {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        Problem problem({2, 2, 3}, dtype, 8);
+        problem.x[5] = bad;
+        matmul(problem.args);
+        for (int64_t o = 0; o < 3; ++o) {
+          EXPECT_FALSE(std::isfinite(problem.args.y(0, o)));
+          EXPECT_TRUE(std::isfinite(problem.args.y(1, o)));
+        }
+      }
+    }
+  });
+}
+
+TEST(MatmulTypes, TinyActivationsAreNoTrouble) {
+  for (const DType dtype : kTypes) {
+    Problem problem({1, 2, 3}, dtype, 9);
+    std::ranges::fill(problem.x, 1e-42f);
+    matmul(problem.args);
+    for (int64_t o = 0; o < 3; ++o) {
+      EXPECT_NEAR(problem.args.y(0, o), problem.args.b(o), 1e-30);
+    }
+  }
+}
+
+TEST(MatmulTypes, RejectsOtherTypes) {
+  Problem problem({1, 1, 1}, DType::kFloat32, 1);
+  problem.args.W.dtype = DType::kInt32;
+  EXPECT_THROW(matmul(problem.args), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace longwave::ops
