@@ -11,6 +11,8 @@
 #include "longwave/cli/commands.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/io/atomic_file.h"
+#include "longwave/ops/quant/quant.h"
+#include "longwave/runtime/gguf_file.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/published_folder.h"
 
@@ -24,10 +26,28 @@ using models::PublishedTensor;
 
 std::optional<PublishedFormat> format_of(const std::string& name) {
   for (const PublishedFormat format :
-       {PublishedFormat::kStateSpaces, PublishedFormat::kHuggingFace}) {
+       {PublishedFormat::kStateSpaces, PublishedFormat::kHuggingFace, PublishedFormat::kGguf}) {
     if (name == models::name_of(format)) return format;
   }
   return std::nullopt;
+}
+
+/// The element types of GGUF files by llama.cpp's names; none to keep what the model has.
+std::optional<DType> type_of(const std::string& name) {
+  if (name == "f32") return DType::kFloat32;
+  if (name == "f16") return DType::kFloat16;
+  if (name == "bf16") return DType::kBFloat16;
+  return dtype_named(name);
+}
+
+/// The model with float32 numbers only, as folders hold it.
+runtime::ModelFolder plain(runtime::ModelFolder model) {
+  Weights weights;
+  for (const auto& [name, tensor] : model.weights.all()) {
+    weights.put(name,
+                ops::is_weight_type(tensor.dtype()) ? ops::dequantize(tensor) : tensor.clone());
+  }
+  return {std::move(model.config), std::move(weights)};
 }
 
 /// Nothing that exists is written over.
@@ -52,7 +72,11 @@ std::vector<PublishedTensor> tensors_of(std::optional<PublishedFormat> format,
 }
 
 void write(const std::string& out, std::optional<PublishedFormat> format,
-           const runtime::ModelFolder& model, const text::Tokenizer* tokenizer) {
+           const runtime::ModelFolder& model, const text::Tokenizer* tokenizer,
+           std::optional<DType> type) {
+  if (format == PublishedFormat::kGguf) {
+    return runtime::save_gguf_model(out, model, tokenizer, type);
+  }
   if (format) return runtime::save_published_folder(out, *format, model, tokenizer);
   io::AtomicFolder atomic(out);
   runtime::write_model_files(atomic.path(), model.config, model.weights);
@@ -87,9 +111,18 @@ ExitCode run_convert(Call& call) {
   const std::string& in = call.words.at(0);
   const std::string& out = call.words.at(1);
   const std::optional<PublishedFormat> format = format_of(call.options.text("to"));
+  const std::string& type = call.options.text("type");
+  const bool gguf = format == PublishedFormat::kGguf;
+  if (type != "keep" && !gguf) {
+    throw ConfigError({.where = "--type",
+                       .what = "folders hold float32 numbers",
+                       .got = type,
+                       .fix = "leave it out, or write a file with --to gguf"});
+  }
   check_new(out);
-  const runtime::ModelFolder model = runtime::load_model_folder(in);
-  write(out, format, model, runtime::load_tokenizer(in).get());
+  runtime::ModelFolder model = runtime::load_model_folder(in);
+  if (!gguf) model = plain(std::move(model));
+  write(out, format, model, runtime::load_tokenizer(in).get(), type_of(type));
   report(out, tensors_of(format, model.config), call);
   return ExitCode::kOk;
 }
@@ -99,20 +132,30 @@ ExitCode run_convert(Call& call) {
 Command convert_command() {
   return {
       .name = "convert",
-      .summary = "Write a model in another form: Longwave's, state-spaces' or Hugging Face's",
+      .summary = "Write a model in another form: Longwave's, state-spaces', Hugging Face's or GGUF",
       .description =
-          "Reads a run, a model folder or a published Mamba or Mamba-2 and writes the same numbers "
-          "as float32 into a new folder, with the configuration and the names of the form that is "
-          "asked for. What a form cannot express is refused by the option's name.",
+          "Reads a run, a model folder, a published model or a GGUF file and writes the same "
+          "numbers, with the configuration and the names of the form that is asked for: into a "
+          "new folder as float32, or into a GGUF file, whose matrices --type can make smaller. "
+          "What a form cannot express is refused by the option's name.",
       .examples = {{"longwave convert runs/tuned tuned-hf --to hf", "for transformers"},
-                   {"longwave convert mamba-130m-hf mamba-130m --list", "and say what went where"}},
-      .positionals = {{.name = "MODEL", .help = "run folder, model folder or published checkpoint"},
-                      {.name = "OUT", .help = "the folder to make"}},
+                   {"longwave convert mamba-130m-hf mamba-130m --list", "and say what went where"},
+                   {"longwave convert mamba-130m-hf mamba-130m.gguf --to gguf --type q8_0",
+                    "for llama.cpp, in 8 bits"}},
+      .positionals = {{.name = "MODEL",
+                       .help = "run folder, model folder, published checkpoint or .gguf file"},
+                      {.name = "OUT", .help = "the folder or .gguf file to make"}},
       .flags = {{.option = {.key = "to",
                             .value = std::string("longwave"),
                             .help = "the form to write",
-                            .choices = {"longwave", "state-spaces", "hf"}},
+                            .choices = {"longwave", "state-spaces", "hf", "gguf"}},
                  .takes = "FORM"},
+                {.option = {.key = "type",
+                            .value = std::string("keep"),
+                            .help = "of the matrices in a GGUF file",
+                            .choices = {"keep", "f32", "f16", "bf16", "q8_0", "q4_0", "q4_k",
+                                        "q6_k"}},
+                 .takes = "TYPE"},
                 {.option = {.key = "list",
                             .value = false,
                             .help = "print every tensor with its name there and here"}}},

@@ -36,6 +36,50 @@ TEST(Convert, TheWayAroundIsTheIdentity) {
   }
 }
 
+TEST(Convert, EveryCommandTakesAGgufFile) {
+  const ScratchFolder scratch("convert_gguf");
+  const std::string file = scratch / "mamba.gguf";
+  const Outcome written = longwave({"convert", kPublished + "mamba", file, "--to", "gguf"});
+  EXPECT_EQ(written.code, ExitCode::kOk) << written.err;
+  const auto same = [&](std::vector<std::string> words, size_t place) {
+    words[place] = kPublished + "mamba";
+    const Outcome expected = longwave(words);
+    words[place] = file;
+    const Outcome got = longwave(words);
+    EXPECT_EQ(got.code, ExitCode::kOk) << got.err;
+    return std::pair(expected.out, got.out);
+  };
+  const auto [ids, same_ids] = same({"generate", "", "--ids", "1,2,3", "-n", "5", "-t", "0"}, 1);
+  EXPECT_EQ(ids, same_ids);
+  const auto [logits, near] = same({"logits", "", "--ids", "5,17,3", "--format", "json"}, 1);
+  const auto rows = nlohmann::json::parse(logits)["logits"];
+  const auto near_rows = nlohmann::json::parse(near)["logits"];
+  for (size_t t = 0; t < rows.size(); ++t) {
+    for (size_t i = 0; i < rows[t].size(); ++i) {
+      EXPECT_NEAR(rows[t][i].get<double>(), near_rows[t][i].get<double>(), 1e-5);
+    }
+  }
+  EXPECT_EQ(longwave({"inspect", file}).code, ExitCode::kOk);
+}
+
+TEST(Convert, TypesAreForGgufFiles) {
+  const ScratchFolder scratch("convert_types");
+  const Outcome refused =
+      longwave({"convert", kPublished + "mamba", scratch / "a", "--type", "q8_0"});
+  EXPECT_EQ(refused.code, ExitCode::kBadInput);
+  EXPECT_NE(refused.err.find("--to gguf"), std::string::npos) << refused.err;
+  // Rows of 12 are no blocks of 32: these become float16.
+  for (const char* type : {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"}) {
+    const std::string file = scratch / (std::string(type) + ".gguf");
+    const Outcome made =
+        longwave({"convert", kPublished + "mamba", file, "--to", "gguf", "--type", type});
+    EXPECT_EQ(made.code, ExitCode::kOk) << made.err;
+    EXPECT_EQ(longwave({"generate", file, "--ids", "1,2,3", "-n", "5"}).code, ExitCode::kOk);
+    const std::string back = scratch / (std::string(type) + "_hf");
+    EXPECT_EQ(longwave({"convert", file, back, "--to", "hf"}).code, ExitCode::kOk) << type;
+  }
+}
+
 TEST(Convert, NamesEveryTensor) {
   const ScratchFolder scratch("convert_names");
   const Outcome list =

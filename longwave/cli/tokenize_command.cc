@@ -14,6 +14,7 @@
 #include "longwave/inspect/number_text.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/io/file.h"
+#include "longwave/runtime/gguf_file.h"
 #include "longwave/runtime/run_folder.h"
 #include "longwave/text/bpe_train.h"
 #include "longwave/text/tokenizer.h"
@@ -42,6 +43,12 @@ text::Tokenizer tokenizer_of(const std::string& name) {
   if (name == "bytes") return text::Tokenizer::bytes();
   std::error_code ignored;
   const fs::path path = name;
+  if (runtime::is_gguf_file(path)) {
+    const auto tokenizer = runtime::load_tokenizer(path);
+    if (tokenizer != nullptr) return text::Tokenizer::parse(tokenizer->json(), name);
+    throw DataError(
+        {.where = name, .what = "there is no tokenizer in the file", .got = {}, .fix = {}});
+  }
   const bool is_model =
       fs::exists(path / "model.safetensors", ignored) || fs::exists(path / "checkpoints", ignored);
   if (!is_model) return text::Tokenizer::load(path);

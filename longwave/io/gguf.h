@@ -93,6 +93,10 @@ struct GgufType {
 const GgufType* gguf_type(uint32_t id);
 const GgufType* gguf_type(std::string_view name);
 
+/// Our element type of the same numbers, where we compute with it; and the other way.
+std::optional<DType> dtype_of(const GgufType& type);
+const GgufType* gguf_type(DType dtype);
+
 /// One tensor as the header announces it; the offsets count from the start of the data. The shape
 /// is ours: the last extent is the one that lies together in memory, the first in the file's list.
 struct GgufEntry {

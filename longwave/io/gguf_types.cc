@@ -24,6 +24,18 @@ constexpr std::array<GgufType, 34> kTypes = {{
     {41, "Q1_0", 128, 18},
 }};
 
+struct Ours {
+  DType dtype;
+  std::string_view name;
+};
+constexpr std::array<Ours, 7> kOurs = {{{DType::kFloat32, "F32"},
+                                        {DType::kFloat16, "F16"},
+                                        {DType::kBFloat16, "BF16"},
+                                        {DType::kQ8_0, "Q8_0"},
+                                        {DType::kQ4_0, "Q4_0"},
+                                        {DType::kQ4_K, "Q4_K"},
+                                        {DType::kQ6_K, "Q6_K"}}};
+
 }  // namespace
 
 const GgufType* gguf_type(uint32_t id) {
@@ -34,6 +46,16 @@ const GgufType* gguf_type(uint32_t id) {
 const GgufType* gguf_type(std::string_view name) {
   const auto* found = std::ranges::find(kTypes, name, &GgufType::name);
   return found == kTypes.end() ? nullptr : found;
+}
+
+std::optional<DType> dtype_of(const GgufType& type) {
+  const auto* found = std::ranges::find(kOurs, type.name, &Ours::name);
+  return found == kOurs.end() ? std::nullopt : std::optional(found->dtype);
+}
+
+const GgufType* gguf_type(DType dtype) {
+  const auto* found = std::ranges::find(kOurs, dtype, &Ours::dtype);
+  return found == kOurs.end() ? nullptr : gguf_type(found->name);
 }
 
 const std::string* gguf_text(const GgufMetadata& metadata, std::string_view key) {

@@ -2,6 +2,7 @@
 #include "longwave/models/published.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <span>
@@ -16,13 +17,17 @@
 namespace longwave::models {
 namespace {
 
-constexpr const char* kHead = "lm_head.weight";
+std::string head_name(PublishedFormat format) {
+  return format == PublishedFormat::kGguf ? "output.weight" : "lm_head.weight";
+}
 
 std::vector<Placement> placements(PublishedFormat format, const Config& config,
                                   TensorMap::InFile in_file) {
   TensorMap map(config, std::move(in_file));
   if (format == PublishedFormat::kStateSpaces) {
     place_backbone(map, "embedding.weight");
+  } else if (format == PublishedFormat::kGguf) {
+    gguf_form_of(config).place(map);
   } else {
     family_of(config).place(map);
   }
@@ -34,6 +39,15 @@ Matrix rows_of(const Weights& weights, const std::string& name, const Shape& sha
   if (shape.size() >= 2) return weights.matrix(name, shape);
   const auto values = weights.get(name, shape);
   return View<const float, 2>(values.data(), {static_cast<int64_t>(values.size()), 1});
+}
+
+/// The x of y = -exp(x).
+float logarithm_of(float y, const std::string& name) {
+  if (y < 0 && std::isfinite(y)) return std::log(-y);
+  throw DataError({.where = name,
+                   .what = "numbers of A must be negative and finite",
+                   .got = std::to_string(y),
+                   .fix = "convert the model again from its original form"});
 }
 
 /// Copies the rows of a piece in their own type; the other tensor is made if it is not there yet.
@@ -55,9 +69,14 @@ void copy_piece(const Placement& piece, Direction direction, const Weights& from
   }
   const int64_t first = ours ? piece.their_row : piece.our_row;
   const int64_t row = ours ? piece.our_row : piece.their_row;
-  const size_t bytes = bytes_of(source.dtype, source.columns);
-  std::copy_n(source.row(first), static_cast<size_t>(piece.rows) * bytes,
-              target.raw() + static_cast<size_t>(row) * bytes);
+  std::byte* to = target.raw() + bytes_of(source.dtype, row * columns_of(shape));
+  const int64_t count = piece.rows * columns_of(piece.our_shape);
+  std::copy_n(source.row(first), bytes_of(source.dtype, count), to);
+  if (piece.change == Placement::Change::kNone) return;
+  LONGWAVE_ASSERT(source.dtype == DType::kFloat32, "only float32 numbers are changed");
+  for (float& x : std::span(reinterpret_cast<float*>(to), static_cast<size_t>(count))) {
+    x = ours ? logarithm_of(x, piece.theirs) : -std::exp(x);
+  }
 }
 
 Weights weights_of(std::map<std::string, Tensor> tensors) {
@@ -67,12 +86,13 @@ Weights weights_of(std::map<std::string, Tensor> tensors) {
 }
 
 /// Refuses a head that is said to be the embedding and is not.
-void check_tied_head(const Weights& file, const Placement& embedding, std::string_view where) {
-  if (!file.has(kHead)) return;
-  const auto head = file.get(kHead, embedding.their_shape);
+void check_tied_head(const Weights& file, const std::string& name, const Placement& embedding,
+                     std::string_view where) {
+  if (!file.has(name)) return;
+  const auto head = file.get(name, embedding.their_shape);
   if (std::ranges::equal(head, file.get(embedding.theirs, embedding.their_shape))) return;
   throw DataError({.where = std::string(where),
-                   .what = std::string(kHead) + " differs from " + embedding.theirs +
+                   .what = name + " differs from " + embedding.theirs +
                            ", and the configuration says that they are tied",
                    .got = {},
                    .fix = "set tie_embeddings or tie_word_embeddings to false in config.json"});
@@ -81,7 +101,15 @@ void check_tied_head(const Weights& file, const Placement& embedding, std::strin
 }  // namespace
 
 std::string_view name_of(PublishedFormat format) {
-  return format == PublishedFormat::kStateSpaces ? "state-spaces" : "hf";
+  switch (format) {
+    case PublishedFormat::kStateSpaces:
+      return "state-spaces";
+    case PublishedFormat::kHuggingFace:
+      return "hf";
+    case PublishedFormat::kGguf:
+      break;
+  }
+  return "gguf";
 }
 
 std::optional<PublishedFormat> published_format(const PublishedConfig& config) {
@@ -95,8 +123,9 @@ std::optional<PublishedFormat> published_format(const PublishedConfig& config) {
 Config from_published(PublishedFormat format, const PublishedConfig& config,
                       std::string_view where) {
   PublishedReader reader(config, where);
-  Config result = format == PublishedFormat::kStateSpaces ? from_state_spaces(reader)
-                                                          : from_hugging_face(reader);
+  Config result = format == PublishedFormat::kStateSpaces   ? from_state_spaces(reader)
+                  : format == PublishedFormat::kHuggingFace ? from_hugging_face(reader)
+                                                            : from_gguf(reader);
   reader.finish();
   parameters(result);  // refuses options that contradict each other
   return result;
@@ -104,6 +133,7 @@ Config from_published(PublishedFormat format, const PublishedConfig& config,
 
 PublishedConfig to_published(PublishedFormat format, const Config& config) {
   if (format == PublishedFormat::kHuggingFace) return to_hugging_face(config);
+  if (format == PublishedFormat::kGguf) return to_gguf(config);
   check_publishable(format, config);
   return to_state_spaces(config);
 }
@@ -129,8 +159,8 @@ Weights from_published(PublishedFormat format, const Config& config, const Weigh
     known.insert(piece.theirs);
   }
   if (tied) {
-    check_tied_head(file, pieces.front(), where);
-    known.insert(kHead);
+    check_tied_head(file, head_name(format), pieces.front(), where);
+    known.insert(head_name(format));
   }
   for (const auto& [name, tensor] : file.all()) {
     if (known.contains(name)) continue;
@@ -165,7 +195,7 @@ Weights to_published(PublishedFormat format, const Config& config, const Weights
     copy_piece(piece, Direction::kToTheirs, weights, tensors);
   }
   if (format == PublishedFormat::kStateSpaces && config.options.flag("model.tie")) {
-    tensors.emplace(kHead, tensors.at("backbone.embedding.weight").clone());
+    tensors.emplace(head_name(format), tensors.at("backbone.embedding.weight").clone());
   }
   return weights_of(std::move(tensors));
 }

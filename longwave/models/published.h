@@ -18,9 +18,11 @@ namespace longwave::models {
 ///
 ///   state-spaces   the original project: d_model, n_layer, ssm_cfg.*; backbone.embedding.weight
 ///   hf             transformers: model_type, hidden_size, ...; backbone.embeddings.weight
-enum class PublishedFormat : uint8_t { kStateSpaces, kHuggingFace };
+///   gguf           llama.cpp: general.architecture, embedding_length, ...; token_embd.weight
+///                  (keys without the architecture before them, see families/family.h)
+enum class PublishedFormat : uint8_t { kStateSpaces, kHuggingFace, kGguf };
 
-/// "state-spaces" or "hf".
+/// "state-spaces", "hf" or "gguf".
 std::string_view name_of(PublishedFormat format);
 
 /// The values of a config.json by path, such as "ssm_cfg.d_state" or "time_step_limit.0".

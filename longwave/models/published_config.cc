@@ -32,11 +32,32 @@ bool same(const Value& a, const Value& b) {
 }
 
 [[noreturn]] void cannot_publish(PublishedFormat format, const std::string& option,
-                                 const std::string& got, const std::string& only) {
-  throw ConfigError({.where = option,
-                     .what = "the " + std::string(name_of(format)) + " form cannot say this",
-                     .got = got,
-                     .fix = "it needs " + only});
+                                 const std::string& got, const std::string& only,
+                                 const std::string& of_what = {}) {
+  throw ConfigError(
+      {.where = option,
+       .what = "the " + std::string(name_of(format)) + " form" + of_what + " cannot say this",
+       .got = got,
+       .fix = "it needs " + only});
+}
+
+/// Options that say how a model starts, trains or is run, but not what it computes.
+bool computes_nothing(const std::string& key) {
+  constexpr const char* kEndings[] = {".dropout",  ".dropout_tied", ".scale_branches", ".pool",
+                                      ".balance",  ".vocabulary",   ".A_min",          ".A_max",
+                                      ".dt_min",   ".dt_max",       ".dt_floor",       ".dt_init",
+                                      ".dt_scale", ".family",       ".window"};
+  return std::ranges::any_of(kEndings, [&](const char* ending) { return key.ends_with(ending); });
+}
+
+/// Whether both options say the same of the model.
+bool agree(const std::string& key, const Options& ours, const Options& back) {
+  if (computes_nothing(key)) return true;
+  if (key == "model.head_bias" && ours.flag("model.tie")) return true;
+  if (key == "mamba.dt_rank" && ours.integer(key) == 0) return true;  // what follows from the width
+  if (!back.has(key)) return false;
+  if (key != "model.pattern") return ours.at(key) == back.at(key);
+  return parse_pattern(ours.text(key)).layers == parse_pattern(back.text(key)).layers;
 }
 
 }  // namespace
@@ -146,6 +167,28 @@ void check_next_token(PublishedFormat format, const Config& config) {
     return;
   }
   cannot_publish(format, "io", "other inputs and outputs", "a model of the next token");
+}
+
+void check_way_back(PublishedFormat format, const Options& back, const Config& config) {
+  const Options& ours = config.options;
+  const std::string& family = ours.text("model.family");
+  for (const Option& option : ours.schema()) {
+    if (agree(option.key, ours, back)) continue;
+    cannot_publish(format, option.key, to_string(ours.at(option.key)),
+                   back.has(option.key) ? to_string(back.at(option.key))
+                                        : "the layers " + to_string(back.at("model.pattern")),
+                   family.empty() ? "" : " of " + family);
+  }
+}
+
+Config next_token_config(PublishedReader& reader, Options options) {
+  const int64_t vocabulary = reader.integer("vocab_size");
+  if (vocabulary < 1 || vocabulary > (1 << 24)) reader.refuse("vocab_size", "is out of range");
+  return {{.input = Interface::Input::kTokens,
+           .input_size = vocabulary,
+           .output = Interface::Output::kStep,
+           .output_size = vocabulary},
+          std::move(options)};
 }
 
 void check_publishable(PublishedFormat format, const Config& config) {

@@ -72,4 +72,15 @@ PublishedConfig to_state_spaces(const Config& config);
 Config from_hugging_face(PublishedReader& reader);
 PublishedConfig to_hugging_face(const Config& config);
 
+/// The form of GGUF, likewise; "general.architecture" says what the family is.
+Config from_gguf(PublishedReader& reader);
+PublishedConfig to_gguf(const Config& config);
+
+/// Throws ConfigError if the options that a written configuration gives back describe another
+/// model.
+void check_way_back(PublishedFormat format, const Options& back, const Config& config);
+
+/// A model of the next token over so many tokens; refuses a vocabulary that is out of range.
+Config next_token_config(PublishedReader& reader, Options options);
+
 }  // namespace longwave::models

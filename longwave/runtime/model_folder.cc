@@ -11,6 +11,7 @@
 #include "longwave/io/config_file.h"
 #include "longwave/io/file.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/runtime/gguf_file.h"
 #include "longwave/runtime/published_folder.h"
 #include "longwave/runtime/run_folder.h"
 
@@ -141,6 +142,7 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
 }
 
 ModelFolder load_model_folder(const std::filesystem::path& path) {
+  if (is_gguf_file(path)) return load_gguf_model(path);
   const std::filesystem::path folder = find_model_folder(path);
   const std::filesystem::path config_path = folder / kConfigName;
   const std::filesystem::path weights_path = folder / kWeightsName;
@@ -168,6 +170,7 @@ void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer&
 }
 
 std::shared_ptr<const text::Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  if (is_gguf_file(path)) return load_gguf_tokenizer(path);
   const std::filesystem::path file = find_model_folder(path) / kTokenizerName;
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) return nullptr;

@@ -35,8 +35,9 @@ std::string format_model_config(const models::Config& config);
 /// Errors     ConfigError at "where:line" for what is unknown, missing or out of range.
 models::Config parse_model_config(std::string_view text, std::string_view where);
 
-/// Reads and checks both files; `path` may also be a run, whose best checkpoint is meant, or a
-/// Mamba or Mamba-2 as state-spaces or Hugging Face publish it (see published_folder.h).
+/// Reads and checks both files; `path` may also be a run, whose best checkpoint is meant, a model
+/// as state-spaces or Hugging Face publish it (see published_folder.h), or a GGUF file (see
+/// gguf_file.h).
 ///
 /// Errors     IoError if a file cannot be read; ConfigError as above; DataError if the tensors are
 ///            damaged, not finite, or not those of the configuration.

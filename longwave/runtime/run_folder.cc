@@ -2,6 +2,7 @@
 #include "longwave/runtime/run_folder.h"
 
 #include "longwave/base/error.h"
+#include "longwave/runtime/gguf_file.h"
 
 namespace longwave::runtime {
 
@@ -17,6 +18,7 @@ constexpr const char* kWeights[] = {"model.safetensors", "model.safetensors.inde
 
 fs::path find_model_folder(const fs::path& path) {
   std::error_code ignored;
+  if (is_gguf_file(path)) return path;
   for (const char* inner : {"", "checkpoints/best", "checkpoints/latest"}) {
     const fs::path candidate = *inner == 0 ? path : path / inner;
     for (const char* weights : kWeights) {
@@ -26,8 +28,8 @@ fs::path find_model_folder(const fs::path& path) {
   throw IoError({.where = path.string(),
                  .what = "is neither a model nor a run",
                  .got = fs::exists(path, ignored) ? "no model.safetensors in it" : "no such folder",
-                 .fix = "give a run folder such as runs/delay, or a folder with config.json and "
-                        "model.safetensors"});
+                 .fix = "give a run folder such as runs/delay, a folder with config.json and "
+                        "model.safetensors, or a .gguf file"});
 }
 
 std::optional<fs::path> find_recipe(const fs::path& model_folder) {

@@ -9,6 +9,22 @@
 
 namespace longwave::models {
 
+/// A family as llama.cpp writes it into GGUF files; runtime/gguf_file.h is the rest of the file.
+///
+/// Keys go without the architecture that stands before them: "ssm.conv_kernel". Two are no
+/// metadata and follow from the tensors: "vocab_size" and "tie_word_embeddings".
+struct GgufForm {
+  std::string_view architecture;
+
+  /// As those of PublishedFamily, for these keys and names.
+  Options (*read)(PublishedReader& reader);
+  PublishedConfig (*write)(const Options& options);
+  void (*place)(TensorMap& map);
+
+  /// Tells the families of one architecture apart; absent where there is one only.
+  bool (*describes)(PublishedReader& reader) = nullptr;
+};
+
 /// A family of models as transformers publishes it: one file in this folder declares one.
 ///
 /// To add a family, write its file after the example of mamba.cc and name it in registry.cc.
@@ -30,6 +46,9 @@ struct PublishedFamily {
 
   /// Says where each tensor of the model lies in a file of theirs.
   void (*place)(TensorMap& map);
+
+  /// The same family in GGUF files; absent if it has no form there.
+  const GgufForm* gguf = nullptr;
 };
 
 /// All families, in alphabetic order.
@@ -42,6 +61,11 @@ const PublishedFamily* find_published_family(std::string_view model_type);
 ///
 /// Errors     ConfigError if it is none.
 const PublishedFamily& family_of(const Config& config);
+
+/// The GGUF form of that family.
+///
+/// Errors     ConfigError if it has none.
+const GgufForm& gguf_form_of(const Config& config);
 
 /// The families, each declared in the file of its name.
 extern const PublishedFamily kBambaFamily, kFalconH1Family, kGraniteMoeHybridFamily, kMambaFamily,

@@ -5,7 +5,9 @@
 
 #include "longwave/base/error.h"
 #include "longwave/models/families/family.h"
+#include "longwave/models/families/gguf_keys.h"
 #include "longwave/models/families/transformers_keys.h"
+#include "longwave/models/pattern.h"
 
 namespace longwave::models {
 namespace {
@@ -61,9 +63,36 @@ PublishedConfig write(const Options& options) {
 
 void place(TensorMap& map) { place_backbone(map, "embeddings.weight"); }
 
+Options read_gguf(PublishedReader& reader) {
+  Options options = published_options("mamba2", reader.integer("block_count"));
+  read_gguf_width(reader, options);
+  read_gguf_mamba2(reader, options);
+  pass_over_gguf(reader);
+  return options;
+}
+
+PublishedConfig write_gguf(const Options& options) {
+  PublishedConfig config = write_gguf_width(options);
+  write_gguf_mamba2(options, config);
+  return config;
+}
+
+void place_gguf(TensorMap& map) {
+  const auto layers = layers_of(map.config().options.text("model.pattern"));
+  for (int64_t i = 0; i < static_cast<int64_t>(layers.size()); ++i) {
+    const std::string n = std::to_string(i);
+    map.whole("layers." + n + ".norm.weight", "blk." + n + ".attn_norm.weight");
+    place_gguf_mamba2(map, i);
+  }
+  place_gguf_ends(map);
+}
+
+constexpr GgufForm kGguf = {"mamba2", read_gguf, write_gguf, place_gguf};
+
 }  // namespace
 
 /// Mamba-2 as Dao & Gu published it, arXiv:2405.21060.
-constinit const PublishedFamily kMamba2Family = {"mamba2", "Mamba2ForCausalLM", read, write, place};
+constinit const PublishedFamily kMamba2Family = {"mamba2", "Mamba2ForCausalLM", read, write, place,
+                                                 &kGguf};
 
 }  // namespace longwave::models

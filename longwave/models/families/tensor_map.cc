@@ -38,6 +38,17 @@ void TensorMap::whole(const std::string& ours, const std::string& theirs) {
          .rows = rows_of(shape(ours))});
 }
 
+void TensorMap::reshaped(const std::string& ours, const std::string& theirs, Shape their_shape,
+                         Placement::Change change) {
+  if (!has(ours)) return;
+  place({.ours = ours,
+         .our_shape = {},
+         .theirs = theirs,
+         .their_shape = std::move(their_shape),
+         .rows = rows_of(shape(ours)),
+         .change = change});
+}
+
 void TensorMap::below(const std::string& ours, const std::string& theirs) {
   for (const std::string& name : order_) {
     if (name.starts_with(ours) && !pieces_.contains(name)) {

@@ -23,6 +23,10 @@ struct Placement {
   Shape their_shape;
   int64_t their_row = 0;
   int64_t rows = 0;
+
+  /// How their numbers follow from ours: the same, or -exp(ours), as GGUF has A of its logarithm.
+  enum class Change : uint8_t { kNone, kMinusExp };
+  Change change = Change::kNone;
 };
 
 /// Rows and columns of a tensor as a Placement sees it.
@@ -53,6 +57,10 @@ class TensorMap {
 
   /// Theirs is ours.
   void whole(const std::string& ours, const std::string& theirs);
+
+  /// Theirs is ours, its numbers under another shape, or changed.
+  void reshaped(const std::string& ours, const std::string& theirs, Shape their_shape,
+                Placement::Change change = Placement::Change::kNone);
 
   /// All tensors of ours whose names begin with `ours` and that have no place yet: the rest of
   /// their names is the same.

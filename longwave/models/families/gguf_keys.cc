@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/models/families/gguf_keys.h"
+
+#include "longwave/mixers/mamba2/mamba2.h"
+#include "longwave/models/pattern.h"
+
+namespace longwave::models {
+namespace {
+
+constexpr const char* kWhere = "GGUF";
+constexpr const char* kEpsilon = "attention.layer_norm_rms_epsilon";
+/// Without attention any length will do; llama.cpp wants a number.
+constexpr int64_t kAnyLength = int64_t{1} << 20;
+
+std::string ours_of(int64_t layer) { return "layers." + std::to_string(layer) + ".mixer."; }
+std::string theirs_of(int64_t layer) { return "blk." + std::to_string(layer) + ".ssm_"; }
+
+/// ssm.inner_size as a multiple of the width, and what both mixers share.
+void read_common(PublishedReader& reader, const std::string& mixer, Options& options) {
+  const int64_t channels = options.integer("model.d_model");
+  const int64_t inner = reader.integer("ssm.inner_size");
+  if (channels < 1 || inner < channels || inner % channels != 0) {
+    reader.refuse("ssm.inner_size", "must be a multiple of embedding_length");
+  }
+  options.set(mixer + ".expand", inner / channels, kWhere);
+  options.set(mixer + ".width", reader.integer("ssm.conv_kernel"), kWhere);
+  options.set(mixer + ".state", reader.integer("ssm.state_size"), kWhere);
+  options.set(mixer + ".conv_bias", true, kWhere);
+  options.set(mixer + ".bias", false, kWhere);
+}
+
+void write_common(const Options& options, const std::string& mixer, PublishedConfig& config) {
+  config["ssm.inner_size"] = options.integer(mixer + ".expand") * options.integer("model.d_model");
+  config["ssm.conv_kernel"] = options.at(mixer + ".width");
+  config["ssm.state_size"] = options.at(mixer + ".state");
+}
+
+/// A convolution without the extent of 1 in its middle.
+void place_convolution(TensorMap& map, int64_t layer) {
+  const std::string ours = ours_of(layer) + "conv1d.", theirs = theirs_of(layer) + "conv1d.";
+  if (map.has(ours + "weight")) {
+    const Shape& shape = map.shape(ours + "weight");
+    map.reshaped(ours + "weight", theirs + "weight", {shape.front(), shape.back()});
+  }
+  map.whole(ours + "bias", theirs + "bias");
+}
+
+}  // namespace
+
+void pass_over_gguf(PublishedReader& reader) {
+  reader.pass_over({"context_length", "feed_forward_length", "attention.head_count",
+                    "attention.head_count_kv", "rope.dimension_count"});
+}
+
+void read_gguf_width(PublishedReader& reader, Options& options) {
+  options.set("model.d_model", reader.integer("embedding_length"), kWhere);
+  options.set("model.norm_epsilon", reader.real(kEpsilon, 1e-5), kWhere);
+}
+
+PublishedConfig write_gguf_width(const Options& options) {
+  return {
+      {"block_count", static_cast<int64_t>(layers_of(options.text("model.pattern")).size())},
+      {"embedding_length", options.at("model.d_model")},
+      {kEpsilon, options.at("model.norm_epsilon")},
+      {"context_length", kAnyLength},
+      {"feed_forward_length", int64_t{0}},
+      {"attention.head_count", int64_t{0}},
+  };
+}
+
+void read_gguf_mamba(PublishedReader& reader, Options& options) {
+  read_common(reader, "mamba", options);
+  options.set("mamba.dt_rank", reader.integer("ssm.time_step_rank"), kWhere);
+}
+
+void write_gguf_mamba(const Options& options, PublishedConfig& config) {
+  constexpr int64_t kChannelsPerRank = 16;
+  write_common(options, "mamba", config);
+  const int64_t rank = options.integer("mamba.dt_rank");
+  const int64_t channels = options.integer("model.d_model");
+  config["ssm.time_step_rank"] =
+      rank > 0 ? rank : (channels + kChannelsPerRank - 1) / kChannelsPerRank;
+}
+
+void read_gguf_mamba2(PublishedReader& reader, Options& options) {
+  read_common(reader, "mamba2", options);
+  const int64_t inner = options.integer("mamba2.expand") * options.integer("model.d_model");
+  const int64_t heads = reader.integer("ssm.time_step_rank");
+  if (heads < 1 || inner % heads != 0) {
+    reader.refuse("ssm.time_step_rank", "the number of heads must divide ssm.inner_size");
+  }
+  options.set("mamba2.head_dim", inner / heads, kWhere);
+  options.set("mamba2.groups", reader.integer("ssm.group_count", int64_t{1}), kWhere);
+}
+
+void write_gguf_mamba2(const Options& options, PublishedConfig& config) {
+  const mixers::mamba2::Settings settings(options.section("mamba2"),
+                                          options.integer("model.d_model"));
+  write_common(options, "mamba2", config);
+  config["ssm.time_step_rank"] = settings.heads;
+  config["ssm.group_count"] = settings.groups;
+}
+
+void place_gguf_ends(TensorMap& map) {
+  map.whole("encoder.weight", "token_embd.weight");
+  map.whole("norm.weight", "output_norm.weight");
+  map.whole("decoder.weight", "output.weight");
+}
+
+void place_gguf_mamba(TensorMap& map, int64_t layer) {
+  const std::string ours = ours_of(layer), theirs = theirs_of(layer);
+  map.whole(ours + "in_proj.weight", theirs + "in.weight");
+  place_convolution(map, layer);
+  map.whole(ours + "x_proj.weight", theirs + "x.weight");
+  map.whole(ours + "dt_proj.weight", theirs + "dt.weight");
+  map.whole(ours + "dt_proj.bias", theirs + "dt.bias");
+  map.reshaped(ours + "A_log", theirs + "a", map.shape(ours + "A_log"),
+               Placement::Change::kMinusExp);
+  map.whole(ours + "D", theirs + "d");
+  map.whole(ours + "out_proj.weight", theirs + "out.weight");
+}
+
+void place_gguf_mamba2(TensorMap& map, int64_t layer) {
+  const std::string ours = ours_of(layer), theirs = theirs_of(layer);
+  const Options& options = map.config().options;
+  const mixers::mamba2::Settings settings(options.section("mamba2"),
+                                          options.integer("model.d_model"));
+  map.whole(ours + "in_proj.weight", theirs + "in.weight");
+  place_convolution(map, layer);
+  map.whole(ours + "dt_bias", theirs + "dt.bias");
+  map.reshaped(ours + "A_log", theirs + "a", {settings.heads, 1}, Placement::Change::kMinusExp);
+  map.reshaped(ours + "D", theirs + "d", {settings.heads, 1});
+  map.reshaped(ours + "norm.weight", theirs + "norm.weight",
+               {settings.groups, settings.inner / settings.groups});
+  map.whole(ours + "out_proj.weight", theirs + "out.weight");
+}
+
+}  // namespace longwave::models

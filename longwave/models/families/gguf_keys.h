@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "longwave/models/families/tensor_map.h"
+#include "longwave/models/published_config.h"
+
+/// What families have in common as llama.cpp names it in GGUF files.
+namespace longwave::models {
+
+/// Keys that say how to call or train a model and no more.
+void pass_over_gguf(PublishedReader& reader);
+
+/// embedding_length and the epsilon of all norms.
+void read_gguf_width(PublishedReader& reader, Options& options);
+
+/// block_count, embedding_length, the epsilon, and keys that llama.cpp asks for although they mean
+/// nothing for layers without attention.
+PublishedConfig write_gguf_width(const Options& options);
+
+/// ssm.*: the options of "mamba" or "mamba2", which the width must precede.
+void read_gguf_mamba(PublishedReader& reader, Options& options);
+void write_gguf_mamba(const Options& options, PublishedConfig& config);
+void read_gguf_mamba2(PublishedReader& reader, Options& options);
+void write_gguf_mamba2(const Options& options, PublishedConfig& config);
+
+/// token_embd, output_norm and output.
+void place_gguf_ends(TensorMap& map);
+
+/// ssm_*: the layers' mixers "layers.N.mixer." as "blk.N.".
+void place_gguf_mamba(TensorMap& map, int64_t layer);
+void place_gguf_mamba2(TensorMap& map, int64_t layer);
+
+}  // namespace longwave::models

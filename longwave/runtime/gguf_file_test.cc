@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/runtime/gguf_file.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/io/file.h"
+#include "longwave/io/gguf.h"
+#include "longwave/io/testing/temporary_folder.h"
+#include "longwave/models/published.h"
+#include "longwave/runtime/generate.h"
+#include "longwave/runtime/published_folder.h"
+
+namespace longwave::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+using longwave::testing::message_of;
+using longwave::testing::TemporaryFolder;
+using models::PublishedFormat;
+
+const fs::path kFixtures = LONGWAVE_SOURCE_DIR "/tests/fixtures/published";
+
+/// Published models that llama.cpp's form can express.
+class GgufModel : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Fixtures, GgufModel,
+                         ::testing::Values("mamba", "mamba2_one_group", "mamba_state_spaces"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::erase(name, '_');
+                           return name;
+                         });
+
+/// -exp and log round once each: what comes back of A's logarithm.
+double bound_of(const std::string& name, float value) {
+  constexpr double kRounding = std::numeric_limits<float>::epsilon();
+  if (!name.ends_with("A_log")) return 0;
+  return kRounding * (1 + std::abs(double{value}));
+}
+
+void expect_same(const ModelFolder& expected, const ModelFolder& got) {
+  ASSERT_EQ(got.weights.all().size(), expected.weights.all().size());
+  for (const Parameter& parameter : models::parameters(expected.config)) {
+    const auto x = expected.weights.get(parameter.name, parameter.shape);
+    const auto y = got.weights.get(parameter.name, parameter.shape);
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_LE(std::abs(double{x[i]} - double{y[i]}), bound_of(parameter.name, x[i]))
+          << parameter.name << " " << i;
+    }
+  }
+}
+
+TEST_P(GgufModel, HuggingFaceToOursToGgufAndBackIsTheSameModel) {
+  const TemporaryFolder scratch;
+  const ModelFolder published = load_model_folder(kFixtures / GetParam());
+  save_model_folder(scratch / "ours", published.config, published.weights);
+  save_gguf_model(scratch / "a.gguf", load_model_folder(scratch / "ours"));
+  const ModelFolder read = load_model_folder(scratch / "a.gguf");
+  expect_same(published, read);
+  save_model_folder(scratch / "again", read.config, read.weights);
+  save_published_folder(scratch / "hf", PublishedFormat::kHuggingFace,
+                        load_model_folder(scratch / "again"));
+  const ModelFolder back = load_model_folder(scratch / "hf");
+  expect_same(published, back);
+  save_gguf_model(scratch / "b.gguf", back);
+  EXPECT_EQ(io::Gguf(scratch / "a.gguf").metadata(), io::Gguf(scratch / "b.gguf").metadata());
+}
+
+TEST_P(GgufModel, ContinuesAsTheOriginal) {
+  const TemporaryFolder scratch;
+  save_gguf_model(scratch / "a.gguf", load_model_folder(kFixtures / GetParam()));
+  const std::vector<int64_t> prompt = {1, 2, 3, 4, 5};
+  const auto continued = [&](const fs::path& path) {
+    Session session(Model::load(path));
+    return generate(session, nullptr, prompt, {.sampler = {.temperature = 0}, .max_tokens = 12},
+                    [](int64_t, std::string_view) { return true; })
+        .ids;
+  };
+  EXPECT_EQ(continued(scratch / "a.gguf"), continued(kFixtures / GetParam()));
+}
+
+TEST(GgufFile, NamesShapesAndKeysAreThoseOfLlamaCpp) {
+  const TemporaryFolder scratch;
+  const auto entry = [](const io::Gguf& file, const std::string& name) {
+    const auto found = std::ranges::find(file.entries(), name, &io::GgufEntry::name);
+    EXPECT_NE(found, file.entries().end()) << name;
+    return found == file.entries().end() ? Shape{} : found->shape;
+  };
+  save_gguf_model(scratch / "1.gguf", load_model_folder(kFixtures / "mamba"));
+  const io::Gguf one(scratch / "1.gguf");
+  EXPECT_EQ(one.metadata().at("mamba.ssm.inner_size"), io::GgufValue::uint32(24));
+  EXPECT_EQ(one.metadata().at("mamba.ssm.time_step_rank"), io::GgufValue::uint32(3));
+  EXPECT_EQ(one.metadata().at("mamba.attention.layer_norm_rms_epsilon"),
+            io::GgufValue::float32(1e-5F));
+  EXPECT_EQ(one.entries().front().name, "token_embd.weight");
+  EXPECT_EQ(one.entries().size(), 2 + 2 * 10u);
+  EXPECT_EQ(entry(one, "blk.1.ssm_conv1d.weight"), (Shape{24, 4}));
+  EXPECT_EQ(entry(one, "blk.1.ssm_a"), (Shape{24, 5}));
+  EXPECT_EQ(entry(one, "blk.0.ssm_dt.bias"), (Shape{24}));
+  save_gguf_model(scratch / "2.gguf", load_model_folder(kFixtures / "mamba2_one_group"));
+  const io::Gguf two(scratch / "2.gguf");
+  EXPECT_EQ(two.metadata().at("mamba2.ssm.time_step_rank"), io::GgufValue::uint32(4));
+  EXPECT_EQ(two.metadata().at("mamba2.ssm.group_count"), io::GgufValue::uint32(1));
+  EXPECT_EQ(entry(two, "blk.0.ssm_a"), (Shape{4, 1}));
+  EXPECT_EQ(entry(two, "blk.0.ssm_d"), (Shape{4, 1}));
+  EXPECT_EQ(entry(two, "blk.0.ssm_norm.weight"), (Shape{1, 16}));
+}
+
+TEST(GgufFile, WhatLlamaCppCannotComputeIsRefusedByItsOption) {
+  const TemporaryFolder scratch;
+  const std::string message = message_of<ConfigError>(
+      [&] { save_gguf_model(scratch / "a.gguf", load_model_folder(kFixtures / "mamba2")); });
+  EXPECT_NE(message.find("mamba2."), std::string::npos) << message;
+  EXPECT_NE(message.find("the gguf form"), std::string::npos) << message;
+}
+
+/// A file of a tiny Mamba with one change.
+class Changed {
+ public:
+  Changed() {
+    save_gguf_model(scratch_ / "good.gguf", load_model_folder(kFixtures / "mamba"));
+    const io::Gguf file(scratch_ / "good.gguf");
+    metadata = file.metadata();
+    for (const io::GgufEntry& entry : file.entries()) {
+      const auto data = file.data(entry);
+      data_.emplace_back(data.begin(), data.end());
+      tensors.push_back({entry.name, entry.type, entry.shape, data_.back()});
+    }
+  }
+  io::GgufMetadata metadata;
+  std::vector<io::GgufTensor> tensors;
+
+  fs::path path() const {
+    io::save_gguf(scratch_ / "changed.gguf", metadata, tensors);
+    return scratch_ / "changed.gguf";
+  }
+  void expect_refused(const std::string& part) const {
+    try {
+      load_model_folder(path());
+      ADD_FAILURE() << "nothing was thrown: " << part;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  }
+
+ private:
+  TemporaryFolder scratch_;
+  std::vector<std::vector<std::byte>> data_;
+};
+
+TEST(GgufFile, OtherModelsAreRefusedByName) {
+  Changed other;
+  EXPECT_NO_THROW(load_model_folder(other.path()));
+  other.metadata["general.architecture"] = io::GgufValue::text("llama");
+  other.expect_refused("llama");
+  Changed unknown;
+  unknown.metadata["mamba.ssm.twist"] = io::GgufValue::uint32(1);
+  unknown.expect_refused("ssm.twist");
+  Changed missing;
+  missing.metadata.erase("mamba.ssm.state_size");
+  missing.expect_refused("ssm.state_size");
+  Changed without;
+  without.metadata.erase("general.architecture");
+  without.expect_refused("general.architecture");
+  Changed deep;
+  deep.metadata["mamba.block_count"] = io::GgufValue::uint32(4000000000);
+  deep.expect_refused("layers");
+  Changed more;
+  more.metadata["mamba.block_count"] = io::GgufValue::uint32(3);
+  more.expect_refused("blk.2.");
+  Changed extra;
+  extra.tensors.push_back(extra.tensors.back());
+  extra.tensors.back().name = "blk.0.surprise";
+  extra.expect_refused("blk.0.surprise");
+  Changed integer;
+  integer.tensors.back().type = io::gguf_type("I32");
+  integer.expect_refused("I32");
+}
+
+TEST(GgufFile, NumbersThatAreNoneAreRefused) {
+  Changed changed;
+  const auto at = std::ranges::find(changed.tensors, "blk.0.ssm_a", &io::GgufTensor::name);
+  std::vector<float> numbers(at->data.size() / sizeof(float), -1.0F);
+  numbers[7] = 0.5F;
+  at->data = std::as_bytes(std::span(numbers));
+  changed.expect_refused("blk.0.ssm_a");
+  numbers[7] = std::numeric_limits<float>::quiet_NaN();
+  changed.expect_refused("blk.0.ssm_a");
+}
+
+}  // namespace
+}  // namespace longwave::runtime
