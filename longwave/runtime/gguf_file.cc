@@ -13,7 +13,6 @@
 
 #include "longwave/base/error.h"
 #include "longwave/io/gguf.h"
-#include "longwave/io/stored_numbers.h"
 #include "longwave/models/published.h"
 #include "longwave/ops/quant/quant.h"
 #include "longwave/text/gguf_vocabulary.h"
@@ -95,6 +94,13 @@ models::PublishedConfig description(const io::Gguf& file) {
   return config;
 }
 
+/// Whether a tensor of a GGUF file is a matrix of weights, which may be of any type.
+bool is_matrix(const std::string& name, const Shape& shape) {
+  return shape.size() >= 2 && name.ends_with(".weight") &&
+         name.find("ssm_conv1d") == std::string::npos && name.find("norm") == std::string::npos &&
+         name.find("ffn_gate_inp") == std::string::npos;
+}
+
 Tensor read_tensor(const io::Gguf& file, const io::GgufEntry& entry) {
   const auto dtype = io::dtype_of(*entry.type);
   if (!dtype) {
@@ -106,15 +112,9 @@ Tensor read_tensor(const io::Gguf& file, const io::GgufEntry& entry) {
   Tensor tensor(*dtype, entry.shape);
   const auto data = file.data(entry);
   if (!data.empty()) std::memcpy(tensor.raw(), data.data(), data.size());
-  if (*dtype == DType::kFloat32) return tensor;
+  ops::require_finite(entry.name, tensor, file.path().string());
+  if (*dtype == DType::kFloat32 || is_matrix(entry.name, entry.shape)) return tensor;
   return ops::dequantize(tensor);
-}
-
-/// Whether a tensor of a GGUF file is a matrix of weights, which may be of any type.
-bool is_matrix(const std::string& name, const Shape& shape) {
-  return shape.size() >= 2 && name.ends_with(".weight") &&
-         name.find("ssm_conv1d") == std::string::npos && name.find("norm") == std::string::npos &&
-         name.find("ffn_gate_inp") == std::string::npos;
 }
 
 bool fits(DType dtype, const Shape& shape) { return shape.back() % block_of(dtype).elements == 0; }
@@ -204,9 +204,7 @@ ModelFolder load_gguf_model(const fs::path& path) {
   models::Config config = models::from_published(PublishedFormat::kGguf, description(file), where);
   Weights tensors;
   for (const io::GgufEntry& entry : file.entries()) {
-    Tensor tensor = read_tensor(file, entry);
-    io::require_finite(entry.name, tensor, where);
-    tensors.put(entry.name, std::move(tensor));
+    tensors.put(entry.name, read_tensor(file, entry));
   }
   Weights weights = models::from_published(PublishedFormat::kGguf, config, tensors, where);
   return {std::move(config), std::move(weights)};

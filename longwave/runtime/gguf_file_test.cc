@@ -88,6 +88,24 @@ TEST_P(GgufModel, ContinuesAsTheOriginal) {
   EXPECT_EQ(continued(scratch / "a.gguf"), continued(kFixtures / GetParam()));
 }
 
+TEST(GgufFile, MatricesStayInTheirType) {
+  const TemporaryFolder scratch;
+  const ModelFolder published = load_model_folder(kFixtures / "mamba");
+  for (const DType type : {DType::kFloat16, DType::kBFloat16}) {
+    save_gguf_model(scratch / "a.gguf", published, nullptr, type);
+    const ModelFolder read = load_model_folder(scratch / "a.gguf");
+    EXPECT_EQ(read.weights.all().at("layers.0.mixer.in_proj.weight").dtype(), type);
+    EXPECT_EQ(read.weights.all().at("encoder.weight").dtype(), type);
+    EXPECT_EQ(read.weights.all().at("layers.0.mixer.A_log").dtype(), DType::kFloat32);
+    EXPECT_EQ(read.weights.all().at("layers.0.mixer.conv1d.weight").dtype(), DType::kFloat32);
+    save_gguf_model(scratch / "b.gguf", read);
+    EXPECT_TRUE(std::ranges::equal(io::read_file(scratch / "a.gguf", 1 << 20),
+                                   io::read_file(scratch / "b.gguf", 1 << 20)));
+    EXPECT_NE(Model::load(scratch / "a.gguf")->fingerprint(),
+              Model::load(kFixtures / "mamba")->fingerprint());
+  }
+}
+
 TEST(GgufFile, NamesShapesAndKeysAreThoseOfLlamaCpp) {
   const TemporaryFolder scratch;
   const auto entry = [](const io::Gguf& file, const std::string& name) {

@@ -19,7 +19,10 @@ uint64_t fingerprint_of(const models::Config& config, const Weights& weights, do
   hash = hash_bytes(std::as_bytes(std::span(&rate, 1)), hash);
   for (const Parameter& parameter : models::parameters(config)) {
     hash = hash_bytes(std::as_bytes(std::span(parameter.name)), hash);
-    hash = hash_bytes(std::as_bytes(weights.get(parameter.name, parameter.shape)), hash);
+    const Tensor& tensor = weights.all().at(parameter.name);
+    const std::string_view type = name_of(tensor.dtype());
+    if (tensor.dtype() != DType::kFloat32) hash = hash_bytes(std::as_bytes(std::span(type)), hash);
+    hash = hash_bytes({tensor.raw(), tensor.bytes()}, hash);
   }
   return hash;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "longwave/base/dtype.h"
 #include "longwave/base/matrix.h"
 #include "longwave/base/tensor.h"
@@ -47,6 +50,10 @@ double dequantize_ref(const Matrix& W, int64_t row, int64_t column);
 /// Errors     InvalidArgument if the tensor is not float32, its last extent is no multiple of the
 ///            block, or a number is NaN, infinite or too large for a float16 scale.
 Tensor quantize(const Tensor& x, DType dtype);
+
+/// Throws DataError at `where` unless every number of a tensor of weights is finite. Of blocks only
+/// the scales can be otherwise, so that little is read.
+void require_finite(const std::string& name, const Tensor& x, std::string_view where);
 
 /// The tensor as float32. Errors InvalidArgument if its type is not one for weights.
 Tensor dequantize(const Tensor& x);
