@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/base/large_pages.h"
 
 namespace longwave {
 namespace {
@@ -60,7 +61,9 @@ Tensor::Tensor(DType dtype, Shape shape)
   require_whole_blocks(dtype_, shape_);
   const size_t count = bytes();
   data_.reset(static_cast<std::byte*>(::operator new[](count > 0 ? count : 1, kAlignment)));
-  if (count > 0) std::memset(data_.get(), 0, count);
+  if (count == 0) return;
+  prefer_large_pages(data_.get(), count);
+  std::memset(data_.get(), 0, count);
 }
 
 Tensor Tensor::clone() const {

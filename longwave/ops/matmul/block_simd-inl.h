@@ -15,6 +15,7 @@
 
 #include <hwy/highway.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -112,16 +113,34 @@ struct BlockSimd {
     return _mm512_or_si512(nibbles, _mm512_and_si512(pairs, _mm512_set1_epi8(0x30)));
   }
 
-  /// One number for each 32, or 16, columns of the step, from 8, or 16, of a super-block.
-  static HWY_INLINE Floats each_32(const float* of_block, int step) {
-    const __m512i lanes = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-    return _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(2 * step)),
-                                 _mm512_castps256_ps512(_mm256_load_ps(of_block)));
+  /// Scales of the sub-blocks of a super-block; for Q4_K the offsets are in the upper half.
+  using SubScale = __m512;
+  static HWY_INLINE SubScale open(const BlockQ4_K& block) {
+    const __m128i all = std::bit_cast<__m128i>(unpack(block.scales));
+    const __m128i units = _mm_loadu_si32(&block.d);
+    const __m256i lanes = _mm256_set_m128i(_mm_set1_epi32(0x03020302), _mm_set1_epi32(0x01000100));
+    const __m512 unit =
+        _mm512_cvtph_ps(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(units), lanes));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(all)), unit);
   }
-  static HWY_INLINE Floats each_16(const float* of_block, int step) {
+  static HWY_INLINE SubScale open(const BlockQ6_K& block) {
+    const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scale));
+    const __m256i d = _mm256_set1_epi16(static_cast<int16_t>(block.d));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(all)), _mm512_cvtph_ps(d));
+  }
+  /// Takes away what the offsets of the block are in all: `sums` are 8 of the row.
+  static HWY_INLINE Floats take_offsets(SubScale scale, const float* sums, Floats total) {
+    const __m512 upper = _mm512_insertf32x8(_mm512_setzero_ps(), _mm256_load_ps(sums), 1);
+    return _mm512_fnmadd_ps(scale, upper, total);
+  }
+  /// The scales of the columns of a step.
+  static HWY_INLINE Floats at_step(const BlockQ4_K&, SubScale scale, int step) {
+    const __m512i lanes = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(2 * step)), scale);
+  }
+  static HWY_INLINE Floats at_step(const BlockQ6_K&, SubScale scale, int step) {
     const __m512i lanes = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    return _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(4 * step)),
-                                 _mm512_load_ps(of_block));
+    return _mm512_permutexvar_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(4 * step)), scale);
   }
 };
 
@@ -195,12 +214,38 @@ struct BlockSimd {
     return _mm256_or_si256(nibbles, _mm256_and_si256(pairs, _mm256_set1_epi8(0x30)));
   }
 
-  static HWY_INLINE Floats each_32(const float* of_block, int step) {
-    return _mm256_broadcast_ss(of_block + step);
+  struct SubScale {
+    alignas(32) float v[16];
+  };
+  static HWY_INLINE SubScale open(const BlockQ4_K& block) {
+    const __m128i all = std::bit_cast<__m128i>(unpack(block.scales));
+    const __m256 d = _mm256_set1_ps(from_float16(block.d));
+    const __m256 dmin = _mm256_set1_ps(from_float16(block.dmin));
+    SubScale scale;
+    _mm256_store_ps(scale.v, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(all))));
+    _mm256_store_ps(scale.v + 8, _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(
+                                                         _mm_unpackhi_epi64(all, all)))));
+    return scale;
   }
-  static HWY_INLINE Floats each_16(const float* of_block, int step) {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(of_block + 2 * step)),
-                                _mm_broadcast_ss(of_block + 2 * step + 1), 1);
+  static HWY_INLINE SubScale open(const BlockQ6_K& block) {
+    const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scale));
+    const __m256 d = _mm256_set1_ps(from_float16(block.d));
+    SubScale scale;
+    _mm256_store_ps(scale.v, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(all))));
+    _mm256_store_ps(
+        scale.v + 8,
+        _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(all, all)))));
+    return scale;
+  }
+  static HWY_INLINE Floats take_offsets(const SubScale& scale, const float* sums, Floats total) {
+    return _mm256_fnmadd_ps(_mm256_load_ps(scale.v + 8), _mm256_load_ps(sums), total);
+  }
+  static HWY_INLINE Floats at_step(const BlockQ4_K&, const SubScale& scale, int step) {
+    return _mm256_broadcast_ss(scale.v + step);
+  }
+  static HWY_INLINE Floats at_step(const BlockQ6_K&, const SubScale& scale, int step) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(scale.v + 2 * step)),
+                                _mm_broadcast_ss(scale.v + 2 * step + 1), 1);
   }
 };
 
@@ -289,14 +334,35 @@ struct BlockSimd {
     }
     return result;
   }
-  static HWY_INLINE Floats each_32(const float* of_block, int step) {
+  struct SubScale {
+    float v[16];
+  };
+  static HWY_INLINE SubScale open(const BlockQ4_K& block) {
+    const SubScales sub = unpack(block.scales);
+    const float d = from_float16(block.d), dmin = from_float16(block.dmin);
+    SubScale scale;
+    for (int s = 0; s < 8; ++s) scale.v[s] = d * static_cast<float>(sub.scale[s]);
+    for (int s = 0; s < 8; ++s) scale.v[s + 8] = dmin * static_cast<float>(sub.least[s]);
+    return scale;
+  }
+  static HWY_INLINE SubScale open(const BlockQ6_K& block) {
+    const float d = from_float16(block.d);
+    SubScale scale;
+    for (int s = 0; s < 16; ++s) scale.v[s] = d * static_cast<float>(block.scale[s]);
+    return scale;
+  }
+  static HWY_INLINE Floats take_offsets(const SubScale& scale, const float* sums, Floats total) {
+    for (int s = 0; s < 8; ++s) total.v[s] -= scale.v[s + 8] * sums[s];
+    return total;
+  }
+  static HWY_INLINE Floats at_step(const BlockQ4_K&, const SubScale& scale, int step) {
     Floats result;
-    for (float& v : result.v) v = of_block[step];
+    for (float& v : result.v) v = scale.v[step];
     return result;
   }
-  static HWY_INLINE Floats each_16(const float* of_block, int step) {
+  static HWY_INLINE Floats at_step(const BlockQ6_K&, const SubScale& scale, int step) {
     Floats result;
-    for (int j = 0; j < 8; ++j) result.v[j] = of_block[2 * step + j / 4];
+    for (int j = 0; j < 8; ++j) result.v[j] = scale.v[2 * step + j / 4];
     return result;
   }
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "longwave/base/parallel.h"
 #include "longwave/ops/matmul/block_activations.h"
@@ -68,11 +69,22 @@ void round_row(const float* x, int64_t columns, DType dtype, const BlockActivati
   to.sums[columns / 32] = 0;
 }
 
+/// Asks for the bytes that lie `ahead` of a block, which need not be there. Short rows of odd
+/// lengths are more than the processor foresees by itself.
+template <typename Block>
+HWY_INLINE void prefetch(const Block* block, size_t bytes, uintptr_t ahead) {
+  const uintptr_t at = reinterpret_cast<uintptr_t>(block) + ahead;
+  for (size_t i = 0; i < bytes; i += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 3);
+  }
+}
+
 /// Rows of x as integers, and the part of the product that they are for.
 struct BlockProduct {
   const MatmulArgs<float>& args;  // some rows, some columns
   ActivationStore& store;
   int64_t padded;
+  uintptr_t ahead;  // bytes from a row to one that is due soon
 
   template <typename Block>
   const Block* blocks(int64_t output) const {
@@ -114,10 +126,12 @@ HWY_INLINE void add_step_q8(const BlockActivations (&x)[Rows], int64_t column,
 /// Blocks of 32: `count` of them, or one, a step.
 template <typename Block, int Rows, int Outputs>
 HWY_INLINE void add_blocks(const BlockActivations (&x)[Rows], const Block* const (&w)[Outputs],
-                           int64_t block, int count, Floats (&sums)[Rows][Outputs]) {
+                           int64_t block, int count, uintptr_t ahead,
+                           Floats (&sums)[Rows][Outputs]) {
   BlockSimd::Ints n[Outputs];
   Floats scale[Outputs];
   for (int o = 0; o < Outputs; ++o) {
+    prefetch(w[o] + block, sizeof(Block) * static_cast<size_t>(count), ahead);
     n[o] = BlockSimd::numbers(w[o] + block, count);
     scale[o] = BlockSimd::scales(w[o] + block, count);
   }
@@ -131,65 +145,38 @@ HWY_INLINE void add_blocks(const BlockActivations (&x)[Rows], const Block* const
 /// A row of small blocks.
 template <typename Block, int Rows, int Outputs>
 HWY_INLINE void add_row(const BlockActivations (&x)[Rows], const Block* const (&w)[Outputs],
-                        int64_t columns, Floats (&sums)[Rows][Outputs]) {
+                        int64_t columns, uintptr_t ahead, Floats (&sums)[Rows][Outputs]) {
   constexpr int kStep = BlockSimd::kColumns / 32;
   const int64_t count = columns / 32;
   int64_t block = 0;
   for (; block + kStep <= count; block += kStep) {
-    add_blocks<Block, Rows, Outputs>(x, w, block, kStep, sums);
+    add_blocks<Block, Rows, Outputs>(x, w, block, kStep, ahead, sums);
   }
-  for (; block < count; ++block) add_blocks<Block, Rows, Outputs>(x, w, block, 1, sums);
-}
-
-/// Scales of a super-block for each 32 columns, and what its offsets take away from each row.
-template <int Rows>
-HWY_INLINE void open_block(const BlockQ4_K& block, const BlockActivations (&x)[Rows],
-                           int64_t column, float* scale, float (&below)[Rows]) {
-  const SubScales sub = unpack(block.scales);
-  const float d = from_float16(block.d), dmin = from_float16(block.dmin);
-  float least[8];
-  for (int s = 0; s < 8; ++s) scale[s] = d * static_cast<float>(sub.scale[s]);
-  for (int s = 0; s < 8; ++s) least[s] = dmin * static_cast<float>(sub.least[s]);
-  for (int r = 0; r < Rows; ++r) {
-    const float* HWY_RESTRICT sums = x[r].sums + column / 32;
-    float products[8];
-    for (int s = 0; s < 8; ++s) products[s] = least[s] * sums[s];
-    for (int s = 0; s < 4; ++s) products[s] += products[s + 4];
-    below[r] += (products[0] + products[2]) + (products[1] + products[3]);
-  }
-}
-
-template <int Rows>
-HWY_INLINE void open_block(const BlockQ6_K& block, const BlockActivations (&)[Rows], int64_t,
-                           float* scale, float (&)[Rows]) {
-  const float d = from_float16(block.d);
-  for (int s = 0; s < 16; ++s) scale[s] = d * static_cast<float>(block.scale[s]);
-}
-
-HWY_INLINE Floats scale_of(const BlockQ4_K&, const float* scale, int step) {
-  return BlockSimd::each_32(scale, step);
-}
-HWY_INLINE Floats scale_of(const BlockQ6_K&, const float* scale, int step) {
-  return BlockSimd::each_16(scale, step);
+  for (; block < count; ++block) add_blocks<Block, Rows, Outputs>(x, w, block, 1, ahead, sums);
 }
 
 /// A row of super-blocks.
 template <typename Block, int Rows, int Outputs>
 HWY_INLINE void add_super_row(const BlockActivations (&x)[Rows], const Block* const (&w)[Outputs],
-                              int64_t columns, Floats (&sums)[Rows][Outputs],
-                              float (&below)[Outputs][Rows]) {
+                              int64_t columns, uintptr_t ahead, Floats (&sums)[Rows][Outputs]) {
   constexpr int kSteps = 256 / BlockSimd::kColumns;
-  HWY_ALIGN float scales[Outputs][16];
   for (int64_t b = 0; b < columns / 256; ++b) {
+    BlockSimd::SubScale sub[Outputs];
     for (int o = 0; o < Outputs; ++o) {
-      open_block<Rows>(w[o][b], x, 256 * b, scales[o], below[o]);
+      prefetch(w[o] + b, sizeof(Block), ahead);
+      sub[o] = BlockSimd::open(w[o][b]);
+      if constexpr (std::is_same_v<Block, BlockQ4_K>) {
+        for (int r = 0; r < Rows; ++r) {
+          sums[r][o] = BlockSimd::take_offsets(sub[o], x[r].sums + 8 * b, sums[r][o]);
+        }
+      }
     }
     for (int step = 0; step < kSteps; ++step) {
       BlockSimd::Ints n[Outputs];
       Floats scale[Outputs];
       for (int o = 0; o < Outputs; ++o) {
         n[o] = BlockSimd::numbers(w[o][b], step);
-        scale[o] = scale_of(w[o][b], scales[o], step);
+        scale[o] = BlockSimd::at_step(w[o][b], sub[o], step);
       }
       add_step<Rows, Outputs>(x, 256 * b + step * BlockSimd::kColumns, n, scale, sums);
     }
@@ -206,18 +193,17 @@ void tile(const BlockProduct& product, int64_t row, int64_t output) {
   for (int r = 0; r < Rows; ++r) x[r] = product.store.row(row + r, product.padded);
   for (int o = 0; o < Outputs; ++o) w[o] = product.blocks<Block>(output + o);
   Floats sums[Rows][Outputs];
-  float below[Outputs][Rows] = {};
   for (auto& line : sums) {
     for (auto& sum : line) sum = BlockSimd::zero();
   }
   if constexpr (sizeof(Block) <= 34) {
-    add_row<Block, Rows, Outputs>(x, w, args.x.extent(1), sums);
+    add_row<Block, Rows, Outputs>(x, w, args.x.extent(1), product.ahead, sums);
   } else {
-    add_super_row<Block, Rows, Outputs>(x, w, args.x.extent(1), sums, below);
+    add_super_row<Block, Rows, Outputs>(x, w, args.x.extent(1), product.ahead, sums);
   }
   for (int r = 0; r < Rows; ++r) {
     for (int o = 0; o < Outputs; ++o) {
-      float sum = BlockSimd::sum(sums[r][o]) - below[o][r];
+      float sum = BlockSimd::sum(sums[r][o]);
       if (!args.b.absent()) sum += args.b(output + o);
       float& y = args.y(row + r, output + o);
       y = args.accumulate == Accumulate::kAdd ? y + sum : sum;
@@ -258,7 +244,11 @@ void block_rows(const BlockProduct& product, int64_t begin, int64_t end) {
 void block_product(const MatmulArgs<float>& args) {
   ActivationStore store;
   const int64_t columns = args.x.extent(1);
-  const BlockProduct product{args, store, (columns + 63) / 64 * 64};
+  // Far enough for memory to answer in time, the start of a tile of rows.
+  constexpr size_t kAhead = 8192;
+  const size_t tile_bytes = 4 * std::max<size_t>(args.W.row_bytes, 1);
+  const BlockProduct product{args, store, (columns + 63) / 64 * 64,
+                             (kAhead + tile_bytes - 1) / tile_bytes * tile_bytes};
   for (int64_t r = 0; r < args.x.extent(0); ++r) {
     round_row(args.x.data() + r * args.x.stride(0), columns, args.W.dtype,
               store.row(r, product.padded));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace longwave::ops {
 
@@ -57,14 +59,14 @@ struct SubScales {
 };
 
 inline SubScales unpack(const uint8_t (&packed)[12]) {
-  SubScales result;
-  for (int s = 0; s < 4; ++s) {
-    result.scale[s] = packed[s] & 63;
-    result.least[s] = packed[s + 4] & 63;
-    result.scale[s + 4] = static_cast<uint8_t>((packed[s + 8] & 15) | (packed[s] >> 6 << 4));
-    result.least[s + 4] = static_cast<uint8_t>((packed[s + 8] >> 4) | (packed[s + 4] >> 6 << 4));
-  }
-  return result;
+  // Four bytes a word: the same for any order of bytes in it.
+  uint32_t words[3], result[4];
+  std::memcpy(words, packed, sizeof words);
+  result[0] = words[0] & 0x3f3f3f3f;
+  result[1] = (words[2] & 0x0f0f0f0f) | (words[0] >> 2 & 0x30303030);
+  result[2] = words[1] & 0x3f3f3f3f;
+  result[3] = (words[2] >> 4 & 0x0f0f0f0f) | (words[1] >> 2 & 0x30303030);
+  return std::bit_cast<SubScales>(result);
 }
 
 inline void pack(const SubScales& from, uint8_t (&packed)[12]) {
