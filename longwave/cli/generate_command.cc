@@ -97,7 +97,8 @@ ExitCode run_generate(Call& call) {
   const auto tokenizer = runtime::load_tokenizer(folder);
   const Form form = form_of(call, tokenizer.get());
   const std::vector<int64_t> prompt = prompt_of(call, tokenizer.get());
-  runtime::Session session(runtime::Model::load(folder, call.options.real("rate")));
+  runtime::Session session(
+      runtime::Model::load(folder, call.options.real("rate"), call.options.integer("context")));
   const Interrupt interrupt;
   std::string text;
   const auto start = std::chrono::steady_clock::now();
@@ -193,6 +194,13 @@ Command generate_command() {
                           "is text where the model has a tokenizer",
                   .choices = {"auto", "text", "ids", "json"}}}};
   for (Flag& flag : sampler_flags()) flags.push_back(std::move(flag));
+  flags.push_back(
+      {.option = {.key = "context",
+                  .value = int64_t{0},
+                  .help = "positions that attention layers have memory for: the longest "
+                          "sequence; 0 = 4096, or all that the model knows if fewer",
+                  .least = 0,
+                  .most = 1 << 24}});
   flags.push_back({.option = {.key = "rate",
                               .value = 1.0,
                               .help = "multiplies every step size of the model",

@@ -38,7 +38,8 @@ ExitCode run_logits(Call& call) {
                       .fix = "give them as numbers: --ids 5,17,3"});
   }
   const bool json = call.json() || call.options.text("format") == "json";
-  runtime::Session session(runtime::Model::load(call.words.at(0)));
+  runtime::Session session(
+      runtime::Model::load(call.words.at(0), 1, call.options.integer("context")));
   const auto size = static_cast<size_t>(session.model().network().config().interface.output_size);
   const std::span<const float> logits = session.prefill(ids);
   if (json) call.console.out << "{\"logits\":[";
@@ -73,7 +74,13 @@ Command logits_command() {
                 {.option = {.key = "format",
                             .value = std::string("text"),
                             .help = "a line a token, or one JSON document",
-                            .choices = {"text", "json"}}}},
+                            .choices = {"text", "json"}}},
+                {.option = {.key = "context",
+                            .value = int64_t{0},
+                            .help = "positions that attention layers have memory for: the longest "
+                                    "sequence; 0 = 4096, or all that the model knows if fewer",
+                            .least = 0,
+                            .most = 1 << 24}}},
       .run = run_logits,
   };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/mixers/mixer.h"
 
+#include <limits>
 #include <string>
 
 #include "longwave/base/error.h"
@@ -31,6 +32,10 @@ void check_starts(const Mixer& mixer, const Mixer::Prefill& args, const char* wh
 }
 
 }  // namespace
+
+int64_t Mixer::steps_left(View<const float, 1>) const {
+  return std::numeric_limits<int64_t>::max();
+}
 
 theory::DiscreteSystem Mixer::system(int64_t index) const {
   throw InvalidArgument(

@@ -58,6 +58,10 @@ class Mixer {
   /// given the whole sequence with a zero state.
   virtual bool causal() const { return true; }
 
+  /// Steps that can follow a state row (state_size). Only families that remember every step, as
+  /// attention over all positions does, have a limit.
+  virtual int64_t steps_left(View<const float, 1> state) const;
+
   /// Whether `prefill` takes sequences that lie one after the other, told apart by `starts`.
   virtual bool packs() const { return false; }
 

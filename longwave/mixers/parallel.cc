@@ -25,6 +25,14 @@ class Parallel : public Mixer {
   bool packs() const override {
     return std::ranges::all_of(parts_, [](const auto& part) { return part->packs(); });
   }
+  int64_t steps_left(View<const float, 1> state) const override {
+    int64_t left = Mixer::steps_left(state), begin = 0;
+    for (const auto& part : parts_) {
+      left = std::min(left, part->steps_left(state.slice(0, begin, part->state_size())));
+      begin += part->state_size();
+    }
+    return left;
+  }
   size_t workspace_bytes(int64_t batch, int64_t time) const override {
     size_t most = 0;
     for (const auto& part : parts_) most = std::max(most, part->workspace_bytes(batch, time));

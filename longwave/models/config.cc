@@ -58,8 +58,9 @@ Schema model_schema() {
        .most = 1 << 20},
       {.key = "mlp_kind",
        .value = "gelu",
-       .help = "gelu: two linear layers; swiglu: a gated unit, half as many parameters again",
-       .choices = {"gelu", "swiglu"}},
+       .help = "gelu: two linear layers; swiglu: a gated unit, half as many parameters again; "
+               "relu2: as gelu with a squared ramp, not for training",
+       .choices = {"gelu", "swiglu", "relu2"}},
       {.key = "mlp_bias",
        .value = true,
        .help = "whether the two products of an MLP have biases; experts have none"},
@@ -166,6 +167,10 @@ void check_trainable(const Config& config) {
     if (option.key.ends_with("_multiplier")) must_be_usual(option.key, 1.0);
   }
   must_be_usual("moe.shared", int64_t{0});
+  must_be_usual("mamba.selection_norm", std::string("none"));
+  if (config.options.text("model.mlp_kind") == "relu2") {
+    must_be_usual("model.mlp_kind", std::string("gelu"));
+  }
   must_be_usual("mamba2.norm_epsilon", 1e-5);
   const std::string& pattern = config.options.text("model.pattern");
   if (pattern.find('+') == std::string::npos) return;

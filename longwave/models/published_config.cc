@@ -214,7 +214,10 @@ void check_publishable(PublishedFormat format, const Config& config) {
   must_be("model.hidden", int64_t{0});
   must_be("model.mixing", std::string("none"));
   must_be("model.activation", std::string("none"));
-  must_be("model.norm_epsilon", 1e-5);
+  if (format == PublishedFormat::kStateSpaces || family == "mamba2") {
+    must_be("model.norm_epsilon", 1e-5);
+  }
+  if (family == "mamba") must_be("mamba.selection_norm", std::string("none"));
   for (const Option& option : options.schema()) {
     if (option.key.ends_with("_multiplier")) must_be(option.key.c_str(), 1.0);
   }

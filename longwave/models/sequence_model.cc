@@ -120,6 +120,7 @@ struct SequenceModel::Parts {
   /// The answer of a sequence, from what the pooling has seen.
   void answer(View<const float, 2> state, View<float, 3> output, Workspace& workspace) const;
   void check(const Prefill& args) const;
+  void check_context(View<const float, 2> state, int64_t time) const;
 };
 
 SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
@@ -189,6 +190,24 @@ void SequenceModel::Parts::check(const Prefill& args) const {
             "starts must be (batch, time)");
   }
   if (tokens) embedding->check(args.tokens);
+  check_context(args.state, time);
+}
+
+/// Every layer must be able to take the steps before any of them moves on its state.
+void SequenceModel::Parts::check_context(View<const float, 2> state, int64_t time) const {
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const int64_t begin = state_begin[i], size = state_begin[i + 1] - begin;
+    for (int64_t b = 0; b < state.extent(0); ++b) {
+      const int64_t left = blocks[i].mixer().steps_left(state[b].slice(0, begin, size));
+      if (time <= left) continue;
+      throw InvalidArgument({.where = "sequence_model",
+                             .what = "the context is full",
+                             .got = std::to_string(time) + " steps more, where " +
+                                    std::to_string(left) + " still fit",
+                             .fix = "give a shorter prompt, reset, or load the model with a longer "
+                                    "context (--context)"});
+    }
+  }
 }
 
 void SequenceModel::Parts::encode(const Prefill& chunk, View<float, 3> x,

@@ -70,8 +70,9 @@ ParameterTable parameters(const Config& config);
 /// pooling's. Real inputs and outputs are in raw units. Long inputs are processed in chunks of
 /// time, so that the workspace of a causal model does not grow with the length.
 ///
-/// Errors     InvalidArgument if shapes disagree, a token lies outside the vocabulary, `step` is
-///            asked of a model that is not causal, or `starts` of one that does not pack.
+/// Errors     InvalidArgument, with the state untouched, if shapes disagree, a token lies outside
+///            the vocabulary, a layer has no room for more steps, `step` is asked of a model that
+///            is not causal, or `starts` of one that does not pack.
 /// Threads    const use is safe from many threads with distinct states and workspaces.
 class SequenceModel {
  public:

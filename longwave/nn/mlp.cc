@@ -1,21 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/nn/mlp.h"
 
+#include <algorithm>
+#include <span>
+
 #include "longwave/ops/elementwise/elementwise.h"
 
 namespace longwave::nn {
-namespace {
+
+MlpKind mlp_kind(std::string_view text) {
+  if (text == "swiglu") return MlpKind::kSwiglu;
+  if (text == "relu2") return MlpKind::kRelu2;
+  LONGWAVE_ASSERT(text == "gelu", "unknown mlp");
+  return MlpKind::kGelu;
+}
 
 int64_t up_outputs(MlpKind kind, int64_t hidden) {
   return kind == MlpKind::kSwiglu ? 2 * hidden : hidden;
 }
 
-}  // namespace
-
-MlpKind mlp_kind(std::string_view text) {
-  if (text == "swiglu") return MlpKind::kSwiglu;
-  LONGWAVE_ASSERT(text == "gelu", "unknown mlp");
-  return MlpKind::kGelu;
+void apply_inner(MlpKind kind, View<float, 2> rows, int64_t hidden) {
+  const View<float, 2> value = rows.slice(1, 0, hidden);
+  if (kind == MlpKind::kSwiglu) {
+    ops::gate<float>({.f = ops::Activation::kSilu,
+                      .value = value,
+                      .gate = rows.slice(1, hidden, hidden),
+                      .y = value});
+    return;
+  }
+  LONGWAVE_ASSERT(rows.contiguous(), "an MLP works on dense rows");
+  const std::span<float> all(rows.data(), static_cast<size_t>(rows.size()));
+  if (kind == MlpKind::kGelu) return ops::activate<float>(ops::Activation::kGelu, all, all);
+  for (float& x : all) x = std::max(x, 0.0f) * std::max(x, 0.0f);
 }
 
 ParameterTable mlp_parameters(const MlpConfig& config) {
@@ -42,20 +58,15 @@ size_t Mlp::workspace_bytes(int64_t rows) const {
 void Mlp::apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
   const int64_t rows = x.extent(0), outputs = up_.outputs(), hidden = config_.hidden;
-  const std::span<float> scratch = workspace.take<float>(rows * outputs);
-  const View<float, 2> inner(scratch.data(), {rows, outputs});
+  const View<float, 2> inner(workspace.take<float>(rows * outputs).data(), {rows, outputs});
   up_.apply(h, inner);
-  if (config_.kind == MlpKind::kSwiglu) {
-    const View<float, 2> value = inner.slice(1, 0, hidden), gate = inner.slice(1, hidden, hidden);
-    if (config_.multipliers.gate != 1) {
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t i = 0; i < hidden; ++i) gate(r, i) *= config_.multipliers.gate;
-      }
+  if (config_.kind == MlpKind::kSwiglu && config_.multipliers.gate != 1) {
+    const View<float, 2> gate = inner.slice(1, hidden, hidden);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < hidden; ++i) gate(r, i) *= config_.multipliers.gate;
     }
-    ops::gate<float>({.f = ops::Activation::kSilu, .value = value, .gate = gate, .y = value});
-  } else {
-    ops::activate<float>(ops::Activation::kGelu, scratch, scratch);
   }
+  apply_inner(config_.kind, inner, hidden);
   const View<float, 2> active = inner.slice(1, 0, hidden);
   if (config_.multipliers.down == 1) return down_.add(active, x);
   const View<float, 2> answer(workspace.take<float>(rows * config_.channels).data(), x.extents());

@@ -15,9 +15,10 @@ namespace longwave::nn {
 ///
 ///   kGelu    down gelu(up h)                        up (hidden, channels)
 ///   kSwiglu  down (a silu(b)),  (a, b) = up h       up (2 hidden, channels)
-enum class MlpKind : uint8_t { kGelu, kSwiglu };
+///   kRelu2   down max(up h, 0)^2                    up (hidden, channels)
+enum class MlpKind : uint8_t { kGelu, kSwiglu, kRelu2 };
 
-/// "gelu" or "swiglu"; the text must be one of them.
+/// "gelu", "swiglu" or "relu2"; the text must be one of them.
 MlpKind mlp_kind(std::string_view text);
 
 /// What an MLP is made of.
@@ -34,12 +35,19 @@ struct MlpConfig {
   Multipliers multipliers = {};
 };
 
+/// Rows of `up`.
+int64_t up_outputs(MlpKind kind, int64_t hidden);
+
+/// What lies between `up` and `down`, in place: rows (up_outputs), of which the first `hidden`
+/// entries are the result.
+void apply_inner(MlpKind kind, View<float, 2> rows, int64_t hidden);
+
 /// up.weight, down.weight, and unless there are none up.bias, down.bias.
 ParameterTable mlp_parameters(const MlpConfig& config);
 
 /// The second residual branch of a block: x += mlp(h).
 ///
-/// Source     Shazeer 2020, arXiv:2002.05202 (kSwiglu).
+/// Source     Shazeer 2020, arXiv:2002.05202 (kSwiglu); So et al. 2021, arXiv:2109.08668 (kRelu2).
 /// Errors     DataError if a tensor is missing or misshapen.
 /// Threads    const use is safe from many threads with distinct workspaces.
 class Mlp {

@@ -21,10 +21,6 @@ Parameter product(const char* name, Shape shape) {
           .storage = Storage::kMatrix};
 }
 
-int64_t up_outputs(const MoeConfig& config) {
-  return config.kind == MlpKind::kSwiglu ? 2 * config.hidden : config.hidden;
-}
-
 MlpConfig shared_config(const MoeConfig& config) {
   return {.kind = config.kind,
           .channels = config.channels,
@@ -62,7 +58,8 @@ Schema moe_schema() {
 ParameterTable moe_parameters(const MoeConfig& config) {
   ParameterTable table = {
       product("router.weight", {config.experts, config.channels}),
-      product("up.weight", {config.experts, up_outputs(config), config.channels}),
+      product("up.weight",
+              {config.experts, up_outputs(config.kind, config.hidden), config.channels}),
       product("down.weight", {config.experts, config.channels, config.hidden})};
   if (config.shared > 0) {
     append(table, with_prefix("shared", mlp_parameters(shared_config(config))));
@@ -72,7 +69,7 @@ ParameterTable moe_parameters(const MoeConfig& config) {
 
 Moe::Moe(const Weights& weights, const MoeConfig& config)
     : config_(config),
-      up_outputs_(up_outputs(config)),
+      up_outputs_(up_outputs(config.kind, config.hidden)),
       router_(weights.matrix("router.weight", {config.experts, config.channels})),
       up_(weights.matrix("up.weight", {config.experts, up_outputs_, config.channels})),
       down_(weights.matrix("down.weight", {config.experts, config.channels, config.hidden})) {
@@ -94,16 +91,7 @@ size_t Moe::workspace_bytes(int64_t rows) const {
 void Moe::run_expert(int64_t e, View<const float, 2> rows, View<float, 2> inner,
                      View<float, 2> out) const {
   ops::matmul({.x = rows, .W = up_.slice(e * up_outputs_, up_outputs_), .b = {}, .y = inner});
-  if (config_.kind == MlpKind::kSwiglu) {
-    const View<float, 2> value = inner.slice(1, 0, config_.hidden);
-    ops::gate<float>({.f = ops::Activation::kSilu,
-                      .value = value,
-                      .gate = inner.slice(1, config_.hidden, config_.hidden),
-                      .y = value});
-  } else {
-    const std::span<float> all(inner.data(), static_cast<size_t>(inner.size()));
-    ops::activate<float>(ops::Activation::kGelu, all, all);
-  }
+  apply_inner(config_.kind, inner, config_.hidden);
   ops::matmul({.x = inner.slice(1, 0, config_.hidden),
                .W = down_.slice(e * config_.channels, config_.channels),
                .b = {},

@@ -158,6 +158,13 @@ ModelFolder load_model_folder(const std::filesystem::path& path) {
   return {std::move(config), std::move(file.weights)};
 }
 
+void set_context(models::Config& config, int64_t positions) {
+  Options& options = config.options;
+  if (!options.has("attention.positions") || options.integer("attention.positions") == 0) return;
+  options.set("attention.window", positions, "context");
+  models::parameters(config);  // refuses a window beyond the model's positions
+}
+
 void write_model_files(const std::filesystem::path& folder, const models::Config& config,
                        const Weights& weights) {
   const Weights tensors = of_table(models::parameters(config), weights);

@@ -43,6 +43,13 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
 ///            damaged, not finite, or not those of the configuration.
 ModelFolder load_model_folder(const std::filesystem::path& path);
 
+/// Gives the attention layers of a model memory for so many positions: the longest sequence that
+/// its states take. Models without such layers, and those that forget what leaves their window,
+/// are left as they are.
+///
+/// Errors     ConfigError if the model does not know so many positions.
+void set_context(models::Config& config, int64_t positions);
+
 /// Replaces or creates the folder in one step: a reader sees the old pair or the new one, never a
 /// mixture. Whatever else an earlier folder of the name held is gone.
 ///

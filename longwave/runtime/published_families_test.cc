@@ -13,6 +13,7 @@
 #include "longwave/io/testing/temporary_folder.h"
 #include "longwave/models/testing/model_case.h"
 #include "longwave/runtime/generate.h"
+#include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/published_folder.h"
 #include "longwave/runtime/session.h"
 
@@ -37,7 +38,11 @@ const char* const kNames[] = {"mamba",
                               "granitemoehybrid",
                               "granitemoehybrid_dense",
                               "falcon_h1",
-                              "falcon_h1_tied"};
+                              "falcon_h1_tied",
+                              "falcon_mamba",
+                              "falcon_mamba_untied",
+                              "jamba",
+                              "jamba_dense"};
 
 /// Share of the largest logit that float32 in another order may change, with wide margins: both
 /// sides sum some hundred terms a number, and models are a few layers deep.
@@ -166,6 +171,69 @@ TEST_P(Published, EveryTensorIsMissed) {
     fewer.put(name + "_", tensor.clone());
     EXPECT_NE(refused(fewer).find(name), std::string::npos) << name;
   }
+}
+
+/// Newer files of Jamba have the experts of a layer in two tensors.
+TEST(PublishedJamba, ExpertsInOneTensorAreTheSame) {
+  const fs::path folder = kFixtures / "jamba";
+  const auto description =
+      parse_published_config(io::read_text(folder / "config.json", 1 << 20), "config.json");
+  ASSERT_TRUE(description.has_value());
+  const Weights apart = io::load_safetensors(folder / "model.safetensors").weights;
+  constexpr int64_t kExperts = 5, kHidden = 7, kChannels = 12;
+  Weights together;
+  for (const auto& [name, tensor] : apart.all()) {
+    if (name.find(".experts.") == std::string::npos) together.put(name, tensor.clone());
+  }
+  for (const std::string layer : {"1", "3"}) {
+    const std::string experts = "model.layers." + layer + ".feed_forward.experts.";
+    Tensor both(DType::kFloat32, {kExperts, 2 * kHidden, kChannels});
+    Tensor down(DType::kFloat32, {kExperts, kChannels, kHidden});
+    float* into = both.elements<float>().data();
+    float* into_down = down.elements<float>().data();
+    for (int64_t e = 0; e < kExperts; ++e) {
+      for (const char* part : {".gate_proj.weight", ".up_proj.weight"}) {
+        into = std::ranges::copy(
+                   apart.get(experts + std::to_string(e) + part, {kHidden, kChannels}), into)
+                   .out;
+      }
+      into_down = std::ranges::copy(apart.get(experts + std::to_string(e) + ".down_proj.weight",
+                                              {kChannels, kHidden}),
+                                    into_down)
+                      .out;
+    }
+    together.put(experts + "gate_up_proj", std::move(both));
+    together.put(experts + "down_proj", std::move(down));
+  }
+  const auto read = [&](const Weights& file) {
+    return models::from_published(description->format, description->config, file, "test");
+  };
+  const Weights one = read(apart), other = read(together);
+  for (const Parameter& parameter : models::parameters(description->config)) {
+    EXPECT_TRUE(std::ranges::equal(one.get(parameter.name, parameter.shape),
+                                   other.get(parameter.name, parameter.shape)))
+        << parameter.name;
+  }
+}
+
+TEST(PublishedContext, ASequenceBeyondItIsRefusedAndTheStateUntouched) {
+  const fs::path folder = kFixtures / "jamba_dense";
+  const Expected expected("jamba_dense");
+  Session session(Model::load(folder, 1, 10)), usual(Model::load(folder));
+  EXPECT_LT(session.state().values.size(), usual.state().values.size());
+  const State before = session.state();
+  const auto prompt = expected.prompt();
+  const std::string said = message_of<InvalidArgument>([&] { session.prefill(prompt); });
+  EXPECT_NE(said.find("context"), std::string::npos) << said;
+  EXPECT_EQ(session.state().values, before.values);
+  session.prefill(prompt.first(9));
+  const std::vector<float> last = copied(session.step(prompt[9]));
+  EXPECT_THROW(session.step(prompt[10]), InvalidArgument);
+  usual.prefill(prompt.first(9));
+  EXPECT_EQ(last, copied(usual.step(prompt[9])));
+  EXPECT_THROW(Model::load(folder, 1, 61), ConfigError);
+  EXPECT_NO_THROW(Model::load(folder, 1, 60));
+  EXPECT_NO_THROW(Model::load(kFixtures / "mamba", 1, 1 << 20));
 }
 
 /// Whether state-spaces can say it, too.

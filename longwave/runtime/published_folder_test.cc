@@ -96,7 +96,7 @@ TEST(PublishedConfig, WhatLongwaveDoesNotComputeIsRefusedByName) {
     EXPECT_NE(said.find(key), std::string::npos) << said;
   };
   refused("mamba", "\"silu\"", "\"relu\"", "hidden_act");
-  refused("mamba", "1e-05", "1e-06", "layer_norm_epsilon");
+  refused("mamba2", "1e-05", "1e-06", "layer_norm_epsilon");
   refused("mamba", "\"mamba\"", "\"rwkv\"", "model_type");
   refused("mamba", "\"mamba\"", "1", "model_type");
   refused("mamba", "\"hidden_size\": 12", "\"hidden_size\": \"wide\"", "hidden_size");

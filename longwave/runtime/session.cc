@@ -47,8 +47,10 @@ void check_finite(std::span<const float> input) {
 
 }  // namespace
 
-std::shared_ptr<const Model> Model::load(const std::filesystem::path& folder, double rate) {
+std::shared_ptr<const Model> Model::load(const std::filesystem::path& folder, double rate,
+                                         int64_t context) {
   ModelFolder found = load_model_folder(folder);
+  if (context > 0) set_context(found.config, context);
   return std::make_shared<const Model>(std::move(found.config), found.weights, rate);
 }
 

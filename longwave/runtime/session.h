@@ -19,8 +19,10 @@ namespace longwave::runtime {
 /// Threads    immutable: share it freely.
 class Model {
  public:
-  /// `rate` multiplies every step size: 2 for data sampled half as often as in training.
-  static std::shared_ptr<const Model> load(const std::filesystem::path& folder, double rate = 1.0);
+  /// `rate` multiplies every step size: 2 for data sampled half as often as in training. `context`
+  /// is the longest sequence where attention sees all positions (see set_context); 0 leaves it.
+  static std::shared_ptr<const Model> load(const std::filesystem::path& folder, double rate = 1.0,
+                                           int64_t context = 0);
   Model(models::Config config, const Weights& weights, double rate = 1.0);
 
   const models::SequenceModel& network() const { return network_; }
@@ -47,8 +49,8 @@ class Model {
 /// To fork a sequence, copy `state()` and `restore` it later, here or in another session.
 ///
 /// Errors     InvalidArgument, with the state untouched, if the input has the wrong size, is not
-///            finite or not in the vocabulary; if a model that looks ahead is stepped, or is given
-///            a second piece of a sequence.
+///            finite or not in the vocabulary; if the context is full; if a model that looks ahead
+///            is stepped, or is given a second piece of a sequence.
 /// Threads    one owner at a time.
 class Session {
  public:

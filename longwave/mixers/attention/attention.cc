@@ -59,6 +59,11 @@ class Attention : public Mixer {
   int64_t channels() const override { return shapes_.channels; }
   int64_t state_size() const override { return shapes_.state_size(); }
   bool packs() const override { return true; }
+  int64_t steps_left(View<const float, 1> state) const override {
+    if (!shapes_.all_positions) return Mixer::steps_left(state);
+    return std::max<int64_t>(shapes_.window - position_of(state.data() + 2 * shapes_.ring_size()),
+                             0);
+  }
   size_t workspace_bytes(int64_t batch, int64_t time) const override;
   void prefill(const Prefill& args, Workspace& workspace) const override;
   void step(const Step& args, Workspace& workspace) const override {
@@ -190,6 +195,9 @@ void Attention::prefill(const Prefill& args, Workspace& workspace) const {
   const int64_t batch = args.u.extent(0), time = args.u.extent(1);
   if (batch == 0 || time == 0) return;
   const Workspace::Scope scope(workspace);
+  for (int64_t b = 0; b < batch; ++b) {
+    require(time <= steps_left(args.state[b]), "attention", "the steps do not fit the window");
+  }
   const View<int64_t, 1> seen(workspace.take<int64_t>(batch).data(), {batch});
   const int64_t position = 2 * shapes_.ring_size(), steps = block_steps(batch, time);
   for (int64_t b = 0; b < batch; ++b) seen(b) = position_of(args.state[b].data() + position);
@@ -226,6 +234,7 @@ Shapes::Shapes(const Options& options, int64_t channel_count)
                                           : options.integer("heads")),
       kv_heads(options.integer("kv_heads") == 0 ? heads : options.integer("kv_heads")),
       window(options.integer("window")),
+      all_positions(options.integer("positions") > 0),
       scale(options.real("scale") == 0 ? 1 / std::sqrt(static_cast<double>(head_dim))
                                        : options.real("scale")),
       rotary_base(options.real("rotary_base")),
@@ -234,6 +243,13 @@ Shapes::Shapes(const Options& options, int64_t channel_count)
       multipliers({.in = options.real("in_multiplier"),
                    .key = options.real("key_multiplier"),
                    .out = options.real("out_multiplier")}) {
+  if (all_positions && window > options.integer("positions")) {
+    throw ConfigError(
+        {.where = "attention.window",
+         .what = "the model does not know so many positions",
+         .got = std::to_string(window) + " of " + std::to_string(options.integer("positions")),
+         .fix = "lower it, or the context that was asked for"});
+  }
   require_multiple("kv_heads must divide the number of heads", heads, kv_heads);
   if (rotary_dims <= ops::kRotaryMaxDims) return;
   throw ConfigError({.where = "attention",
@@ -251,6 +267,10 @@ Schema schema() {
       {"window", int64_t{2048},
        "positions that a step sees, itself included: the state holds so many keys and values", 1,
        1 << 24},
+      {"positions", int64_t{0},
+       "positions that the model can tell apart if a step has to see all that were before it: then "
+       "no sequence goes beyond the window; 0 = no limit, what leaves the window is forgotten",
+       0, 1 << 30},
       {"rotary_base", 10000.0, "base of the rotary position encoding; 0 = no encoding", 0, 1e12},
       {"rotary_part", 1.0, "share of a head's channels that the encoding turns, the first ones", 0,
        1},

@@ -29,6 +29,7 @@ struct Shapes {
   int64_t head_dim, heads;
   int64_t kv_heads;     ///< heads of keys and values, each for heads / kv_heads queries
   int64_t window;       ///< positions that a step sees, itself included
+  bool all_positions;   ///< whether a sequence must not be longer than the window
   double scale;         ///< multiplies the products of queries and keys
   double rotary_base;   ///< 0: no positions
   int64_t rotary_dims;  ///< numbers of a head that are turned, 0 without positions

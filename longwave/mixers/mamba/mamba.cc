@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "longwave/mixers/projection.h"
 #include "longwave/mixers/selective_blocks.h"
 #include "longwave/mixers/selective_init.h"
+#include "longwave/ops/norm/norm.h"
 #include "longwave/ops/selective_scan/selective_scan.h"
 
 namespace longwave::mixers::mamba {
@@ -31,6 +33,8 @@ class Mamba : public Mixer {
   ops::SelectiveScanSize scan_size(int64_t batch) const {
     return {.batch = batch, .channels = shapes_.inner, .groups = 1, .state = shapes_.state};
   }
+  void read_selection_norms();
+  void norm_selections(View<float, 3> selections) const;
   /// Some steps of the sequence: the views hold these only.
   void run(const Prefill& block, Workspace& workspace) const;
 
@@ -41,6 +45,7 @@ class Mamba : public Mixer {
   View<const float, 1> in_bias_, dt_bias_, D_, out_bias_;
   std::vector<float> A_;  // (inner, state), times the rate
   float rate_;
+  std::vector<float> norms_;  // weights of the norms of dt, B and C, or none
 };
 
 View<const float, 1> optional(const Weights& weights, const char* name, bool present,
@@ -75,6 +80,36 @@ Mamba::Mamba(const Shapes& shapes, const Weights& weights, double rate)
   for (float value : weights.get("A_log", {shapes.inner, shapes.state})) {
     A_.push_back(static_cast<float>(-rate * std::exp(static_cast<double>(value))));
   }
+  if (shapes.selection_norm != Shapes::SelectionNorm::kNone) read_selection_norms();
+}
+
+void Mamba::read_selection_norms() {
+  norms_.assign(static_cast<size_t>(shapes_.selections()), 1.0f);
+  if (shapes_.selection_norm == Shapes::SelectionNorm::kLearned) {
+    norms_.clear();
+    for (const auto& [name, size] : {std::pair{"dt_layernorm.weight", shapes_.dt_rank},
+                                     {"b_layernorm.weight", shapes_.state},
+                                     {"c_layernorm.weight", shapes_.state}}) {
+      const auto weight = weights_.get(name, {size});
+      norms_.insert(norms_.end(), weight.begin(), weight.end());
+    }
+  }
+}
+
+void Mamba::norm_selections(View<float, 3> selections) const {
+  if (norms_.empty()) return;
+  int64_t first = 0;
+  for (const int64_t size : {shapes_.dt_rank, shapes_.state, shapes_.state}) {
+    const View<float, 2> part = all_rows(selections.slice(2, first, size));
+    ops::row_norm<float>({.kind = ops::RowNorm::kRms,
+                          .epsilon = shapes_.selection_epsilon,
+                          .x = part,
+                          .w = {norms_.data() + first, {size}},
+                          .b = {},
+                          .y = part,
+                          .moments = {}});
+    first += size;
+  }
 }
 
 size_t Mamba::workspace_bytes(int64_t batch, int64_t time) const {
@@ -96,6 +131,7 @@ void Mamba::run(const Prefill& block, Workspace& workspace) const {
   project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = xz});
   const View<float, 3> x = conv_.apply(block, xz.slice(2, 0, inner), workspace);
   project({.x = x, .W = x_proj_, .b = {}, .y = selections});
+  norm_selections(selections);
   if (rate_ != 1) multiply(selections.slice(2, shapes_.dt_rank, shapes_.state), rate_);
   project({.x = selections.slice(2, 0, shapes_.dt_rank), .W = dt_proj_, .b = {}, .y = dt});
   const auto select = [&](int64_t first) {
@@ -147,7 +183,11 @@ Shapes::Shapes(const Options& options, int64_t channel_count)
       dt_rank(options.integer("dt_rank") == 0 ? (channel_count + 15) / 16
                                               : options.integer("dt_rank")),
       conv_bias(options.flag("conv_bias")),
-      bias(options.flag("bias")) {}
+      bias(options.flag("bias")),
+      selection_norm(options.text("selection_norm") == "none"    ? SelectionNorm::kNone
+                     : options.text("selection_norm") == "plain" ? SelectionNorm::kPlain
+                                                                 : SelectionNorm::kLearned),
+      selection_epsilon(static_cast<float>(options.real("selection_epsilon"))) {}
 
 Schema schema() {
   Schema schema = {
@@ -158,6 +198,12 @@ Schema schema() {
        65536},
       {"conv_bias", true, "whether the convolution has a bias"},
       {"bias", false, "whether the projections in and out have biases"},
+      {.key = "selection_norm",
+       .value = std::string("none"),
+       .help = "divide dt, B and C by their root mean square before use: as FalconMamba (plain) or "
+               "with weights as Jamba (learned); not for training",
+       .choices = {"none", "plain", "learned"}},
+      {"selection_epsilon", 1e-6, "added to the mean square of selection_norm", 0, 1},
       {.key = "dt_init",
        .value = std::string("random"),
        .help = "start of dt_proj.weight: uniform on +-dt_rank^-1/2 dt_scale, or that constant",
@@ -209,6 +255,13 @@ ParameterTable parameters(const Options& options, int64_t channels) {
   if (shapes.bias) {
     table.push_back({"in_proj.bias", {2 * inner}, ParameterGroup::kNoDecay, constant_init(0)});
     table.push_back({"out_proj.bias", {channels}, ParameterGroup::kNoDecay, constant_init(0)});
+  }
+  if (shapes.selection_norm == Shapes::SelectionNorm::kLearned) {
+    for (const auto& [name, size] : {std::pair{"dt_layernorm.weight", shapes.dt_rank},
+                                     {"b_layernorm.weight", state},
+                                     {"c_layernorm.weight", state}}) {
+      table.push_back({name, {size}, ParameterGroup::kNoDecay, constant_init(1)});
+    }
   }
   return table;
 }

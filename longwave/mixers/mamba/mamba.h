@@ -30,6 +30,12 @@ struct Shapes {
   int64_t dt_rank;  ///< channels that step sizes are made from
   bool conv_bias, bias;
 
+  /// What happens to dt, B and C before they are used: nothing, or division by their root mean
+  /// square, with weights of their own or without.
+  enum class SelectionNorm : uint8_t { kNone, kPlain, kLearned };
+  SelectionNorm selection_norm;
+  float selection_epsilon;
+
   Shapes(const Options& options, int64_t channel_count);
 
   /// dt, B and C of a step, side by side.

@@ -16,6 +16,8 @@ const MixerCase kCases[] = {
     {"OneChannel", "mamba", {"state=1", "expand=1", "width=1"}, 1},
     {"Odd", "mamba", {"state=5", "expand=3", "width=3", "dt_rank=2"}, 7},
     {"Biases", "mamba", {"bias=true", "conv_bias=false", "dt_init=constant"}, 17},
+    {"Plain", "mamba", {"selection_norm=plain", "dt_rank=3"}, 7},
+    {"Learned", "mamba", {"selection_norm=learned", "selection_epsilon=0.001"}, 17},
 };
 INSTANTIATE_TEST_SUITE_P(Mamba, MixerLaws, ::testing::ValuesIn(kCases), case_name);
 INSTANTIATE_TEST_SUITE_P(Mamba, CausalMixerLaws, ::testing::ValuesIn(causal(kCases)), case_name);

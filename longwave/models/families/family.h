@@ -68,7 +68,7 @@ const PublishedFamily& family_of(const Config& config);
 const GgufForm& gguf_form_of(const Config& config);
 
 /// The families, each declared in the file of its name.
-extern const PublishedFamily kBambaFamily, kFalconH1Family, kGraniteMoeHybridFamily, kMambaFamily,
-    kMamba2Family;
+extern const PublishedFamily kBambaFamily, kFalconH1Family, kFalconMambaFamily,
+    kGraniteMoeHybridFamily, kJambaFamily, kMambaFamily, kMamba2Family;
 
 }  // namespace longwave::models

@@ -11,6 +11,10 @@ namespace longwave::models {
 namespace {
 
 constexpr int64_t kMostLayers = 1024;
+constexpr int64_t kMostPositions = 1 << 30;
+
+/// Positions that a state has memory for unless it is asked for more or fewer.
+constexpr int64_t kUsualContext = 4096;
 
 /// "mamba2*2 attention mamba2" of a list.
 std::string pattern_of(const std::vector<std::string>& layers) {
@@ -105,7 +109,8 @@ void write_mamba2_keys(const Options& options, PublishedConfig& config) {
 
 void read_attention_keys(PublishedReader& reader, const AttentionDefaults& defaults,
                          Options& options) {
-  reader.pass_over({"attention_dropout", "max_position_embeddings"});
+  reader.pass_over({"attention_dropout"});
+  const int64_t positions = reader.integer("max_position_embeddings", kMostPositions);
   const int64_t channels = options.integer("model.d_model");
   const int64_t heads = reader.integer("num_attention_heads", defaults.heads);
   const int64_t kv_heads =
@@ -118,6 +123,8 @@ void read_attention_keys(PublishedReader& reader, const AttentionDefaults& defau
   options.set("attention.heads", heads, kConfigName);
   options.set("attention.kv_heads", kv_heads, kConfigName);
   options.set("attention.head_dim", head_dim, kConfigName);
+  options.set("attention.positions", positions, kConfigName);
+  options.set("attention.window", std::min(kUsualContext, positions), kConfigName);
   options.set("attention.bias", bias, kConfigName);
 }
 
@@ -126,6 +133,7 @@ void write_attention_keys(const Options& options, PublishedConfig& config) {
   config["num_attention_heads"] = shapes.heads;
   config["num_key_value_heads"] = shapes.kv_heads;
   config["attention_bias"] = shapes.bias;
+  config["max_position_embeddings"] = options.at("attention.positions");
   if (shapes.head_dim != shapes.channels / shapes.heads) config["head_dim"] = shapes.head_dim;
 }
 

@@ -28,6 +28,8 @@ Options read(PublishedReader& reader) {
   options.set("model.d_model", reader.integer("hidden_size"), kConfigName);
   options.set("model.tie", reader.flag("tie_word_embeddings", false), kConfigName);
   reader.must_be("rms_norm", true);
+  // The norm inside the mixer would have it, too.
+  reader.must_be("layer_norm_epsilon", double{1e-5});
   read_mamba_keys(reader, "mamba2", options);
   read_heads(reader, options);
   options.set("mamba2.dt_least", reader.real("time_step_limit.0", 0), kConfigName);

@@ -7,8 +7,9 @@
 namespace longwave::models {
 
 std::span<const PublishedFamily> published_families() {
-  static const std::array kAll = {kBambaFamily, kFalconH1Family, kGraniteMoeHybridFamily,
-                                  kMambaFamily, kMamba2Family};
+  static const std::array kAll = {
+      kBambaFamily, kFalconH1Family, kFalconMambaFamily, kGraniteMoeHybridFamily,
+      kJambaFamily, kMambaFamily,    kMamba2Family};
   return kAll;
 }
 

@@ -58,7 +58,7 @@ void read_mamba_keys(PublishedReader& reader, const std::string& mixer, Options&
   options.set(mixer + ".conv_bias", reader.flag("use_conv_bias", true), kConfigName);
   options.set(mixer + ".bias", reader.flag("use_bias", false), kConfigName);
   require_silu(reader, "hidden_act");
-  reader.must_be("layer_norm_epsilon", double{1e-5});
+  options.set("model.norm_epsilon", reader.real("layer_norm_epsilon", 1e-5), kConfigName);
   reader.must_be("intermediate_size",
                  options.integer(mixer + ".expand") * options.integer("model.d_model"));
   // Early conversions kept these of the original project; transformers does not read them.
@@ -78,7 +78,7 @@ PublishedConfig write_mamba_keys(const Options& options, const std::string& mixe
   const std::vector<std::string> layers = layers_of(options.text("model.pattern"));
   return {{"hidden_size", options.at("model.d_model")},
           {"num_hidden_layers", static_cast<int64_t>(layers.size())},
-          {"layer_norm_epsilon", 1e-5},
+          {"layer_norm_epsilon", options.at("model.norm_epsilon")},
           {"hidden_act", std::string("silu")},
           {"residual_in_fp32", true},
           {"state_size", section.at("state")},
