@@ -142,7 +142,10 @@ std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Con
   std::vector<PublishedTensor> tensors;
   for (const Placement& piece : placements(format, config, {})) {
     const auto found = std::ranges::find(tensors, piece.theirs, &PublishedTensor::theirs);
-    if (found == tensors.end()) tensors.push_back({piece.ours, piece.theirs, piece.their_shape});
+    if (found == tensors.end()) {
+      tensors.push_back(
+          {piece.ours, piece.theirs, piece.their_shape, piece.change != Placement::Change::kNone});
+    }
   }
   return tensors;
 }

@@ -52,6 +52,8 @@ struct PublishedTensor {
   std::string ours;
   std::string theirs;
   Shape shape;
+  bool rounded =
+      false;  ///< their numbers follow from ours by a formula, so that some bits are lost
 };
 
 /// Every tensor of the model that a published file holds, in the order of the data flow.

@@ -15,6 +15,7 @@
 #include "longwave/io/gguf.h"
 #include "longwave/models/published.h"
 #include "longwave/ops/quant/quant.h"
+#include "longwave/runtime/gguf_exact.h"
 #include "longwave/text/gguf_vocabulary.h"
 
 namespace longwave::runtime {
@@ -207,6 +208,9 @@ ModelFolder load_gguf_model(const fs::path& path) {
     tensors.put(entry.name, read_tensor(file, entry));
   }
   Weights weights = models::from_published(PublishedFormat::kGguf, config, tensors, where);
+  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, config)) {
+    if (tensor.rounded) restore_exact(file.metadata(), tensor, tensors, weights);
+  }
   return {std::move(config), std::move(weights)};
 }
 
@@ -239,6 +243,10 @@ void save_gguf_model(const fs::path& path, const ModelFolder& model,
                        io::gguf_type(stored.back().dtype()),
                        tensor.shape,
                        {stored.back().raw(), stored.back().bytes()}});
+  }
+  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, model.config)) {
+    // Where matrices are rounded, one rounding more is nothing.
+    if (tensor.rounded && most == DType::kFloat32) keep_exact(tensor, model.weights, metadata);
   }
   metadata.insert_or_assign("general.file_type", io::GgufValue::uint32(file_type(most)));
   if (is_blocked(most)) {
