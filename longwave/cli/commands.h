@@ -9,6 +9,7 @@ namespace longwave::cli {
 
 Command backward_command();
 Command bench_command();
+Command chat_command();
 Command compare_command();
 Command convert_command();
 Command data_command();
@@ -18,6 +19,7 @@ Command eval_command();
 Command generate_command();
 Command inspect_command();
 Command logits_command();
+Command perplexity_command();
 Command stream_command();
 Command tokenize_command();
 Command train_command();

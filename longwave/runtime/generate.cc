@@ -12,16 +12,7 @@ namespace {
 
 void check(const models::Interface& interface, const text::Tokenizer* tokenizer,
            std::span<const int64_t> prompt, const GenerateOptions& options) {
-  const bool predicts_tokens = interface.input == models::Interface::Input::kTokens &&
-                               interface.output == models::Interface::Output::kStep &&
-                               interface.input_size == interface.output_size;
-  if (!predicts_tokens) {
-    throw InvalidArgument({.where = "generate",
-                           .what = "the model does not predict its next token",
-                           .got = {},
-                           .fix = "train one on the data source text; other models answer "
-                                  "longwave stream"});
-  }
+  check_predicts_tokens(interface, "generate");
   if (prompt.empty()) {
     throw InvalidArgument({.where = "generate",
                            .what = "the prompt must have at least one token",
@@ -56,6 +47,18 @@ std::span<const float> feed(Session& session, std::span<const int64_t> prompt) {
 }
 
 }  // namespace
+
+void check_predicts_tokens(const models::Interface& interface, const char* where) {
+  const bool predicts = interface.input == models::Interface::Input::kTokens &&
+                        interface.output == models::Interface::Output::kStep &&
+                        interface.input_size == interface.output_size;
+  if (predicts) return;
+  throw InvalidArgument({.where = where,
+                         .what = "the model does not predict its next token",
+                         .got = {},
+                         .fix = "train one on the data source text; other models answer "
+                                "longwave stream"});
+}
 
 Generation generate(Session& session, const text::Tokenizer* tokenizer,
                     std::span<const int64_t> prompt, const GenerateOptions& options,

@@ -36,6 +36,9 @@ struct Generation {
 /// the last call has no token (-1) and what was held back. False ends the generation.
 using TokenSink = std::function<bool(int64_t id, std::string_view text)>;
 
+/// InvalidArgument at `where` unless the model answers each step with one of its own tokens.
+void check_predicts_tokens(const models::Interface& interface, const char* where);
+
 /// Feeds the prompt to the session, then draws token after token, each fed back.
 ///
 /// Without a tokenizer there is no text, and stop strings are refused.

@@ -25,6 +25,9 @@ ModelFolder load_gguf_model(const std::filesystem::path& path);
 /// The tokenizer inside; none if there is none.
 std::shared_ptr<const text::Tokenizer> load_gguf_tokenizer(const std::filesystem::path& path);
 
+/// The chat template inside; none if there is none.
+std::optional<text::ChatTemplate> load_gguf_chat_template(const std::filesystem::path& path);
+
 /// Writes a model, atomically, with the tokenizer if there is one.
 ///
 /// Matrices of weights become `type`, or keep what they have if that is absent. As llama.cpp has

@@ -184,6 +184,11 @@ std::shared_ptr<const text::Tokenizer> load_tokenizer(const std::filesystem::pat
   return std::make_shared<const text::Tokenizer>(text::Tokenizer::load(file));
 }
 
+std::optional<text::ChatTemplate> load_chat_template(const std::filesystem::path& path) {
+  if (is_gguf_file(path)) return load_gguf_chat_template(path);
+  return text::ChatTemplate::load(find_model_folder(path));
+}
+
 void save_model_folder(const std::filesystem::path& folder, const models::Config& config,
                        const Weights& weights) {
   io::AtomicFolder atomic(folder);

@@ -3,11 +3,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "longwave/base/parameter.h"
 #include "longwave/models/sequence_model.h"
+#include "longwave/text/chat_template.h"
 #include "longwave/text/tokenizer.h"
 
 namespace longwave::runtime {
@@ -68,5 +70,9 @@ void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer&
 /// The tokenizer that a model, or the best checkpoint of a run, was trained with; none if its
 /// tokens are not text. DataError if the file is damaged.
 std::shared_ptr<const text::Tokenizer> load_tokenizer(const std::filesystem::path& path);
+
+/// What conversations with the model look like; none if it was not taught any. DataError if the
+/// template is damaged or needs what is not supported.
+std::optional<text::ChatTemplate> load_chat_template(const std::filesystem::path& path);
 
 }  // namespace longwave::runtime

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/base/interrupt.h"
+#include "longwave/cli/commands.h"
+#include "longwave/io/file.h"
+#include "longwave/runtime/model_folder.h"
+#include "longwave/runtime/perplexity.h"
+
+namespace longwave::cli {
+namespace {
+
+constexpr uint64_t kTextLimit = uint64_t{4} << 30;
+
+struct Row {
+  std::string file;
+  size_t bytes = 0;  ///< of the text without its first token, which nothing foresees
+  runtime::Perplexity perplexity = {};
+
+  double bits_per_byte() const {
+    return bytes == 0 ? 0 : perplexity.nats / std::numbers::ln2 / static_cast<double>(bytes);
+  }
+};
+
+nlohmann::ordered_json json_of(const Row& row) {
+  return {{"file", row.file},
+          {"tokens", row.perplexity.tokens},
+          {"bytes", row.bytes},
+          {"nats_per_token", row.perplexity.nats_per_token()},
+          {"perplexity", std::exp(row.perplexity.nats_per_token())},
+          {"bits_per_byte", row.bits_per_byte()}};
+}
+
+std::string line_of(const Row& row) {
+  return fmt::format("{}: {} tokens, {:.4f} nats a token, perplexity {:.3f}, {:.4f} bits a byte\n",
+                     row.file, row.perplexity.tokens, row.perplexity.nats_per_token(),
+                     std::exp(row.perplexity.nats_per_token()), row.bits_per_byte());
+}
+
+Row measure(Call& call, runtime::Session& session, const text::Tokenizer& tokenizer,
+            const std::string& file) {
+  const std::string text = file == "-"
+                               ? std::string(std::istreambuf_iterator<char>(call.console.in),
+                                             std::istreambuf_iterator<char>())
+                               : io::read_text(file, kTextLimit);
+  const std::vector<int64_t> tokens = tokenizer.encode(text);
+  if (tokens.size() < 2) {
+    throw DataError({.where = file,
+                     .what = "at least two tokens are needed",
+                     .got = fmt::format("{}", tokens.size()),
+                     .fix = {}});
+  }
+  session.reset();
+  const auto start = std::chrono::steady_clock::now();
+  auto told = start;
+  const auto tell = [&](int64_t read) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - told > std::chrono::seconds(5)) {
+      const double seconds = std::chrono::duration<double>(now - start).count();
+      call.console.say(fmt::format("{}: {} of {} tokens, {:.0f} a second", file, read,
+                                   tokens.size(), static_cast<double>(read) / seconds));
+      told = now;
+    }
+    return !Interrupt::asked();
+  };
+  Row row{.file = file, .perplexity = runtime::measure_perplexity(session, tokens, tell)};
+  const auto read = static_cast<size_t>(row.perplexity.tokens) + 1;
+  row.bytes =
+      read == tokens.size() ? text.size() : tokenizer.decode(std::span(tokens).first(read)).size();
+  row.bytes -= std::min(row.bytes, tokenizer.decode(std::span(tokens).first(1)).size());
+  return row;
+}
+
+ExitCode run_perplexity(Call& call) {
+  const std::string& model = call.words.front();
+  const auto tokenizer = runtime::load_tokenizer(model);
+  if (tokenizer == nullptr) {
+    throw DataError({.where = model,
+                     .what = "the model has no tokenizer and reads no text",
+                     .got = {},
+                     .fix = "put its tokenizer.json beside it"});
+  }
+  std::vector<std::string> files(call.words.begin() + 1, call.words.end());
+  if (files.empty()) files.emplace_back("-");
+  runtime::Session session(runtime::Model::load(model));
+  const Interrupt interrupt;
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  Row all{.file = "all"};
+  for (const std::string& file : files) {
+    const Row row = measure(call, session, *tokenizer, file);
+    all.bytes += row.bytes;
+    all.perplexity.tokens += row.perplexity.tokens;
+    all.perplexity.nats += row.perplexity.nats;
+    if (call.json()) {
+      list.push_back(json_of(row));
+    } else {
+      call.console.out << line_of(row) << std::flush;
+    }
+    if (Interrupt::asked()) break;
+  }
+  if (call.json()) {
+    nlohmann::ordered_json report = json_of(all);
+    report.erase("file");
+    report["files"] = std::move(list);
+    call.console.out << report.dump() << '\n';
+  } else if (files.size() > 1) {
+    call.console.out << line_of(all);
+  }
+  return Interrupt::asked() ? ExitCode::kInterrupted : ExitCode::kOk;
+}
+
+}  // namespace
+
+Command perplexity_command() {
+  return {
+      .name = "perplexity",
+      .summary = "Measure how well a language model foresees texts",
+      .description =
+          "Reads each text as one sequence in constant memory, so that every token but the first "
+          "is "
+          "foreseen from all before it: there is no window and no stride. Bits a byte compare "
+          "models with different tokenizers. Without a FILE the text comes from stdin; Ctrl-C ends "
+          "with what was read.",
+      .examples = {{"longwave perplexity mamba-130m-hf book.txt", "one text"},
+                   {"longwave perplexity model.gguf *.txt --json", "several, and all together"}},
+      .positionals = {{.name = "MODEL", .help = "run folder, model folder or checkpoint"},
+                      {.name = "FILE", .help = "text", .count = Positional::Count::kMany}},
+      .flags = {},
+      .run = run_perplexity,
+  };
+}
+
+}  // namespace longwave::cli
