@@ -46,7 +46,8 @@ theory::DiscreteSystem Mixer::system(int64_t index) const {
 }
 
 void check(const Mixer& mixer, const Mixer::Prefill& args, const char* where) {
-  const bool agree = args.u.extent(2) == mixer.channels() && args.y.extents() == args.u.extents() &&
+  const bool agree = args.u.extent(2) == mixer.channels() && args.y.extent(0) == args.u.extent(0) &&
+                     args.y.extent(1) == args.u.extent(1) && args.y.extent(2) == mixer.outputs() &&
                      args.state.extent(0) == args.u.extent(0) &&
                      args.state.extent(1) == mixer.state_size();
   if (agree) return check_starts(mixer, args, where);

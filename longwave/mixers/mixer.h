@@ -26,8 +26,9 @@ class Mixer {
  public:
   virtual ~Mixer() = default;
 
-  /// Inputs and outputs of one step.
+  /// Inputs of one step, and unless `outputs` says otherwise its outputs.
   virtual int64_t channels() const = 0;
+  virtual int64_t outputs() const { return channels(); }
 
   /// Floats that the state of one sequence takes.
   virtual int64_t state_size() const = 0;
@@ -38,7 +39,7 @@ class Mixer {
   struct Prefill {
     View<const float, 3> u;  // (batch, time, channels)
     View<float, 2> state;    // (batch, state_size) in: before, out: after
-    View<float, 3> y;        // (batch, time, channels) out
+    View<float, 3> y;        // (batch, time, outputs) out
 
     /// (batch, time), or absent: nonzero where a step is the first of a new sequence. Before such a
     /// step the state is zero; `state` precedes step 0 unless that is one, too.
@@ -49,7 +50,7 @@ class Mixer {
   struct Step {
     View<const float, 2> u;  // (batch, channels)
     View<float, 2> state;    // (batch, state_size)
-    View<float, 2> y;        // (batch, channels) out
+    View<float, 2> y;        // (batch, outputs) out
   };
   /// One sample; never allocates.
   virtual void step(const Step& args, Workspace& workspace) const = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "longwave/base/error.h"
@@ -51,6 +52,7 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
       .activation = nn::activation_of(options.text("model.activation")),
       .mixing = nn::mixing_kind(options.text("model.mixing")),
       .after = AfterMixer::kNone,
+      .shared = {},
       .mlp = nn::mlp_kind(options.text("model.mlp_kind")),
       .hidden = hidden_channels(options),
       .mlp_bias =
@@ -61,11 +63,12 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
       .branch_scale = 1,
       .residual_multiplier = static_cast<float>(options.real("model.residual_multiplier"))};
   std::vector<BlockConfig> layers;
-  int64_t branches = 0;
+  int64_t branches = 0, calls = 0;
   for (const Pattern::Layer& layer : pattern.layers) {
     layers.push_back(common);
     layers.back().family = layer.family;
     layers.back().after = layer.after;
+    if (layer.shared) layers.back().shared = calls++ % options.integer("shared.blocks");
     if (!pattern.says_after && common.hidden > 0) layers.back().after = AfterMixer::kMlp;
     if (layer.after == AfterMixer::kMoe) {
       layers.back().moe = nn::MoeConfig::from(options.section("moe"));
@@ -81,6 +84,12 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
                        .got = "\"" + options.text("model.pattern") + "\" without them",
                        .fix = "set model.hidden, or model.mlp in multiples of d_model"});
   }
+  if (calls > 0 && common.place == NormPlace::kAfter) {
+    throw ConfigError({.where = "model.prenorm",
+                       .what = "shared blocks need norms before the branches",
+                       .got = "false",
+                       .fix = "set model.prenorm = true"});
+  }
   if (!options.flag("model.scale_branches")) return layers;
   for (BlockConfig& layer : layers)
     layer.branch_scale = 1 / std::sqrt(static_cast<double>(branches));
@@ -92,6 +101,7 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
   append(table,
          with_prefix("mixer", mixers::layer_parameters(config.family, options, config.channels)));
   append(table, with_prefix("mixing", nn::mixing_parameters(config.mixing, config.channels)));
+  if (config.shared) append(table, with_prefix("shared", call_parameters(SharedConfig(options))));
   if (config.after != AfterMixer::kNone) {
     append(table, with_prefix("mlp_norm", nn::norm_parameters(config.norm, config.channels)));
   }
@@ -111,6 +121,10 @@ Block::Block(const BlockConfig& config, const Layer& layer)
       mixer_(mixers::make_layer(config.family, layer.options, config.channels,
                                 layer.weights.scope("mixer"), layer.rate)),
       mixing_(layer.weights.scope("mixing"), config.mixing, config.activation, config.channels) {
+  if (config.shared) {
+    const Weights block = layer.model.scope("shared." + std::to_string(*config.shared));
+    shared_.emplace(SharedConfig(layer.options), block, layer.weights.scope("shared"));
+  }
   if (config.after == AfterMixer::kNone) return;
   mlp_norm_.emplace(layer.weights.scope("mlp_norm"), config.norm, config.channels,
                     config.norm_epsilon);
@@ -121,10 +135,19 @@ Block::Block(const BlockConfig& config, const Layer& layer)
   mlp_.emplace(layer.weights.scope("mlp"), config.mlp_config());
 }
 
+int64_t Block::steps_left(View<const float, 1> state) const {
+  const int64_t begin = mixer_->state_size();
+  const int64_t left = mixer_->steps_left(state.slice(0, 0, begin));
+  if (!shared_) return left;
+  const View<const float, 1> rest = state.slice(0, begin, shared_->state_size());
+  return std::min(left, shared_->attention().steps_left(rest));
+}
+
 size_t Block::workspace_bytes(int64_t batch, int64_t time) const {
   const int64_t rows = batch * time;
   size_t inner = std::max(mixer_->workspace_bytes(batch, time), mixing_.workspace_bytes(rows));
   if (mlp_) inner = std::max(inner, mlp_->workspace_bytes(rows));
+  if (shared_) inner = std::max(inner, shared_->workspace_bytes(batch, time));
   if (moe_) inner = std::max(inner, moe_->workspace_bytes(rows));
   const int64_t buffers = config_.residual_multiplier == 1 ? 2 : 3;
   return buffers * Workspace::bytes_for<float>(rows * config_.channels) + inner;
@@ -141,6 +164,18 @@ void Block::add_branch(View<float, 2> x, Workspace& workspace, const Add& add) c
   for (size_t i = 0; i < branch.size(); ++i) sum[i] += config_.residual_multiplier * branch[i];
 }
 
+void Block::add_shared(const Run& args, View<float, 2> h, Workspace& workspace) const {
+  const int64_t begin = mixer_->state_size();
+  shared_->run({.x = args.x,
+                .original = args.original,
+                .state = args.state.slice(1, begin, shared_->state_size()),
+                .starts = args.starts,
+                .y = h},
+               workspace);
+  for (int64_t i = 0; i < h.size(); ++i) h.data()[i] += args.x.data()[i];
+  norm_.apply(h, h);
+}
+
 void Block::run(const Run& args, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
   const View<float, 3>& x = args.x;
@@ -150,13 +185,18 @@ void Block::run(const Run& args, Workspace& workspace) const {
   const View<float, 2> h(workspace.take<float>(rows * channels).data(), {rows, channels});
   const View<float, 2> v(workspace.take<float>(rows * channels).data(), {rows, channels});
   const bool before = config_.place == BlockConfig::NormPlace::kBefore;
-  if (before) norm_.apply(stream, h);
+  if (shared_) {
+    add_shared(args, h, workspace);
+  } else if (before) {
+    norm_.apply(stream, h);
+  }
   const View<const float, 2> u = before ? h : stream;
+  const View<float, 2> state = args.state.slice(1, 0, mixer_->state_size());
   if (args.mode == Mode::kStep) {
-    mixer_->step({.u = u, .state = args.state, .y = v}, workspace);
+    mixer_->step({.u = u, .state = state, .y = v}, workspace);
   } else {
     mixer_->prefill({.u = {u.data(), {batch, time, channels}},
-                     .state = args.state,
+                     .state = state,
                      .y = {v.data(), {batch, time, channels}},
                      .starts = args.starts},
                     workspace);

@@ -13,6 +13,7 @@
 #include "longwave/base/workspace.h"
 #include "longwave/mixers/mixer.h"
 #include "longwave/models/pattern.h"
+#include "longwave/models/shared_transformer.h"
 #include "longwave/nn/mixing.h"
 #include "longwave/nn/mlp.h"
 #include "longwave/nn/moe.h"
@@ -32,6 +33,7 @@ struct BlockConfig {
   ops::Activation activation;
   nn::MixingKind mixing;
   AfterMixer after;
+  std::optional<int64_t> shared;  ///< the shared block that adds to the mixer's input
   nn::MlpKind mlp;
   int64_t hidden;  ///< channels inside the MLP or an expert
   nn::LinearBias mlp_bias;
@@ -55,6 +57,7 @@ struct BlockConfig {
   static std::vector<BlockConfig> layers_of(const Options& options);
 };
 
+/// With a shared block also shared.*, what the call has of its own.
 /// norm.*, mixer.*, mixing.*, and with an MLP or experts mlp_norm.* and mlp.* or moe.*; `options`
 /// hold the family's section.
 ParameterTable block_parameters(const BlockConfig& config, const Options& options);
@@ -64,6 +67,7 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
 ///   before   x += mixing(mixer(norm(x)));    x += mlp(mlp_norm(x))     mlp: or experts
 ///   after    x = norm(x + mixing(mixer(x))); x = mlp_norm(x + mlp(x))
 ///
+/// With a shared block the mixer sees norm(x + block(x, embedding)); x itself stays as it is.
 /// What a branch adds is multiplied by the residual multiplier.
 ///
 /// Looks at the weights that it was made from: they must outlive it and must not be replaced.
@@ -76,10 +80,19 @@ class Block {
     const Options& options;  ///< the whole model's
     const Weights& weights;  ///< seen from the layer
     double rate;             ///< multiplies every step size
+    const Weights& model;    ///< seen from the top: shared blocks lie there
   };
   Block(const BlockConfig& config, const Layer& layer);
 
   const mixers::Mixer& mixer() const { return *mixer_; }
+
+  /// Floats of a state row: the mixer's, then those of a call of a shared block.
+  int64_t state_size() const {
+    return mixer_->state_size() + (shared_ ? shared_->state_size() : 0);
+  }
+
+  /// Steps that can follow a state row, see Mixer.
+  int64_t steps_left(View<const float, 1> state) const;
 
   size_t workspace_bytes(int64_t batch, int64_t time) const;
 
@@ -89,8 +102,9 @@ class Block {
   struct Run {
     Mode mode;
     View<float, 3> x;                 // (batch, time, channels) dense, in and out
-    View<float, 2> state;             // (batch, mixer().state_size())
+    View<float, 2> state;             // (batch, state_size())
     View<const uint8_t, 2> starts{};  // (batch, time) as the mixer takes them, or absent
+    View<const float, 3> original{};  // as x: the embedding, where a shared block is called
   };
   void run(const Run& args, Workspace& workspace) const;
 
@@ -99,10 +113,14 @@ class Block {
   template <typename Add>
   void add_branch(View<float, 2> x, Workspace& workspace, const Add& add) const;
 
+  /// h = norm(x + what the shared block makes of it).
+  void add_shared(const Run& args, View<float, 2> h, Workspace& workspace) const;
+
   BlockConfig config_;
   nn::Norm norm_;
   std::unique_ptr<mixers::Mixer> mixer_;
   nn::Mixing mixing_;
+  std::optional<SharedTransformer> shared_;
   std::optional<nn::Norm> mlp_norm_;
   std::optional<nn::Mlp> mlp_;
   std::optional<nn::Moe> moe_;

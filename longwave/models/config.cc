@@ -6,6 +6,7 @@
 #include "longwave/mixers/parallel.h"
 #include "longwave/models/pattern.h"
 #include "longwave/models/sequence_model.h"
+#include "longwave/models/shared_transformer.h"
 #include "longwave/nn/moe.h"
 
 namespace longwave::models {
@@ -58,9 +59,11 @@ Schema model_schema() {
        .most = 1 << 20},
       {.key = "mlp_kind",
        .value = "gelu",
-       .help = "gelu: two linear layers; swiglu: a gated unit, half as many parameters again; "
-               "relu2: as gelu with a squared ramp, not for training",
-       .choices = {"gelu", "swiglu", "relu2"}},
+       .help =
+           "gelu: two linear layers; swiglu: a gated unit, half as many parameters again; "
+           "geglu: as swiglu with the exact GELU, not for training; relu2: as gelu with a squared "
+           "ramp, not for training",
+       .choices = {"gelu", "swiglu", "geglu", "relu2"}},
       {.key = "mlp_bias",
        .value = true,
        .help = "whether the two products of an MLP have biases; experts have none"},
@@ -140,7 +143,14 @@ Schema config_schema(const std::string& pattern) {
     schema.insert(schema.end(), section.begin(), section.end());
   }
   std::set<std::string> done;
-  for (const std::string& layer : layers_of(pattern)) {
+  const bool shares = std::ranges::any_of(layers.layers, &Pattern::Layer::shared);
+  if (shares) {
+    const Schema section = in_section("shared", shared_schema());
+    schema.insert(schema.end(), section.begin(), section.end());
+  }
+  std::vector<std::string> mixers_of_layers = layers_of(pattern);
+  if (shares) mixers_of_layers.push_back("attention");
+  for (const std::string& layer : mixers_of_layers) {
     for (const std::string& family : mixers::families_of_layer(layer)) {
       if (!done.insert(family).second) continue;
       const Schema section = in_section(family, mixers::family(family).schema());
@@ -168,16 +178,17 @@ void check_trainable(const Config& config) {
   }
   must_be_usual("moe.shared", int64_t{0});
   must_be_usual("mamba.selection_norm", std::string("none"));
-  if (config.options.text("model.mlp_kind") == "relu2") {
+  const std::string& kind = config.options.text("model.mlp_kind");
+  if (kind == "relu2" || kind == "geglu") {
     must_be_usual("model.mlp_kind", std::string("gelu"));
   }
   must_be_usual("mamba2.norm_epsilon", 1e-5);
   const std::string& pattern = config.options.text("model.pattern");
-  if (pattern.find('+') == std::string::npos) return;
+  if (pattern.find_first_of("+>") == std::string::npos) return;
   throw ConfigError({.where = "model.pattern",
-                     .what = "models with layers beside each other run, but cannot be trained yet",
+                     .what = "layers beside each other or shared run, but cannot be trained yet",
                      .got = "\"" + pattern + "\"",
-                     .fix = "put them one after the other"});
+                     .fix = "put layers of their own one after the other"});
 }
 
 Config make_config(const Interface& interface, const Options& settings) {

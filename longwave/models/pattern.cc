@@ -42,6 +42,12 @@ std::vector<std::string_view> words_of(std::string_view text) {
   }
 }
 
+constexpr std::string_view kShared = "shared>";
+
+std::string_view without_shared(std::string_view layer) {
+  return layer.starts_with(kShared) ? layer.substr(kShared.size()) : layer;
+}
+
 /// Families with groups and repetitions, by recursive descent.
 class LayerReader {
  public:
@@ -83,7 +89,7 @@ class LayerReader {
       const std::string_view name = rest().substr(0, length);
       if (name.empty()) reject("an entry must be a family, or a group of them", rest());
       at_ += length;
-      mixers::families_of_layer(name);  // refuses what is none
+      mixers::families_of_layer(without_shared(name));  // refuses what is none
       return {std::string(name)};
     }
     ++at_;
@@ -160,8 +166,10 @@ std::vector<Rule> read_rules(std::string_view text) {
 Pattern parse_pattern(std::string_view text) {
   const size_t bar = text.find('|');
   Pattern pattern;
-  for (std::string& family : LayerReader(text.substr(0, bar)).read()) {
-    pattern.layers.push_back({.family = std::move(family)});
+  for (const std::string& layer : LayerReader(text.substr(0, bar)).read()) {
+    pattern.layers.push_back({.family = std::string(without_shared(layer)),
+                              .after = AfterMixer::kNone,
+                              .shared = layer.starts_with(kShared)});
   }
   if (bar == std::string_view::npos) return pattern;
   pattern.says_after = true;

@@ -16,6 +16,7 @@ struct Pattern {
   struct Layer {
     std::string family;  ///< or several, joined by "+"
     AfterMixer after = AfterMixer::kNone;
+    bool shared = false;  ///< whether a shared transformer block adds to the mixer's input
     bool operator==(const Layer&) const = default;
   };
   std::vector<Layer> layers;
@@ -26,13 +27,16 @@ struct Pattern {
 ///
 ///   pattern = layers ["|" rule {"," rule}]
 ///   layers  = layer {layer},   layer = (mixer | "(" layers ")") ["*" count]
-///   mixer   = family {"+" family}
+///   mixer   = ["shared>"] family {"+" family}
 ///   rule    = ("none" | "mlp" | "moe") ["every" period ["offset" first]]
 ///
 /// Layer i gets what the first rule with i mod period = first says, and nothing if there is none;
 /// `first` is the last of a period unless given. So "mamba*7 attention | moe every 2, mlp" is
 /// Jamba: experts in layers 1, 3, 5 and 7, an MLP in the others. Families joined by "+" lie beside
 /// each other in one layer, and their outputs are added: "mamba2+attention*36 | mlp".
+///
+/// Behind "shared>" a mixer sees, beside its input, what a transformer block makes of it whose
+/// weights all these layers share: "(mamba2*5 shared>mamba2)*6" is Zamba2.
 ///
 /// Errors     ConfigError naming the word that cannot be read.
 Pattern parse_pattern(std::string_view text);

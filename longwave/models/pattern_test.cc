@@ -81,5 +81,17 @@ TEST(Pattern, HoldsAsManyLayersAsAllowed) {
   EXPECT_EQ(parse_pattern("(s4d*32)*32").layers.size(), 1024u);
 }
 
+TEST(Pattern, LayersLieBesideEachOtherOrShareABlock) {
+  const std::vector<Pattern::Layer> layers =
+      parse_pattern("(mamba2 shared>mamba2+attention)*2 | none").layers;
+  ASSERT_EQ(layers.size(), 4u);
+  EXPECT_EQ(layers[1].family, "mamba2+attention");
+  EXPECT_TRUE(layers[1].shared);
+  EXPECT_FALSE(layers[2].shared);
+  for (const char* bad : {"shared>", "shared>shared>mamba2", "mamba2+shared>mamba2", "mamba2+"}) {
+    EXPECT_THROW(parse_pattern(bad), ConfigError) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace longwave::models

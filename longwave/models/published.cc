@@ -21,8 +21,7 @@ std::string head_name(PublishedFormat format) {
   return format == PublishedFormat::kGguf ? "output.weight" : "lm_head.weight";
 }
 
-std::vector<Placement> placements(PublishedFormat format, const Config& config,
-                                  TensorMap::InFile in_file) {
+TensorMap map_of(PublishedFormat format, const Config& config, TensorMap::InFile in_file) {
   TensorMap map(config, std::move(in_file));
   if (format == PublishedFormat::kStateSpaces) {
     place_backbone(map, "embedding.weight");
@@ -31,7 +30,24 @@ std::vector<Placement> placements(PublishedFormat format, const Config& config,
   } else {
     family_of(config).place(map);
   }
-  return map.finish();
+  return map;
+}
+
+std::vector<Placement> placements(PublishedFormat format, const Config& config) {
+  return map_of(format, config, {}).finish();
+}
+
+/// Whether a tensor of a file is another one once more.
+bool is_repeat(const TensorMap& map, const Weights& file, const std::string& name) {
+  for (const TensorMap::Repeat& repeat : map.repeats()) {
+    if (!name.starts_with(repeat.again)) continue;
+    const auto first = file.all().find(repeat.first + name.substr(repeat.again.size()));
+    if (first == file.all().end()) continue;
+    const Tensor &one = first->second, &other = file.all().at(name);
+    return one.dtype() == other.dtype() && one.shape() == other.shape() &&
+           std::equal(one.raw(), one.raw() + one.bytes(), other.raw());
+  }
+  return false;
 }
 
 /// A tensor as the rows that pieces speak of; vectors are float32.
@@ -140,7 +156,7 @@ PublishedConfig to_published(PublishedFormat format, const Config& config) {
 
 std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Config& config) {
   std::vector<PublishedTensor> tensors;
-  for (const Placement& piece : placements(format, config, {})) {
+  for (const Placement& piece : placements(format, config)) {
     const auto found = std::ranges::find(tensors, piece.theirs, &PublishedTensor::theirs);
     if (found == tensors.end()) {
       tensors.push_back(
@@ -152,8 +168,9 @@ std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Con
 
 Weights from_published(PublishedFormat format, const Config& config, const Weights& file,
                        std::string_view where) {
-  const std::vector<Placement> pieces =
-      placements(format, config, [&](const std::string& name) { return file.has(name); });
+  const TensorMap map =
+      map_of(format, config, [&](const std::string& name) { return file.has(name); });
+  const std::vector<Placement> pieces = map.finish();
   const bool tied = config.options.flag("model.tie");
   std::map<std::string, Tensor> tensors;
   std::set<std::string> known;
@@ -166,7 +183,7 @@ Weights from_published(PublishedFormat format, const Config& config, const Weigh
     known.insert(head_name(format));
   }
   for (const auto& [name, tensor] : file.all()) {
-    if (known.contains(name)) continue;
+    if (known.contains(name) || is_repeat(map, file, name)) continue;
     throw DataError({.where = std::string(where),
                      .what = "tensor " + name + " belongs to no layer of the model",
                      .got = {},
@@ -194,7 +211,7 @@ Weights to_published(PublishedFormat format, const Config& config, const Weights
                      .fix = "set them to 0 and 1"});
   }
   std::map<std::string, Tensor> tensors;
-  for (const Placement& piece : placements(format, config, {})) {
+  for (const Placement& piece : placements(format, config)) {
     copy_piece(piece, Direction::kToTheirs, weights, tensors);
   }
   if (format == PublishedFormat::kStateSpaces && config.options.flag("model.tie")) {

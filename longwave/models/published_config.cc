@@ -199,7 +199,7 @@ void check_publishable(PublishedFormat format, const Config& config) {
   const std::string& family = layers.front().family;
   const bool known = family == "mamba" || family == "mamba2";
   const bool alike = std::ranges::all_of(layers, [&](const Pattern::Layer& layer) {
-    return layer.family == family && layer.after == AfterMixer::kNone;
+    return layer.family == family && layer.after == AfterMixer::kNone && !layer.shared;
   });
   if (!known || !alike) {
     cannot_publish(format, "model.pattern", "\"" + pattern + "\"",

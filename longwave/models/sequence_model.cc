@@ -33,6 +33,12 @@ ParameterTable standardisation_parameters(int64_t size) {
            .init = constant_init(1)}};
 }
 
+/// Whether layers call blocks that others call, too.
+bool shares(const std::vector<BlockConfig>& layers) {
+  return std::ranges::any_of(layers,
+                             [](const BlockConfig& layer) { return layer.shared.has_value(); });
+}
+
 std::string layer_name(size_t layer) { return "layers." + std::to_string(layer); }
 
 void check_interface(const Interface& interface) {
@@ -73,6 +79,12 @@ ParameterTable parameters(const Config& config) {
     append(table, standardisation_parameters(interface.input_size));
   }
   table = with_prefix("encoder", std::move(table));
+  if (shares(layers)) {
+    const SharedConfig shared(config.options);
+    for (int64_t i = 0; i < shared.blocks; ++i) {
+      append(table, with_prefix("shared." + std::to_string(i), shared_parameters(shared)));
+    }
+  }
   for (size_t i = 0; i < layers.size(); ++i) {
     append(table, with_prefix(layer_name(i), block_parameters(layers[i], config.options)));
   }
@@ -158,9 +170,9 @@ SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
 void SequenceModel::Parts::make_blocks(double rate) {
   for (size_t i = 0; i < layers.size(); ++i) {
     const Weights layer = weights.scope(layer_name(i));
-    blocks.emplace_back(layers[i], Block::Layer{config.options, layer, rate});
+    blocks.emplace_back(layers[i], Block::Layer{config.options, layer, rate, weights});
     state_begin.push_back(state_size);
-    state_size += blocks.back().mixer().state_size();
+    state_size += blocks.back().state_size();
     causal = causal && blocks.back().mixer().causal();
     packs = packs && blocks.back().mixer().packs();
   }
@@ -198,7 +210,7 @@ void SequenceModel::Parts::check_context(View<const float, 2> state, int64_t tim
   for (size_t i = 0; i < blocks.size(); ++i) {
     const int64_t begin = state_begin[i], size = state_begin[i + 1] - begin;
     for (int64_t b = 0; b < state.extent(0); ++b) {
-      const int64_t left = blocks[i].mixer().steps_left(state[b].slice(0, begin, size));
+      const int64_t left = blocks[i].steps_left(state[b].slice(0, begin, size));
       if (time <= left) continue;
       throw InvalidArgument({.where = "sequence_model",
                              .what = "the context is full",
@@ -257,12 +269,19 @@ void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace
   const View<float, 3> x(workspace.take<float>(rows * channels).data(), {batch, time, channels});
   const View<float, 2> x_rows(x.data(), {rows, channels});
   encode(chunk, x, workspace);
+  View<const float, 3> original;
+  if (shares(layers)) {
+    const std::span<float> copy = workspace.take<float>(rows * channels);
+    std::copy_n(x.data(), copy.size(), copy.data());
+    original = {copy.data(), x.extents()};
+  }
   for (size_t i = 0; i < blocks.size(); ++i) {
     const int64_t size = state_begin[i + 1] - state_begin[i];
     blocks[i].run({.mode = mode,
                    .x = x,
                    .state = chunk.state.slice(1, state_begin[i], size),
-                   .starts = chunk.starts},
+                   .starts = chunk.starts,
+                   .original = original},
                   workspace);
   }
   if (norm) norm->apply(x_rows, x_rows);
@@ -299,7 +318,8 @@ size_t SequenceModel::workspace_bytes(int64_t batch, int64_t time) const {
   }
   const int64_t decoded = parts_->sequence_output() ? batch : rows;
   const size_t output = Workspace::bytes_for<float>(decoded * parts_->output_size());
-  const size_t stream = Workspace::bytes_for<float>(rows * parts_->block.channels);
+  const int64_t streams = shares(parts_->layers) ? 2 : 1;
+  const size_t stream = streams * Workspace::bytes_for<float>(rows * parts_->block.channels);
   const size_t pooled = Workspace::bytes_for<float>(batch * parts_->block.channels);
   return std::max(stream + std::max(inner, output), pooled + output);
 }

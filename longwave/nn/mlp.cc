@@ -2,21 +2,29 @@
 #include "longwave/nn/mlp.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <span>
 
 #include "longwave/ops/elementwise/elementwise.h"
 
 namespace longwave::nn {
+namespace {
+
+float exact_gelu(float x) { return 0.5F * x * std::erfc(x * -std::numbers::sqrt2_v<float> / 2); }
+
+}  // namespace
 
 MlpKind mlp_kind(std::string_view text) {
   if (text == "swiglu") return MlpKind::kSwiglu;
+  if (text == "geglu") return MlpKind::kGeglu;
   if (text == "relu2") return MlpKind::kRelu2;
   LONGWAVE_ASSERT(text == "gelu", "unknown mlp");
   return MlpKind::kGelu;
 }
 
 int64_t up_outputs(MlpKind kind, int64_t hidden) {
-  return kind == MlpKind::kSwiglu ? 2 * hidden : hidden;
+  return kind == MlpKind::kSwiglu || kind == MlpKind::kGeglu ? 2 * hidden : hidden;
 }
 
 void apply_inner(MlpKind kind, View<float, 2> rows, int64_t hidden) {
@@ -26,6 +34,13 @@ void apply_inner(MlpKind kind, View<float, 2> rows, int64_t hidden) {
                       .value = value,
                       .gate = rows.slice(1, hidden, hidden),
                       .y = value});
+    return;
+  }
+  if (kind == MlpKind::kGeglu) {
+    const View<float, 2> gate = rows.slice(1, hidden, hidden);
+    for (int64_t r = 0; r < rows.extent(0); ++r) {
+      for (int64_t i = 0; i < hidden; ++i) value(r, i) *= exact_gelu(gate(r, i));
+    }
     return;
   }
   LONGWAVE_ASSERT(rows.contiguous(), "an MLP works on dense rows");
@@ -52,7 +67,8 @@ Mlp::Mlp(const Weights& weights, const MlpConfig& config)
 size_t Mlp::workspace_bytes(int64_t rows) const {
   const size_t answer =
       config_.multipliers.down == 1 ? 0 : Workspace::bytes_for<float>(rows * config_.channels);
-  return Workspace::bytes_for<float>(rows * up_.outputs()) + answer;
+  const size_t adapting = adapter_ ? adapter_->workspace_bytes(rows) : 0;
+  return Workspace::bytes_for<float>(rows * up_.outputs()) + answer + adapting;
 }
 
 void Mlp::apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) const {
@@ -60,7 +76,8 @@ void Mlp::apply(View<float, 2> x, View<const float, 2> h, Workspace& workspace) 
   const int64_t rows = x.extent(0), outputs = up_.outputs(), hidden = config_.hidden;
   const View<float, 2> inner(workspace.take<float>(rows * outputs).data(), {rows, outputs});
   up_.apply(h, inner);
-  if (config_.kind == MlpKind::kSwiglu && config_.multipliers.gate != 1) {
+  if (adapter_) adapter_->add(h, inner, workspace);
+  if (config_.multipliers.gate != 1 && outputs == 2 * hidden) {
     const View<float, 2> gate = inner.slice(1, hidden, hidden);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t i = 0; i < hidden; ++i) gate(r, i) *= config_.multipliers.gate;

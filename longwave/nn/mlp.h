@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "longwave/base/parameter.h"
 #include "longwave/base/view.h"
 #include "longwave/base/workspace.h"
+#include "longwave/nn/adapter.h"
 #include "longwave/nn/linear.h"
 
 namespace longwave::nn {
@@ -15,10 +17,11 @@ namespace longwave::nn {
 ///
 ///   kGelu    down gelu(up h)                        up (hidden, channels)
 ///   kSwiglu  down (a silu(b)),  (a, b) = up h       up (2 hidden, channels)
+///   kGeglu   down (a gelu(b)),  (a, b) = up h       up (2 hidden, channels), gelu exact, by erf
 ///   kRelu2   down max(up h, 0)^2                    up (hidden, channels)
-enum class MlpKind : uint8_t { kGelu, kSwiglu, kRelu2 };
+enum class MlpKind : uint8_t { kGelu, kSwiglu, kGeglu, kRelu2 };
 
-/// "gelu", "swiglu" or "relu2"; the text must be one of them.
+/// "gelu", "swiglu", "geglu" or "relu2"; the text must be one of them.
 MlpKind mlp_kind(std::string_view text);
 
 /// What an MLP is made of.
@@ -47,12 +50,16 @@ ParameterTable mlp_parameters(const MlpConfig& config);
 
 /// The second residual branch of a block: x += mlp(h).
 ///
-/// Source     Shazeer 2020, arXiv:2002.05202 (kSwiglu); So et al. 2021, arXiv:2109.08668 (kRelu2).
+/// Source     Shazeer 2020, arXiv:2002.05202 (kSwiglu, kGeglu); So et al. 2021, arXiv:2109.08668
+///            (kRelu2).
 /// Errors     DataError if a tensor is missing or misshapen.
 /// Threads    const use is safe from many threads with distinct workspaces.
 class Mlp {
  public:
   Mlp(const Weights& weights, const MlpConfig& config);
+
+  /// Adds a low-rank map to `up` from now on.
+  void adapt(Adapter adapter) { adapter_ = adapter; }
 
   size_t workspace_bytes(int64_t rows) const;
 
@@ -63,6 +70,7 @@ class Mlp {
   MlpConfig config_;
   Linear up_;
   Linear down_;
+  std::optional<Adapter> adapter_;
 };
 
 }  // namespace longwave::nn

@@ -42,7 +42,9 @@ const char* const kNames[] = {"mamba",
                               "falcon_mamba",
                               "falcon_mamba_untied",
                               "jamba",
-                              "jamba_dense"};
+                              "jamba_dense",
+                              "zamba2",
+                              "zamba2_one_block"};
 
 /// Share of the largest logit that float32 in another order may change, with wide margins: both
 /// sides sum some hundred terms a number, and models are a few layers deep.

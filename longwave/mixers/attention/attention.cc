@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "longwave/base/error.h"
 #include "longwave/mixers/multipliers.h"
@@ -47,16 +48,18 @@ int64_t turned_dims(const Options& options, int64_t head_dim) {
 
 class Attention : public Mixer {
  public:
-  Attention(const Shapes& shapes, const Weights& weights)
+  Attention(const Shapes& shapes, const Weights& weights, std::vector<nn::Adapter> adapters)
       : shapes_(shapes),
         weights_(weights),
+        adapters_(std::move(adapters)),
         in_proj_(weights.matrix("in_proj.weight", {shapes.projected(), shapes.channels})),
         out_proj_(
-            weights.matrix("out_proj.weight", {shapes.channels, shapes.heads * shapes.head_dim})) {
+            weights.matrix("out_proj.weight", {shapes.outputs, shapes.heads * shapes.head_dim})) {
     make_multipliers();
   }
 
   int64_t channels() const override { return shapes_.channels; }
+  int64_t outputs() const override { return shapes_.outputs; }
   int64_t state_size() const override { return shapes_.state_size(); }
   bool packs() const override { return true; }
   int64_t steps_left(View<const float, 1> state) const override {
@@ -84,13 +87,16 @@ class Attention : public Mixer {
             {block.state.extent(0), shapes_.window, shapes_.kv_heads, shapes_.head_dim},
             {block.state.stride(0), shapes_.kv_heads * shapes_.head_dim, shapes_.head_dim, 1}};
   }
+  /// Adds what the adapters make of u.
+  void adapt(View<const float, 3> u, View<float, 3> projected, Workspace& workspace) const;
   void rotate(View<float, 4> x, View<const int64_t, 1> seen, View<const uint8_t, 2> starts) const;
   /// Some steps of the sequence: the views hold these only.
   void run(const Prefill& block, View<int64_t, 1> seen, Workspace& workspace) const;
   void forget_earlier_sequences(const Prefill& block, View<const int64_t, 1> seen) const;
 
   Shapes shapes_;
-  Weights weights_;  // keeps alive what the views look at
+  Weights weights_;                    // keeps alive what the views look at
+  std::vector<nn::Adapter> adapters_;  // of queries, keys and values, or none
   Matrix in_proj_, out_proj_;
   Multipliers in_, out_;  // with the biases of the projections
 };
@@ -99,22 +105,38 @@ void Attention::make_multipliers() {
   View<const float, 1> in_bias, out_bias;
   if (shapes_.bias) {
     in_bias = weights_.view<1>("in_proj.bias", {shapes_.projected()});
-    out_bias = weights_.view<1>("out_proj.bias", {shapes_.channels});
+    out_bias = weights_.view<1>("out_proj.bias", {shapes_.outputs});
   }
   const Shapes::PartMultipliers& m = shapes_.multipliers;
   const int64_t queries = shapes_.heads * shapes_.head_dim;
   const int64_t keys = shapes_.kv_heads * shapes_.head_dim;
   in_ = Multipliers({{queries, m.in, 1}, {keys, m.in, m.key}, {keys, m.in, 1}}, in_bias);
-  out_ = Multipliers({{shapes_.channels, 1, m.out}}, out_bias);
+  out_ = Multipliers({{shapes_.outputs, 1, m.out}}, out_bias);
 }
 
 size_t Attention::workspace_bytes(int64_t batch, int64_t time) const {
-  const int64_t rows = batch * block_steps(batch, time);
-  return Workspace::bytes_for<int64_t>(batch) +
+  const int64_t steps = block_steps(batch, time), rows = batch * steps;
+  size_t adapting = 0;
+  for (const nn::Adapter& adapter : adapters_) {
+    adapting = std::max(adapting, adapter.workspace_bytes(steps));
+  }
+  return adapting + Workspace::bytes_for<int64_t>(batch) +
          Workspace::bytes_for<float>(rows * shapes_.projected()) +
          Workspace::bytes_for<float>(rows * shapes_.heads * shapes_.head_dim) +
          ops::attention_workspace_bytes(
              {.heads = shapes_.heads, .kv_heads = shapes_.kv_heads, .head_dim = shapes_.head_dim});
+}
+
+void Attention::adapt(View<const float, 3> u, View<float, 3> projected,
+                      Workspace& workspace) const {
+  int64_t begin = 0;
+  for (size_t i = 0; i < adapters_.size(); ++i) {
+    const int64_t size = (i == 0 ? shapes_.heads : shapes_.kv_heads) * shapes_.head_dim;
+    for (int64_t b = 0; b < u.extent(0); ++b) {
+      adapters_[i].add(u[b], projected[b].slice(1, begin, size), workspace);
+    }
+    begin += size;
+  }
 }
 
 /// Turns heads by the positions of their steps, which count from each start.
@@ -165,6 +187,7 @@ void Attention::run(const Prefill& block, View<int64_t, 1> seen, Workspace& work
   const View<float, 3> projected = take(shapes_.projected());
   const View<float, 3> y = take(shapes_.heads * shapes_.head_dim);
   project({.x = block.u, .W = in_proj_, .b = in_.bias(), .y = projected});
+  adapt(block.u, projected, workspace);
   in_.apply(projected);
   // Queries and keys turn alike and lie side by side.
   rotate(heads(projected, 0, shapes_.heads + shapes_.kv_heads), seen, block.starts);
@@ -228,6 +251,7 @@ void store_position(int64_t position, float* pair) {
 
 Shapes::Shapes(const Options& options, int64_t channel_count)
     : channels(channel_count),
+      outputs(channel_count),
       head_dim(options.integer("head_dim") == 0 ? usual_head_dim(channel_count)
                                                 : options.integer("head_dim")),
       heads(options.integer("heads") == 0 ? std::max<int64_t>(channel_count / head_dim, 1)
@@ -282,8 +306,17 @@ Schema schema() {
   };
 }
 
+std::vector<std::pair<const char*, nn::AdapterShape>> Shapes::adapters(int64_t rank) const {
+  const nn::AdapterShape queries = {.rank = rank, .inputs = channels, .outputs = heads * head_dim};
+  const nn::AdapterShape keys = {.rank = rank, .inputs = channels, .outputs = kv_heads * head_dim};
+  return {{"q", queries}, {"k", keys}, {"v", keys}};
+}
+
 ParameterTable parameters(const Options& options, int64_t channels) {
-  const Shapes shapes(options, channels);
+  return parameters(Shapes(options, channels));
+}
+
+ParameterTable parameters(const Shapes& shapes) {
   const int64_t inner = shapes.heads * shapes.head_dim;
   const auto uniform = [](int64_t inputs) {
     const double bound = 1 / std::sqrt(static_cast<double>(inputs));
@@ -291,12 +324,12 @@ ParameterTable parameters(const Options& options, int64_t channels) {
   };
   ParameterTable table = {
       {"in_proj.weight",
-       {shapes.projected(), channels},
+       {shapes.projected(), shapes.channels},
        ParameterGroup::kMain,
-       uniform(channels),
+       uniform(shapes.channels),
        Storage::kMatrix},
       {"out_proj.weight",
-       {channels, inner},
+       {shapes.outputs, inner},
        ParameterGroup::kMain,
        uniform(inner),
        Storage::kMatrix},
@@ -304,7 +337,8 @@ ParameterTable parameters(const Options& options, int64_t channels) {
   if (shapes.bias) {
     table.push_back(
         {"in_proj.bias", {shapes.projected()}, ParameterGroup::kNoDecay, constant_init(0)});
-    table.push_back({"out_proj.bias", {channels}, ParameterGroup::kNoDecay, constant_init(0)});
+    table.push_back(
+        {"out_proj.bias", {shapes.outputs}, ParameterGroup::kNoDecay, constant_init(0)});
   }
   return table;
 }
@@ -312,7 +346,12 @@ ParameterTable parameters(const Options& options, int64_t channels) {
 std::unique_ptr<Mixer> make(const Options& options, int64_t channels, const Weights& weights,
                             double rate) {
   check_no_rate("attention", rate);
-  return std::make_unique<Attention>(Shapes(options, channels), weights);
+  return make(Shapes(options, channels), weights);
+}
+
+std::unique_ptr<Mixer> make(const Shapes& shapes, const Weights& weights,
+                            std::vector<nn::Adapter> adapters) {
+  return std::make_unique<Attention>(shapes, weights, std::move(adapters));
 }
 
 }  // namespace longwave::mixers::attention

@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "longwave/base/options.h"
 #include "longwave/base/parameter.h"
 #include "longwave/mixers/mixer.h"
 #include "longwave/mixers/registry.h"
+#include "longwave/nn/adapter.h"
 
 namespace longwave::mixers::attention {
 
@@ -26,6 +29,7 @@ std::unique_ptr<Mixer> make(const Options& options, int64_t channels, const Weig
 /// What the options say about shapes; the torch form asks the same.
 struct Shapes {
   int64_t channels;
+  int64_t outputs;  ///< numbers of an output step: as many as channels unless set afterwards
   int64_t head_dim, heads;
   int64_t kv_heads;     ///< heads of keys and values, each for heads / kv_heads queries
   int64_t window;       ///< positions that a step sees, itself included
@@ -50,7 +54,16 @@ struct Shapes {
   int64_t state_size() const { return 2 * ring_size() + kPositionSize; }
 
   static constexpr int64_t kPositionSize = 2;
+
+  /// Low-rank additions to queries, keys and values by name: "q", "k", "v".
+  std::vector<std::pair<const char*, nn::AdapterShape>> adapters(int64_t rank) const;
 };
+
+/// The same for shapes that options alone do not give. With three adapters, for queries, keys and
+/// values, these are added to what in_proj makes of the input.
+ParameterTable parameters(const Shapes& shapes);
+std::unique_ptr<Mixer> make(const Shapes& shapes, const Weights& weights,
+                            std::vector<nn::Adapter> adapters = {});
 
 /// A number of positions as two floats, exactly: low + 2^20 high. What is no such pair is 0, so
 /// that any row is a state.

@@ -167,6 +167,20 @@ void place_attention(TensorMap& map, const std::string& ours, const std::string&
   }
 }
 
+void place_gate_first(TensorMap& map, const std::string& ours, const std::string& theirs) {
+  if (!map.has(ours)) return;
+  const int64_t hidden = map.shape(ours).front() / 2;
+  for (const int64_t half : {0, 1}) {
+    map.place({.ours = ours,
+               .our_shape = {},
+               .our_row = half * hidden,
+               .theirs = theirs,
+               .their_shape = map.shape(ours),
+               .their_row = (1 - half) * hidden,
+               .rows = hidden});
+  }
+}
+
 void place_gated_mlp(TensorMap& map, const std::string& ours, const GatedMlpNames& theirs) {
   for (const std::string kind : {"weight", "bias"}) {
     const std::string up = ours + "up." + kind;
@@ -177,15 +191,7 @@ void place_gated_mlp(TensorMap& map, const std::string& ours, const GatedMlpName
       map.stack(up, {{theirs.up + "." + kind, hidden}, {theirs.gate + "." + kind, hidden}});
       continue;
     }
-    for (const int64_t half : {0, 1}) {
-      map.place({.ours = up,
-                 .our_shape = {},
-                 .our_row = half * hidden,
-                 .theirs = theirs.up + "." + kind,
-                 .their_shape = map.shape(up),
-                 .their_row = (1 - half) * hidden,
-                 .rows = hidden});
-    }
+    place_gate_first(map, up, theirs.up + "." + kind);
   }
 }
 

@@ -45,6 +45,9 @@ void write_rotary_keys(const Options& options, PublishedConfig& config);
 /// in_proj.* from q_proj, k_proj and v_proj, out_proj.* from o_proj; both names end with a dot.
 void place_attention(TensorMap& map, const std::string& ours, const std::string& theirs);
 
+/// A tensor of which theirs has the second half first.
+void place_gate_first(TensorMap& map, const std::string& ours, const std::string& theirs);
+
 /// The two halves of up.* from their tensors, in one tensor if the two are the same: then the gate
 /// comes first there.
 struct GatedMlpNames {

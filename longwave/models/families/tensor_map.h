@@ -76,6 +76,15 @@ class TensorMap {
   /// Any other arrangement, one piece after the other. The shapes of ours are filled in.
   void place(Placement piece);
 
+  /// Tensors below `again` are those below `first` once more, and may be missing.
+  struct Repeat {
+    std::string first, again;
+  };
+  void repeats(const std::string& first, const std::string& again) {
+    repeats_.push_back({first, again});
+  }
+  const std::vector<Repeat>& repeats() const { return repeats_; }
+
   /// All pieces in the order of the data flow. A tensor of ours without a place, or that its
   /// pieces do not cover once, is a fault of the family: an assertion.
   std::vector<Placement> finish() const;
@@ -86,6 +95,7 @@ class TensorMap {
   std::vector<std::string> order_;
   std::map<std::string, Shape> shapes_;
   std::map<std::string, std::vector<Placement>> pieces_;
+  std::vector<Repeat> repeats_;
 };
 
 }  // namespace longwave::models

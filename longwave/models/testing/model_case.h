@@ -121,6 +121,11 @@ inline std::vector<ModelCase> running_cases() {
                    tokens});
   cases.push_back({"mlpWithoutBias", {"model.mlp=2", "model.mlp_bias=false"}, tokens});
   cases.push_back({"parallel", {"model.pattern=mamba2+attention s4d+lstm"}, tokens});
+  cases.push_back({"shared",
+                   {"model.pattern=(shared>mamba2 mamba2)*2 shared>s4d | none", "model.hidden=5",
+                    "model.mlp_kind=geglu", "shared.blocks=2", "shared.adapter_rank=2",
+                    "shared.adapt_attention=true"},
+                   tokens});
   cases.push_back({"mlpMultipliers",
                    {"model.mlp=1", "model.mlp_kind=swiglu", "model.gate_multiplier=0.7",
                     "model.down_multiplier=1.7"},
