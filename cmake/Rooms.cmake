@@ -162,6 +162,16 @@ function(longwave_torch_library target)
     PUBLIC ${TORCH_LIBRARIES} longwave_runtime
     PRIVATE OpenMP::OpenMP_CXX $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
             $<BUILD_INTERFACE:longwave_options>)
+  # Newer libtorch brings headers of its own fmt, without the library: then take it from the headers.
+  foreach(folder ${TORCH_INCLUDE_DIRS})
+    if(EXISTS ${folder}/fmt/format.h)
+      target_compile_definitions(${target} PUBLIC FMT_HEADER_ONLY)
+    endif()
+  endforeach()
+  if(LONGWAVE_TORCH_CUDA)
+    target_compile_definitions(${target} PUBLIC LONGWAVE_TORCH_CUDA)
+    target_link_libraries(${target} PUBLIC CUDA::toolkit)
+  endif()
   target_precompile_headers(${target} PRIVATE <torch/torch.h>)
   foreach(room ${arg_ROOMS})
     if(room STREQUAL "train")
