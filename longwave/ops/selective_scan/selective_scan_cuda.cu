@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/require_shape.h"
 #include "longwave/ops/selective_scan/selective_scan_cuda.h"
 #include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
@@ -12,44 +13,96 @@ namespace longwave::ops {
 namespace {
 
 constexpr const char* kWhere = "selective_scan_cuda";
+constexpr const char* kGradWhere = "selective_scan_cuda_backward";
 // Warps that keep the exponential units of the largest chips busy: 132 multiprocessors of 4.
 constexpr int64_t kManyWarps = 1408;
 // Warps that segments of time make up for.
 constexpr int64_t kWarpsOfSegments = 2048;
+// Blocks of the gradient that fill the largest chips: 132 multiprocessors of 2.
+constexpr int64_t kGradBlocks = 264;
 // Shorter segments of time are not worth a pass.
 constexpr int64_t kShortestSegment = 128;
 
 template <typename T>
-void check(const SelectiveScanCudaArgs<T>& args) {
-  const SelectiveScanCudaInputs<T>& in = args.in;
+void check(const char* where, const SelectiveScanCudaInputs<T>& in) {
   const int64_t batch = in.u.extent(0), time = in.u.extent(1), channels = in.u.extent(2);
   const int64_t groups = in.B.extent(2), state = in.A.extent(1);
-  require_shape(kWhere, "dt", in.dt, in.u.extents());
-  require_shape(kWhere, "A", in.A, {channels, state});
-  require_shape(kWhere, "B", in.B, {batch, time, groups, state});
-  require_shape(kWhere, "C", in.C, {batch, time, groups, state});
-  if (!in.D.absent()) require_shape(kWhere, "D", in.D, {channels});
-  if (!in.dt_bias.absent()) require_shape(kWhere, "dt_bias", in.dt_bias, {channels});
-  if (!in.z.absent()) require_shape(kWhere, "z", in.z, in.u.extents());
-  if (!in.starts.absent()) require_shape(kWhere, "starts", in.starts, {batch, time});
+  require_shape(where, "dt", in.dt, in.u.extents());
+  require_shape(where, "A", in.A, {channels, state});
+  require_shape(where, "B", in.B, {batch, time, groups, state});
+  require_shape(where, "C", in.C, {batch, time, groups, state});
+  if (!in.D.absent()) require_shape(where, "D", in.D, {channels});
+  if (!in.dt_bias.absent()) require_shape(where, "dt_bias", in.dt_bias, {channels});
+  if (!in.z.absent()) require_shape(where, "z", in.z, in.u.extents());
+  if (!in.starts.absent()) require_shape(where, "starts", in.starts, {batch, time});
+  require(groups >= 1 && channels % groups == 0, where, "groups must divide the channels");
+}
+
+template <typename T>
+SelectiveScanCudaSize size_of(const SelectiveScanCudaInputs<T>& in) {
+  return {in.u.extent(0), in.u.extent(1), in.u.extent(2), in.B.extent(2), in.A.extent(1)};
+}
+
+template <typename T>
+void check(const SelectiveScanCudaArgs<T>& args) {
+  check(kWhere, args.in);
+  const auto [batch, time, channels, groups, state] = size_of(args.in);
   require_shape(kWhere, "h", args.h, {batch, channels, state});
-  require_shape(kWhere, "y", args.y, in.u.extents());
+  require_shape(kWhere, "y", args.y, args.in.u.extents());
   if (!args.states.absent()) {
     require_shape(kWhere, "states", args.states,
                   {batch, selective_scan_chunks(time, state), state, channels});
   }
-  require(groups >= 1 && channels % groups == 0, kWhere, "groups must divide the channels");
   require(state <= kSelectiveScanCudaStates, kWhere, "a channel has too many states");
+}
+
+// A gradient is there exactly when its operand is, and has its shape.
+template <typename In, typename Out>
+void check_optional(const char* name, const In& operand, const Out& gradient) {
+  require(operand.absent() == gradient.absent(), kGradWhere,
+          "a gradient must be given exactly when its operand is");
+  if (!operand.absent()) require_shape(kGradWhere, name, gradient, operand.extents());
+}
+
+template <typename T>
+void check(const SelectiveScanCudaGradArgs<T>& args) {
+  const SelectiveScanCudaInputs<T>& in = args.in;
+  check(kGradWhere, in);
+  const auto [batch, time, channels, groups, state] = size_of(in);
+  require_shape(kGradWhere, "states", args.states,
+                {batch, selective_scan_chunks(time, state), state, channels});
+  require_shape(kGradWhere, "dy", args.dy, in.u.extents());
+  if (!args.dh.absent()) require_shape(kGradWhere, "dh", args.dh, {batch, channels, state});
+  require_shape(kGradWhere, "du", args.du, in.u.extents());
+  require_shape(kGradWhere, "ddt", args.ddt, in.u.extents());
+  require_shape(kGradWhere, "dA", args.dA, in.A.extents());
+  require_shape(kGradWhere, "dB", args.dB, in.B.extents());
+  require_shape(kGradWhere, "dC", args.dC, in.C.extents());
+  require_shape(kGradWhere, "dh0", args.dh0, {batch, channels, state});
+  check_optional("dD", in.D, args.dD);
+  check_optional("ddt_bias", in.dt_bias, args.ddt_bias);
+  check_optional("dz", in.z, args.dz);
+  require(state <= kSelectiveScanCudaGradStates, kGradWhere, "a channel has too many states");
 }
 
 template <typename T>
 void run(const SelectiveScanCudaArgs<T>& args, std::span<std::byte> workspace,
          cudaStream_t stream) {
-  const SelectiveScanCudaInputs<T>& in = args.in;
-  const SelectiveScanCudaSize size{in.u.extent(0), in.u.extent(1), in.u.extent(2), in.B.extent(2),
-                                   in.A.extent(1)};
   check(args);
-  selective_scan_by_plan(args, selective_scan_plan(size), workspace, stream);
+  selective_scan_by_plan(args, selective_scan_plan(size_of(args.in)), workspace, stream);
+}
+
+template <typename T>
+void run(const SelectiveScanCudaGradArgs<T>& args, std::span<std::byte> workspace,
+         cudaStream_t stream) {
+  check(args);
+  selective_scan_grad_by_plan(args, selective_grad_plan(size_of(args.in)), workspace, stream);
+}
+
+// Blocks of a group, and of all groups and sequences.
+int64_t grad_tiles(const SelectiveScanCudaSize& size) {
+  const int64_t width = selective_grad_width(size.state);
+  return (size.channels / std::max<int64_t>(1, size.groups) + width - 1) / width;
 }
 
 }  // namespace
@@ -88,6 +141,31 @@ size_t selective_scan_cuda_workspace_bytes(const SelectiveScanCudaSize& size) {
   return selective_scan_plan_bytes(size, selective_scan_plan(size));
 }
 
+SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments) {
+  return selective_scan_plan(size, size.state <= 16 ? 0 : 1, segments);
+}
+
+SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size) {
+  const int64_t blocks = std::max<int64_t>(1, size.batch * size.groups * grad_tiles(size));
+  const int64_t longest = std::max<int64_t>(1, size.time / kShortestSegment);
+  return selective_grad_plan(size, std::min(longest, std::max<int64_t>(1, kGradBlocks / blocks)));
+}
+
+size_t selective_grad_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan) {
+  const int64_t rows = size.batch * plan.segments;
+  const auto bytes = [](int64_t floats) { return gpu::DeviceScratch::bytes(floats); };
+  size_t sum = bytes(grad_tiles(size) * size.batch * size.time * size.groups * 2 * size.state) +
+               bytes(rows * size.state * size.channels) + bytes(rows * 2 * size.channels);
+  if (plan.segments > 1) {
+    sum += bytes(rows * size.state * size.channels) + bytes(rows * size.channels);
+  }
+  return sum;
+}
+
+size_t selective_scan_cuda_backward_workspace_bytes(const SelectiveScanCudaSize& size) {
+  return selective_grad_plan_bytes(size, selective_grad_plan(size));
+}
+
 void selective_scan_cuda(const SelectiveScanCudaArgs<float>& args, std::span<std::byte> workspace,
                          cudaStream_t stream) {
   run(args, workspace, stream);
@@ -98,6 +176,19 @@ void selective_scan_cuda(const SelectiveScanCudaArgs<__half>& args, std::span<st
 }
 void selective_scan_cuda(const SelectiveScanCudaArgs<__nv_bfloat16>& args,
                          std::span<std::byte> workspace, cudaStream_t stream) {
+  run(args, workspace, stream);
+}
+
+void selective_scan_cuda_backward(const SelectiveScanCudaGradArgs<float>& args,
+                                  std::span<std::byte> workspace, cudaStream_t stream) {
+  run(args, workspace, stream);
+}
+void selective_scan_cuda_backward(const SelectiveScanCudaGradArgs<__half>& args,
+                                  std::span<std::byte> workspace, cudaStream_t stream) {
+  run(args, workspace, stream);
+}
+void selective_scan_cuda_backward(const SelectiveScanCudaGradArgs<__nv_bfloat16>& args,
+                                  std::span<std::byte> workspace, cudaStream_t stream) {
   run(args, workspace, stream);
 }
 

@@ -60,8 +60,42 @@ struct SelectiveScanCudaArgs {
   View<float, 4> states;  // (batch, chunks, state, channels) out, as selective_scan's; or absent
 };
 
-/// The most states a channel may have on a GPU.
+/// selective_scan_backward on a GPU: gradients of selective_scan_cuda with respect to everything
+/// that it reads.
+///
+/// As the scan; each tile of steps first goes forwards again from the state that was kept before
+/// it, then backwards. Sums over channels pass through the lanes of a warp, the warps of a block
+/// and then the blocks, sums over time through a thread and then the segments, each in an order
+/// that the shapes fix: there are no atomic additions.
+///
+/// Source     as SelectiveScanGradArgs; algorithm ours.
+/// Numerics   as the scan; sums over time in float32 within a segment and in double beyond, sums
+///            over channels in float32. The same arguments give the same bits.
+/// Cost       two exponentials and about 25 operations a state and element. Device memory of 2
+///            state numbers a step and block of 64 channels (16, if state > 16).
+/// Errors     as the scan; InvalidArgument also if there are more than kSelectiveScanCudaGradStates
+///            states, or a gradient is absent or present otherwise than its operand.
+/// Threads    as the scan.
+template <typename T>
+struct SelectiveScanCudaGradArgs {
+  SelectiveScanCudaInputs<T> in;
+  View<const float, 4> states;  // (batch, chunks, state, channels) as selective_scan_cuda gave them
+  View<const T, 3> dy;          // (batch, time, channels)
+  View<const float, 3> dh;      // (batch, channels, state) of the final state, or absent for 0
+  View<T, 3> du;                // out, as u
+  View<T, 3> ddt;               // out, as dt
+  View<float, 2> dA;            // out, as A
+  View<T, 4> dB;                // out, as B
+  View<T, 4> dC;                // out, as C
+  View<float, 1> dD;            // out, as D: absent if and only if D is
+  View<float, 1> ddt_bias;      // out, as dt_bias: absent if and only if dt_bias is
+  View<T, 3> dz;                // out, as z: absent if and only if z is
+  View<float, 3> dh0;           // (batch, channels, state) out, of the state before the first step
+};
+
+/// The most states a channel may have on a GPU, and for its gradient.
 inline constexpr int64_t kSelectiveScanCudaStates = 1024;
+inline constexpr int64_t kSelectiveScanCudaGradStates = 64;
 
 /// The extents that scratch memory on a GPU depends on.
 struct SelectiveScanCudaSize {
@@ -78,5 +112,16 @@ void selective_scan_cuda(const SelectiveScanCudaArgs<__half>& args, std::span<st
                          CUstream_st* stream);
 void selective_scan_cuda(const SelectiveScanCudaArgs<__nv_bfloat16>& args,
                          std::span<std::byte> workspace, CUstream_st* stream);
+
+/// Bytes of device memory that `selective_scan_cuda_backward` takes.
+size_t selective_scan_cuda_backward_workspace_bytes(const SelectiveScanCudaSize& size);
+
+/// Queues the gradients; see SelectiveScanCudaGradArgs. `workspace` as for the scan.
+void selective_scan_cuda_backward(const SelectiveScanCudaGradArgs<float>& args,
+                                  std::span<std::byte> workspace, CUstream_st* stream);
+void selective_scan_cuda_backward(const SelectiveScanCudaGradArgs<__half>& args,
+                                  std::span<std::byte> workspace, CUstream_st* stream);
+void selective_scan_cuda_backward(const SelectiveScanCudaGradArgs<__nv_bfloat16>& args,
+                                  std::span<std::byte> workspace, CUstream_st* stream);
 
 }  // namespace longwave::ops

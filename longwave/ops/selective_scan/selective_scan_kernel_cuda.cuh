@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
+#include "longwave/ops/cuda/numbers_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
 
 namespace longwave::ops {
@@ -26,45 +24,13 @@ enum class SelectivePass : uint8_t { kEnds, kAll };
 
 namespace selective_cuda {
 
-inline constexpr float kLog2E = 1.44269504088896340736f;
-inline constexpr float kLn2 = 0.69314718055994530942f;
-
-__device__ inline float widen(float x) { return x; }
-__device__ inline float widen(__half x) { return __half2float(x); }
-__device__ inline float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
-__device__ inline void narrow(float x, float& y) { y = x; }
-__device__ inline void narrow(float x, __half& y) { y = __float2half_rn(x); }
-__device__ inline void narrow(float x, __nv_bfloat16& y) { y = __float2bfloat16_rn(x); }
-
-__device__ inline float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
-// log(1 + e^x), whole: log1p on [0, 1] is a polynomial, within 1.2e-7 of the value.
-__device__ inline float softplus(float x) {
-  const float minus = -fabsf(x), scaled = minus * kLog2E;
-  const float rest = fmaf(minus, kLog2E, -scaled);
-  const float power = exp2_fast(scaled), e = fmaf(power, rest * kLn2, power);
-  constexpr float kTerms[] = {-0.00317605701f, 0.0195425265f, -0.0563736111f, 0.105436236f,
-                              -0.152696669f,   0.196632743f,  -0.249516159f,  0.333297104f,
-                              -0.499998927f,   1.0f};
-  float sum = kTerms[0];
-#pragma unroll
-  for (int i = 1; i < 10; ++i) sum = fmaf(sum, e, kTerms[i]);
-  return fmaf(sum, e, fmaxf(x, 0.0f));
-}
-
-__device__ inline float silu(float x) { return __fdividef(x, 1.0f + exp2_fast(-x * kLog2E)); }
-
-__device__ inline void copy_16_bytes(void* shared, const void* global) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
-               "l"(global)
-               : "memory");
-}
-__device__ inline void finish_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+using gpu::exp2_fast;
+using gpu::finish_copies;
+using gpu::kLog2E;
+using gpu::narrow;
+using gpu::pair_of;
+using gpu::silu;
+using gpu::softplus;
 
 /// How a block's shared memory is laid out.
 template <typename T, int kStates, int kLanes, int kChannels>
@@ -79,7 +45,6 @@ struct Layout {
   }
   static constexpr int kSteps = fitting(32);  // steps of a tile
   static_assert(kSteps >= 4);
-  static constexpr int kWide = 16 / sizeof(T);
 
   T raw[2][3][kSteps][kWidth];          // u, dt, z
   T raw_inputs[2][2][kSteps][kPadded];  // B, C
@@ -95,8 +60,10 @@ class Scan {
  public:
   using Shared = Layout<T, kStates, kLanes, kChannels>;
   static constexpr int kSteps = Shared::kSteps, kWidth = Shared::kWidth;
-  static constexpr int kPadded = Shared::kPadded, kWide = Shared::kWide;
+  static constexpr int kPadded = Shared::kPadded;
   static constexpr bool kAll = kPass == SelectivePass::kAll;
+
+  using Pair = gpu::Pair<T>;
 
   __device__ Scan(const SelectiveScanLaunch<T>& launch, Shared& shared)
       : launch_(launch), shared_(shared) {
@@ -177,34 +144,17 @@ class Scan {
     }
   }
 
-  // Rows of `kCount` elements of a tile, of which `count` are there, on their way to `to`.
-  template <int kCount>
-  __device__ void load_rows(const T* from, int64_t row_stride, int64_t stride, int rows, int count,
-                            bool wide, T (*to)[kCount]) const {
-    if constexpr (kCount % kWide == 0) {
-      if (wide) {
-        constexpr int kPieces = kCount / kWide;
-        for (int i = threadIdx.x; i < rows * kPieces; i += kSelectiveThreads) {
-          const int row = i / kPieces, column = i % kPieces * kWide;
-          if (column < count) copy_16_bytes(&to[row][column], from + row * row_stride + column);
-        }
-        return;
-      }
-    }
-    for (int i = threadIdx.x; i < rows * kCount; i += kSelectiveThreads) {
-      const int row = i / kCount, column = i % kCount;
-      if (column < count) to[row][column] = from[row * row_stride + column * stride];
-    }
-  }
-
   __device__ void load_channels(const View<const T, 3>& x, int64_t t, int rows, bool wide,
                                 T (*to)[kWidth]) const {
-    load_rows<kWidth>(&x(b_, t, first_), x.stride(1), x.stride(2), rows, width_, wide, to);
+    gpu::load_rows<kSelectiveThreads>(
+        gpu::RowsToLoad<T>{&x(b_, t, first_), x.stride(1), x.stride(2), rows, width_, wide}, to);
   }
   __device__ void load_states(const View<const T, 4>& x, int64_t t, int rows, bool wide,
                               T (*to)[kPadded]) const {
-    load_rows<kPadded>(&x(b_, t, group_, int64_t{0}), x.stride(1), x.stride(3), rows,
-                       static_cast<int>(x.extent(3)), wide, to);
+    gpu::load_rows<kSelectiveThreads>(
+        gpu::RowsToLoad<T>{&x(b_, t, group_, int64_t{0}), x.stride(1), x.stride(3), rows,
+                           static_cast<int>(x.extent(3)), wide},
+        to);
   }
 
   // Asks for a tile of inputs.
@@ -333,7 +283,7 @@ class Scan {
 #pragma unroll
         for (int j = 0; j < kGroups; ++j) {
 #pragma unroll
-          for (int i = 0; i < kChannels; ++i) add_lanes<kGroup, kLanes / 2>(y[j][i]);
+          for (int i = 0; i < kChannels; ++i) gpu::add_lanes<kGroup, kLanes / 2, 1>(y[j][i]);
         }
         __syncwarp();  // the outputs take the place of what all lanes of a channel have read
 #pragma unroll
@@ -368,24 +318,6 @@ class Scan {
         if (kAll) sum = fmaf(C[n], h_[i][n], sum);
       }
       y[i][j] = sum;
-    }
-  }
-
-  // Adds up over the lanes of a channel; the sum of step j ends in its j-th share of the lanes.
-  template <int kCount, int kMask, int kGroup>
-  __device__ void add_lanes(float (&y)[kGroup]) const {
-    if constexpr (kMask > 0 && kCount > 1) {
-      const bool upper = (lane_ & kMask) != 0;
-#pragma unroll
-      for (int j = 0; j < kCount / 2; ++j) {
-        const float sent = upper ? y[j] : y[j + kCount / 2];
-        const float kept = upper ? y[j + kCount / 2] : y[j];
-        y[j] = kept + __shfl_xor_sync(0xffffffffu, sent, kMask);
-      }
-      add_lanes<kCount / 2, kMask / 2>(y);
-    } else if constexpr (kMask > 0) {
-      y[0] += __shfl_xor_sync(0xffffffffu, y[0], kMask);
-      add_lanes<1, kMask / 2>(y);
     }
   }
 
@@ -425,14 +357,6 @@ class Scan {
         }
       }
     }
-  }
-
-  struct alignas(2 * sizeof(T)) Pair {
-    T first, second;
-  };
-  __device__ static float2 pair_of(const T* two) {
-    const Pair pair = *reinterpret_cast<const Pair*>(two);
-    return make_float2(widen(pair.first), widen(pair.second));
   }
 
   const SelectiveScanLaunch<T>& launch_;

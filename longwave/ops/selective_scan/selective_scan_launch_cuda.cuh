@@ -4,10 +4,10 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/selective_scan/selective_scan_kernel_cuda.cuh"
 
 namespace longwave::ops {
@@ -15,22 +15,12 @@ namespace selective_cuda {
 
 inline constexpr const char* kWhere = "selective_scan_cuda";
 
-inline void require_device(cudaError_t status) {
-  if (status == cudaSuccess) return;
-  throw DeviceError({.where = kWhere,
-                     .what = std::string("the driver refused: ") + cudaGetErrorString(status),
-                     .got = cudaGetErrorName(status),
-                     .fix = {}});
-}
+inline void require_device(cudaError_t status) { gpu::require_device(status, kWhere); }
 
 // Whether rows can be copied 16 bytes at a time.
 template <typename T, int Rank>
 bool wide(const View<const T, Rank>& x, int64_t row) {
-  constexpr int64_t kWide = 16 / sizeof(T);
-  bool aligned = reinterpret_cast<uintptr_t>(x.data()) % 16 == 0 && x.stride(Rank - 1) == 1 &&
-                 row % kWide == 0;
-  for (int i = 0; i + 1 < Rank; ++i) aligned = aligned && x.stride(i) % kWide == 0;
-  return aligned;
+  return gpu::in_pieces(x, row, 16);
 }
 
 template <typename T>

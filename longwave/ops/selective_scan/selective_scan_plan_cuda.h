@@ -40,9 +40,29 @@ SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size);
 /// Bytes of device memory that a plan takes.
 size_t selective_scan_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan);
 
-/// selective_scan_cuda by a given plan, for tests and measurements.
+/// The ways that kernels of the gradient exist for.
+inline constexpr std::array<SelectiveLanes, 2> kSelectiveGradLanes = {{{4, 4, 2}, {4, 16, 2}}};
+
+/// Channels of a block of the gradient, for so many states.
+constexpr int64_t selective_grad_width(int64_t state) {
+  const SelectiveLanes& how = kSelectiveGradLanes[state <= 16 ? 0 : 1];
+  return kSelectiveThreads / how.lanes * how.channels;
+}
+
+/// How the gradient is spread over a GPU: with at most so many segments, or filling it.
+SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments);
+SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size);
+
+/// Bytes of device memory that a plan of the gradient takes.
+size_t selective_grad_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan);
+
+/// selective_scan_cuda and its gradient by a given plan, for tests and measurements.
 template <typename T>
 void selective_scan_by_plan(const SelectiveScanCudaArgs<T>& args, const SelectiveScanPlan& plan,
                             std::span<std::byte> workspace, CUstream_st* stream);
+template <typename T>
+void selective_scan_grad_by_plan(const SelectiveScanCudaGradArgs<T>& args,
+                                 const SelectiveScanPlan& plan, std::span<std::byte> workspace,
+                                 CUstream_st* stream);
 
 }  // namespace longwave::ops

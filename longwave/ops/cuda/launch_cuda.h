@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "longwave/base/error.h"
+#include "longwave/base/view.h"
+
+namespace longwave::ops::gpu {
+
+/// Throws DeviceError if the driver refused.
+inline void require_device(cudaError_t status, const char* where) {
+  if (status == cudaSuccess) return;
+  throw DeviceError({.where = where,
+                     .what = std::string("the driver refused: ") + cudaGetErrorString(status),
+                     .got = cudaGetErrorName(status),
+                     .fix = {}});
+}
+
+/// Blocks of a grid, `per_block` of `count` things each; InvalidArgument if they are too many.
+inline unsigned blocks_for(int64_t count, int64_t per_block, const char* where) {
+  const int64_t blocks = (count + per_block - 1) / per_block;
+  require(blocks < int64_t{1} << 31, where, "the operands need too many blocks of a GPU");
+  return static_cast<unsigned>(blocks);
+}
+
+/// Whether rows of `row` elements can be passed through `bytes` bytes at a time.
+template <typename T, int Rank>
+bool in_pieces(const View<T, Rank>& x, int64_t row, int64_t bytes) {
+  const int64_t piece = bytes / static_cast<int64_t>(sizeof(T));
+  bool aligned = reinterpret_cast<uintptr_t>(x.data()) % bytes == 0 &&
+                 (x.stride(Rank - 1) == 1 || x.extent(Rank - 1) == 1) && row % piece == 0;
+  for (int i = 0; i + 1 < Rank; ++i) aligned = aligned && x.stride(i) % piece == 0;
+  return aligned;
+}
+
+/// Device memory handed out from the front, aligned to 16 bytes.
+class DeviceScratch {
+ public:
+  explicit DeviceScratch(std::byte* memory) : memory_(memory) {}
+  static size_t bytes(int64_t floats) {
+    return (static_cast<size_t>(floats) * sizeof(float) + 15) / 16 * 16;
+  }
+  float* take(int64_t floats) {
+    float* const taken = reinterpret_cast<float*>(memory_ + used_);
+    used_ += bytes(floats);
+    return taken;
+  }
+
+ private:
+  std::byte* memory_;
+  size_t used_ = 0;
+};
+
+}  // namespace longwave::ops::gpu

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times the gradient of selective_scan on a GPU against the time that its bytes need at the speed
+// of a copy in the same run. Checks against the reference first, and refuses to time a wrong
+// kernel.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "longwave/ops/selective_scan/testing/selective_grad_device.h"
+#include "longwave/ops/testing/device_timer.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::DeviceBuffer;
+using testing::DeviceTime;
+using testing::SelectiveSize;
+
+constexpr int kRepeats = 20;
+
+template <typename T>
+bool is_right(const SelectiveSize& size, int64_t segments) {
+  testing::SelectiveProblem<double> oracle(size, 1);
+  testing::round_operands<T>(oracle);
+  for (double& x : oracle.dy) x = static_cast<double>(static_cast<float>(static_cast<T>(x)));
+  oracle.both();
+  testing::SelectiveGradDevice<T> device(oracle);
+  device.run(device.args(), selective_grad_plan(device.size(), segments));
+  const auto expected = oracle.gradients();
+  const auto got = device.gradients();
+  for (size_t k = 0; k < got.size(); ++k) {
+    double worst = 0, largest = 1;
+    for (size_t i = 0; i < got[k].size(); ++i) {
+      const double wanted = (*expected[k].second)[i], error = std::abs(got[k][i] - wanted);
+      if (std::isnan(error)) return false;
+      worst = std::max(worst, error);
+      largest = std::max(largest, std::abs(wanted));
+    }
+    if (worst > (testing::kEpsilon<T> + 1e-5) * largest) return false;
+  }
+  return true;
+}
+
+/// Random operands, made on the host once and repeated; far more of them than a cache holds.
+template <typename T>
+class Operands {
+ public:
+  explicit Operands(const SelectiveSize& size) : size_(size) {
+    const auto [batch, time, channels, groups, state] = size;
+    const int64_t signal = batch * time * channels, inputs = batch * time * groups * state;
+    for (int i = 0; i < 7; ++i) signals_.push_back(random<T>(signal, 0, 1));
+    for (int i = 0; i < 4; ++i) inputs_.push_back(random<T>(inputs, 0, 1));
+    const int64_t held = batch * channels * state;
+    states_ = random<float>(selective_scan_chunks(time, state) * held, 0, 1);
+    A_ = random<float>(channels * state, -2.5, 0.7);
+    for (int i = 0; i < 4; ++i) rows_.push_back(random<float>(channels, -3, 0.5));
+    dA_ = random<float>(channels * state, 0, 1);
+    dh0_ = random<float>(held, 0, 1);
+  }
+
+  SelectiveScanCudaGradArgs<T> args() {
+    const auto [batch, time, channels, groups, state] = size_;
+    const auto signal = [&](int i) {
+      return View<T, 3>(signals_[i]->data(), {batch, time, channels});
+    };
+    const auto inputs = [&](int i) {
+      return View<T, 4>(inputs_[i]->data(), {batch, time, groups, state});
+    };
+    const auto row = [&](int i) { return View<float, 1>(rows_[i]->data(), {channels}); };
+    const int64_t chunks = selective_scan_chunks(time, state);
+    return {.in = {.step_size = StepSize::kSoftplus,
+                   .u = signal(0),
+                   .dt = signal(1),
+                   .A = {A_->data(), {channels, state}},
+                   .B = inputs(0),
+                   .C = inputs(1),
+                   .D = row(0),
+                   .dt_bias = row(1),
+                   .z = signal(2),
+                   .starts = {}},
+            .states = {states_->data(), {batch, chunks, state, channels}},
+            .dy = signal(3),
+            .dh = {},
+            .du = signal(4),
+            .ddt = signal(5),
+            .dA = {dA_->data(), {channels, state}},
+            .dB = inputs(2),
+            .dC = inputs(3),
+            .dD = row(2),
+            .ddt_bias = row(3),
+            .dz = signal(6),
+            .dh0 = {dh0_->data(), {batch, channels, state}}};
+  }
+
+  SelectiveScanCudaSize size() const {
+    return {size_.batch, size_.time, size_.channels, size_.groups, size_.state};
+  }
+  double bytes() const {
+    const double signal = size_.batch * size_.time * size_.channels;
+    const double inputs = size_.batch * size_.time * size_.groups * size_.state;
+    const double states = signal * size_.state / selective_scan_chunk(size_.state);
+    return sizeof(T) * (7 * signal + 4 * inputs) + 4 * states;
+  }
+
+ private:
+  template <typename Number>
+  std::unique_ptr<DeviceBuffer<Number>> random(int64_t count, double mean, double deviation) {
+    constexpr int64_t kOnce = 1 << 18;
+    std::vector<Number> some;
+    for (int64_t i = 0; i < std::min(kOnce, count); ++i) {
+      some.push_back(static_cast<Number>(float(mean + deviation * random_.normal())));
+      if (mean == -2.5) some.back() = -std::abs(static_cast<float>(some.back()));
+    }
+    auto buffer = std::make_unique<DeviceBuffer<Number>>(count);
+    for (int64_t i = 0; i < count; i += kOnce) {
+      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
+                                       std::min(kOnce, count - i) * sizeof(Number),
+                                       cudaMemcpyHostToDevice));
+    }
+    return buffer;
+  }
+
+  SelectiveSize size_;
+  Random random_{1};
+  std::vector<std::unique_ptr<DeviceBuffer<T>>> signals_, inputs_;
+  std::vector<std::unique_ptr<DeviceBuffer<float>>> rows_;
+  std::unique_ptr<DeviceBuffer<float>> states_, A_, dA_, dh0_;
+};
+
+template <typename T>
+void time_shape(const char* type, const SelectiveSize& size, double copy_speed) {
+  Operands<T> operands(size);
+  const SelectiveScanPlan plan = selective_grad_plan(operands.size());
+  const size_t bytes = selective_grad_plan_bytes(operands.size(), plan);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  const DeviceTime time = testing::time_on_device(kRepeats, [&](int) {
+    selective_scan_grad_by_plan(operands.args(), plan, {workspace.data(), bytes}, nullptr);
+  });
+  const double floor = operands.bytes() / copy_speed * 1e3;
+  std::printf("%-8s B%-2ld D%-5ld L%-6ld N%-3ld %3ld  %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n", type,
+              size.batch, size.channels, size.time, size.state, plan.segments, time.median,
+              time.least, time.most, floor, 100 * floor / time.median);
+}
+
+int main_of() {
+  for (const SelectiveSize& size : {SelectiveSize{2, 150, 100, 1, 16}, {1, 150, 40, 1, 64}}) {
+    for (const int64_t segments : {1, 2}) {
+      if (is_right<float>(size, segments) && is_right<__nv_bfloat16>(size, segments)) continue;
+      std::printf("state %ld, segments %ld: wrong result, not timed\n", size.state, segments);
+      return 1;
+    }
+  }
+  cudaDeviceProp device;
+  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
+  const double copy_speed = testing::device_copy_speed();
+  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  std::printf("type     shape                     cuts median ms (least to most)   floor ms\n");
+  for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16},
+                                    {8, 2048, 1536, 1, 16},
+                                    {1, 65536, 4096, 1, 16},
+                                    {64, 512, 1536, 1, 16},
+                                    {16, 512, 384, 1, 16},
+                                    {8, 2048, 1536, 1, 64}}) {
+    time_shape<__nv_bfloat16>("bfloat16", size, copy_speed);
+  }
+  time_shape<float>("float32", {8, 2048, 4096, 1, 16}, copy_speed);
+  time_shape<float>("float32", {16, 512, 384, 1, 16}, copy_speed);
+  return 0;
+}
+
+}  // namespace
+}  // namespace longwave::ops
+
+int main() { return longwave::ops::main_of(); }
