@@ -6,6 +6,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/ssd/ssd.h"
+#include "longwave/ops/ssd/ssd_operations_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -161,6 +162,7 @@ Tensor skip_of(const Tensor& D) { return D.defined() && D.dim() == 1 ? D.unsquee
 }  // namespace
 
 SsdOutput ssd(const SsdInput& input) {
+  if (input.x.is_cuda()) return ssd_of_operations(input);
   const auto type = input.x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
   const Tensor D = skip_of(input.D);
   require_type("x", input.x, type, 4);

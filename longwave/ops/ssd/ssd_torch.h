@@ -31,7 +31,8 @@ struct SsdOutput {
 ///
 /// Any strides will do, those of slices of one projection too; none of the inputs is changed.
 /// float32 runs the SIMD kernel, float64 the recurrence, so that gradients can be checked by
-/// finite differences. Between forward and backward only the inputs are kept.
+/// finite differences. Between forward and backward only the inputs are kept. On a GPU it is made
+/// of operations of torch (ssd_operations_torch.h).
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
