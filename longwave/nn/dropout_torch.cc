@@ -13,7 +13,7 @@ torch::Tensor dropout_mask(const Dropout& dropout, at::IntArrayRef shape,
                            const torch::Tensor& like) {
   constexpr int64_t kNumbers = 4;  // of 32 bits that one call of philox gives
   constexpr int64_t kGrain = 4096;
-  const torch::Tensor mask = torch::empty(shape, like.options().requires_grad(false));
+  const torch::Tensor mask = torch::empty(shape, torch::TensorOptions(like.scalar_type()));
   const int64_t count = mask.numel();
   const double least = dropout.rate * 4294967296.0;
   ops::with_precision_of(like, [&](auto number) {
@@ -29,7 +29,7 @@ torch::Tensor dropout_mask(const Dropout& dropout, at::IntArrayRef shape,
       }
     });
   });
-  return mask;
+  return mask.to(like.device());
 }
 
 }  // namespace longwave::nn

@@ -167,6 +167,48 @@ class MixingFunction : public torch::autograd::Function<MixingFunction> {
   }
 };
 
+torch::Tensor apply(ops::Activation f, const torch::Tensor& v) {
+  switch (f) {
+    case ops::Activation::kIdentity:
+      return v;
+    case ops::Activation::kExp:
+      return torch::exp(v);
+    case ops::Activation::kSigmoid:
+      return torch::sigmoid(v);
+    case ops::Activation::kSilu:
+      return torch::silu(v);
+    case ops::Activation::kGelu:
+      return torch::gelu(v, "tanh");
+  }
+  return v;
+}
+
+/// The same as operations of torch, which differentiates them: the form on a GPU.
+torch::Tensor mixing_of_operations(const MixingCall& call, const torch::Tensor& weight,
+                                   const torch::Tensor& bias) {
+  torch::Tensor h = apply(call.activation, call.v);
+  if (weight.defined()) {
+    const torch::Tensor z = torch::linear(h, weight, bias);
+    switch (call.kind) {
+      case MixingKind::kNone:
+        break;
+      case MixingKind::kLinear:
+        h = z;
+        break;
+      case MixingKind::kGlu:
+        h = torch::glu(z, -1);
+        break;
+      case MixingKind::kHalfGlu1:
+        h = h * torch::sigmoid(z);
+        break;
+      case MixingKind::kHalfGlu2:
+        h = call.v * torch::sigmoid(z);
+        break;
+    }
+  }
+  return call.mask.defined() ? torch::addcmul(call.x, call.mask, h) : call.x + h;
+}
+
 }  // namespace
 
 torch::Tensor mixing(const MixingCall& call, const ParameterLookup& parameters) {
@@ -175,6 +217,7 @@ torch::Tensor mixing(const MixingCall& call, const ParameterLookup& parameters) 
     weight = parameters("weight");
     bias = parameters("bias");
   }
+  if (call.v.is_cuda()) return mixing_of_operations(call, weight, bias);
   return MixingFunction::apply(call.x.contiguous(), call.v.contiguous(), optional(weight),
                                optional(bias), optional(call.mask), call.kind, call.activation);
 }

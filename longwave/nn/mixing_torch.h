@@ -18,7 +18,7 @@ namespace longwave::nn {
 /// Shapes     x, v, y (batch, time, channels); mask (batch, 1, channels), (batch, time, channels)
 /// or
 ///            undefined for none.
-/// Numerics   float32 or float64 by the type of v.
+/// Numerics   float32 or float64 by the type of v. On a GPU it is made of operations of torch.
 struct MixingCall {
   MixingKind kind;
   ops::Activation activation;

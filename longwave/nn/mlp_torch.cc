@@ -57,7 +57,11 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
 
 torch::Tensor mlp(const MlpCall& call, const ParameterLookup& parameters) {
   torch::Tensor inner = linear(call.h, scoped(parameters, "up"));
-  if (call.kind == MlpKind::kSwiglu) inner = SwigluFunction::apply(inner);
+  if (call.kind == MlpKind::kSwiglu) {
+    const int64_t hidden = inner.size(2) / 2;
+    inner = inner.is_cuda() ? inner.slice(2, 0, hidden) * torch::silu(inner.slice(2, hidden))
+                            : SwigluFunction::apply(inner);
+  }
   const ops::Activation f =
       call.kind == MlpKind::kGelu ? ops::Activation::kGelu : ops::Activation::kIdentity;
   return mixing(

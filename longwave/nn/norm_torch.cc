@@ -4,6 +4,7 @@
 #include <cmath>
 #include <span>
 
+#include "longwave/nn/norm_device_torch.h"
 #include "longwave/ops/norm/norm.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -31,16 +32,21 @@ class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
     const torch::Tensor rows = rows_of(x);
     torch::Tensor y = torch::empty_like(rows);
     const torch::Tensor moments = torch::empty({rows.size(0), 2}, rows.options());
-    with_precision_of(x, [&](auto number) {
-      using T = decltype(number);
-      ops::row_norm<T>({.kind = kind,
-                        .epsilon = T(kNormEpsilon),
-                        .x = view_of<const T, 2>(rows),
-                        .w = view_of<const T, 1>(w),
-                        .b = view_of<const T, 1>(b.value_or(torch::Tensor())),
-                        .y = view_of<T, 2>(y),
-                        .moments = view_of<T, 2>(moments)});
-    });
+    const torch::Tensor shift = b.value_or(torch::Tensor());
+    if (x.is_cuda()) {
+      row_norm_on_device({kind, rows, w, shift, y, moments});
+    } else {
+      with_precision_of(x, [&](auto number) {
+        using T = decltype(number);
+        ops::row_norm<T>({.kind = kind,
+                          .epsilon = T(kNormEpsilon),
+                          .x = view_of<const T, 2>(rows),
+                          .w = view_of<const T, 1>(w),
+                          .b = view_of<const T, 1>(shift),
+                          .y = view_of<T, 2>(y),
+                          .moments = view_of<T, 2>(moments)});
+      });
+    }
     context->save_for_backward({rows, w, moments});
     context->saved_data["kind"] = static_cast<int64_t>(kind);
     context->saved_data["bias"] = b.has_value();
@@ -55,19 +61,23 @@ class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
     const torch::Tensor db =
         context->saved_data["bias"].toBool() ? torch::empty_like(w) : torch::Tensor();
     const auto kind = static_cast<ops::RowNorm>(context->saved_data["kind"].toInt());
-    with_precision_of(x, [&](auto number) {
-      using T = decltype(number);
-      Workspace workspace(ops::norm_workspace_bytes<T>(x.size(1)));
-      ops::row_norm_grad<T>({.kind = kind,
-                             .x = view_of<const T, 2>(x),
-                             .w = view_of<const T, 1>(w),
-                             .moments = view_of<const T, 2>(moments),
-                             .dy = view_of<const T, 2>(dy),
-                             .dx = view_of<T, 2>(dx),
-                             .dw = view_of<T, 1>(dw),
-                             .db = view_of<T, 1>(db)},
-                            workspace);
-    });
+    if (x.is_cuda()) {
+      row_norm_backward_on_device({kind, x, w, moments, dy, dx, dw, db});
+    } else {
+      with_precision_of(x, [&](auto number) {
+        using T = decltype(number);
+        Workspace workspace(ops::norm_workspace_bytes<T>(x.size(1)));
+        ops::row_norm_grad<T>({.kind = kind,
+                               .x = view_of<const T, 2>(x),
+                               .w = view_of<const T, 1>(w),
+                               .moments = view_of<const T, 2>(moments),
+                               .dy = view_of<const T, 2>(dy),
+                               .dx = view_of<T, 2>(dx),
+                               .dw = view_of<T, 1>(dw),
+                               .db = view_of<T, 1>(db)},
+                              workspace);
+      });
+    }
     return {dx.view(gradients[0].sizes()), dw, db, torch::Tensor()};
   }
 };
@@ -149,6 +159,26 @@ class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
   }
 };
 
+/// Batch normalisation as operations of torch, which differentiates it: the form on a GPU.
+torch::Tensor batch_norm_of_operations(const torch::Tensor& x, const torch::Tensor& w,
+                                       const torch::Tensor& b, const torch::Tensor& valid,
+                                       const torch::Tensor& running_mean,
+                                       const torch::Tensor& running_var) {
+  const torch::Tensor rows = x.reshape({-1, x.size(-1)});
+  torch::Tensor share = torch::full({rows.size(0), 1}, 1.0, rows.options().requires_grad(false));
+  if (valid.defined()) share = valid.reshape({-1, 1}).to(rows.scalar_type());
+  const torch::Tensor count = share.sum();
+  const torch::Tensor mean = (rows * share).sum(0) / count;
+  const torch::Tensor var = ((rows - mean).square() * share).sum(0) / count;
+  {
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor unbiased = var * (count / (count - 1).clamp_min(1));
+    running_mean.mul_(1 - kNormMomentum).add_(mean, kNormMomentum);
+    running_var.mul_(1 - kNormMomentum).add_(unbiased, kNormMomentum);
+  }
+  return ((rows - mean) * (var + kNormEpsilon).rsqrt() * w + b).view(x.sizes());
+}
+
 }  // namespace
 
 torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
@@ -162,6 +192,9 @@ torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& v
     return RowNormFunction::apply(x, weight, OptionalTensor(bias), ops::RowNorm::kLayer);
   }
   const torch::Tensor mean = parameters("running_mean"), var = parameters("running_var");
+  if (phase == Phase::kTraining && x.is_cuda()) {
+    return batch_norm_of_operations(x, weight, bias, valid, mean, var);
+  }
   if (phase == Phase::kTraining) {
     const OptionalTensor mask =
         valid.defined() ? OptionalTensor(valid.contiguous()) : OptionalTensor();

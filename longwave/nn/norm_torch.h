@@ -13,7 +13,8 @@ inline constexpr double kNormMomentum = 0.1;
 
 enum class Phase : uint8_t { kTraining, kEvaluation };
 
-/// The training form of Norm, by our own kernels forwards and backwards.
+/// The training form of Norm, by our own kernels forwards and backwards; on a GPU kBatch is made of
+/// operations of torch.
 ///
 /// In training kBatch takes its statistics over batch and valid steps and moves the running ones
 /// towards them (with the unbiased variance); otherwise it uses the running ones.

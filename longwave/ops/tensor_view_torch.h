@@ -25,17 +25,16 @@ constexpr torch::ScalarType scalar_type_of() {
   return torch::ScalarType::Undefined;
 }
 
-/// A view of a CPU tensor with its strides; an absent view of an undefined tensor.
+/// A view of a tensor on any device with its strides; an absent view of an undefined tensor.
 ///
 /// The view does not keep the tensor alive. A lazily conjugated tensor must be resolved before.
 ///
-/// Errors     InvalidArgument if the tensor has another type, rank or device.
+/// Errors     InvalidArgument if the tensor has another type or rank.
 template <typename T, int Rank>
-View<T, Rank> view_of(const torch::Tensor& tensor) {
+View<T, Rank> strided_view_of(const torch::Tensor& tensor) {
   if (!tensor.defined()) return {};
-  require(
-      tensor.scalar_type() == scalar_type_of<std::remove_const_t<T>>() && tensor.device().is_cpu(),
-      "operator on tensors", "operands must be on the CPU and of one precision");
+  require(tensor.scalar_type() == scalar_type_of<std::remove_const_t<T>>(), "operator on tensors",
+          "operands must be of one precision");
   require(tensor.dim() == Rank && !tensor.is_conj(), "operator on tensors",
           "an operand has the wrong number of extents");
   std::array<int64_t, Rank> extents{}, strides{};
@@ -44,6 +43,17 @@ View<T, Rank> view_of(const torch::Tensor& tensor) {
     strides[i] = tensor.stride(i);
   }
   return {static_cast<T*>(tensor.data_ptr()), extents, strides};
+}
+
+/// The same of a CPU tensor.
+///
+/// Errors     InvalidArgument also if the tensor is elsewhere: then the operator has no backend for
+///            that device.
+template <typename T, int Rank>
+View<T, Rank> view_of(const torch::Tensor& tensor) {
+  require(!tensor.defined() || tensor.device().is_cpu(), "operator on tensors",
+          "this operator runs on the CPU only so far, and its operands are elsewhere");
+  return strided_view_of<T, Rank>(tensor);
 }
 
 /// Calls `body` with a number of the tensor's precision: float or double.

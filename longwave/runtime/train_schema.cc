@@ -171,7 +171,10 @@ Schema bad_numbers() {
 
 Schema machine() {
   return {
-      {.key = "device", .value = std::string("cpu"), .help = "where training runs: cpu"},
+      {.key = "device",
+       .value = std::string("cpu"),
+       .help = "where training runs; cuda = the first NVIDIA GPU, in a build for it",
+       .choices = {"cpu", "cuda"}},
       {.key = "threads",
        .value = int64_t{0},
        .help = "CPU threads; 0 = one a core",

@@ -57,14 +57,20 @@ void AdamW::zero_grad() {
 }
 
 double gradient_norm(const std::vector<Group>& groups) {
-  double sum = 0;
+  std::vector<torch::Tensor> norms;
   for (const Group& group : groups) {
     for (const Slot& slot : group.slots) {
       const torch::Tensor gradient = slot.parameter.grad();
-      if (!gradient.defined()) continue;
-      const double norm = gradient.norm().item<double>();
-      sum += norm * norm;
+      if (gradient.defined()) norms.push_back(gradient.norm());
     }
+  }
+  if (norms.empty()) return 0;
+  // All at once, so that a GPU is waited for once.
+  const torch::Tensor all = torch::stack(norms).to(torch::kFloat64).cpu();
+  double sum = 0;
+  for (int64_t i = 0; i < all.size(0); ++i) {
+    const double norm = all.data_ptr<double>()[i];
+    sum += norm * norm;
   }
   return std::sqrt(sum);
 }

@@ -50,8 +50,8 @@ constexpr std::array<std::pair<const char*, torch::Tensor Batch::*>, 5> kParts =
     {"label", &Batch::label},
 }};
 
-torch::Tensor row(const std::vector<float>& values) {
-  return torch::tensor(torch::ArrayRef<float>(values));
+torch::Tensor row(const std::vector<float>& values, const torch::Tensor& like) {
+  return torch::tensor(torch::ArrayRef<float>(values)).to(like.device());
 }
 
 void require_some(int64_t asked) {
@@ -74,8 +74,8 @@ torch::Tensor class_loss(const torch::Tensor& output, const torch::Tensor& label
 torch::Tensor value_loss(const data::TaskInfo& info, const torch::Tensor& output,
                          const torch::Tensor& value) {
   torch::Tensor wanted = value;
-  if (!info.target_shift.empty()) wanted = wanted - row(info.target_shift);
-  if (!info.target_scale.empty()) wanted = wanted / row(info.target_scale);
+  if (!info.target_shift.empty()) wanted = wanted - row(info.target_shift, value);
+  if (!info.target_scale.empty()) wanted = wanted / row(info.target_scale, value);
   const torch::Tensor asked = value.isnan().logical_not();
   const auto count = asked.sum().item<int64_t>();
   require_some(count);
@@ -117,6 +117,14 @@ Batch to_torch(const data::TaskInfo& info, const data::Batch& batch) {
   result.value = tensor(batch.value, steps ? Shape{batch.batch, batch.time, info.target_size}
                                            : Shape{batch.batch, info.target_size});
   return result;
+}
+
+Batch to_device(const Batch& batch, const torch::Device& device) {
+  Batch moved;
+  for (const auto& [name, part] : kParts) {
+    if ((batch.*part).defined()) moved.*part = (batch.*part).to(device);
+  }
+  return moved;
 }
 
 void put(Weights& weights, const std::string& prefix, const Batch& batch) {

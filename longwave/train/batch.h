@@ -32,6 +32,9 @@ Tensor from_torch(const torch::Tensor& tensor);
 /// A loader's batch for a task of this kind; lengths only where sequences are padded.
 Batch to_torch(const data::TaskInfo& info, const data::Batch& batch);
 
+/// The batch on a device; parts that are there already are shared.
+Batch to_device(const Batch& batch, const torch::Device& device);
+
 /// The tensors of a batch under "prefix.input", "prefix.label", ..., and back.
 void put(Weights& weights, const std::string& prefix, const Batch& batch);
 Batch get(const Weights& weights, const std::string& prefix);

@@ -374,12 +374,7 @@ Outcome Session::train() {
 }  // namespace
 
 Outcome run(const Job& job) {
-  if (job.recipe.text("train.device") != "cpu") {
-    throw ConfigError({.where = "train.device",
-                       .what = "training runs on the CPU only so far",
-                       .got = "\"" + job.recipe.text("train.device") + "\"",
-                       .fix = "leave train.device out, or set it to \"cpu\""});
-  }
+  device_of(job.recipe.section("train"));
   prepare_process(job.recipe.integer("train.threads"));
   if (job.start == Job::Start::kFresh) make_run_folder(job);
   return Session(job).train();

@@ -138,7 +138,7 @@ TEST(Run, ExistingRunIsNotWrittenOver) {
 
 TEST(Run, OtherDevicesAreRefused) {
   const TemporaryFolder folder;
-  EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe({"train.device=cuda"}))),
+  EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe({"train.device=tpu"}))),
                ConfigError);
   EXPECT_FALSE(fs::exists(folder.path() / "run"));
 }

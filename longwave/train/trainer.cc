@@ -11,6 +11,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/ops/cuda/device_torch.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/diagnosis.h"
@@ -129,6 +130,24 @@ int64_t integer_or(const Record& meta, const std::string& name, int64_t otherwis
 
 }  // namespace
 
+torch::Device device_of(const Options& train) {
+  const std::string& name = train.text("device");
+  if (name == "cpu") return torch::kCPU;
+  if (!ops::gpu::kBuiltIn) {
+    throw ConfigError({.where = "train.device",
+                       .what = "this build trains on the CPU only",
+                       .got = "\"" + name + "\"",
+                       .fix = "set it to \"cpu\", or build with nvcc and a libtorch with CUDA"});
+  }
+  if (!torch::cuda::is_available()) {
+    throw ConfigError({.where = "train.device",
+                       .what = "there is no GPU that libtorch can use",
+                       .got = "\"" + name + "\"",
+                       .fix = "set it to \"cpu\", or look at what nvidia-smi says"});
+  }
+  return {torch::kCUDA, 0};
+}
+
 Interface interface_for(const data::TaskInfo& info) {
   using Target = data::TaskInfo::Target;
   const bool tokens = info.input == data::TaskInfo::Input::kTokens;
@@ -151,7 +170,8 @@ Weights weights_for(const models::Config& config, const data::TaskInfo& info, ui
 Trainer::Trainer(const Options& recipe)
     : recipe_(recipe),
       train_(recipe.section("train")),
-      seed_(static_cast<uint64_t>(recipe.integer("seed"))) {
+      seed_(static_cast<uint64_t>(recipe.integer("seed"))),
+      device_(device_of(train_)) {
   const data::Source& source = data::source(recipe.text("data.source"));
   dataset_ = source.open(recipe.section(source.name), data::Split::kTrain, seed_);
   const models::Config config = models::make_config(
@@ -164,6 +184,7 @@ Trainer::Trainer(const Options& recipe)
                           .last = data::LoaderOptions::Last::kDrop});
   model_ = std::make_shared<models::TorchSequenceModel>(
       config, weights_for(config, dataset_->info(), seed_));
+  model_->to(device_);
   optimiser_ = std::make_unique<AdamW>(groups_of(*model_, train_), train_);
   steps_per_epoch_ =
       std::max<int64_t>(1, loader_->batches_per_epoch() / train_.integer("accumulate"));
@@ -178,7 +199,7 @@ Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
   Gradients result;
   const auto share = 1.0 / static_cast<double>(batches.size());
   for (size_t place = 0; place < batches.size(); ++place) {
-    const Batch& batch = batches[place];
+    const Batch batch = to_device(batches[place], device_);
     const auto output = model_->forward({.input = batch.input,
                                          .tokens = batch.tokens,
                                          .lengths = batch.lengths,

@@ -20,6 +20,11 @@
 
 namespace longwave::train {
 
+/// Where train.device says that training runs.
+///
+/// Errors     ConfigError if this build or this machine has no such device.
+torch::Device device_of(const Options& train);
+
 /// What a model is fed and asked for by data of this kind.
 models::Interface interface_for(const data::TaskInfo& info);
 
@@ -50,6 +55,9 @@ struct Gradients {
 ///
 /// The state is weights, moments and counters; all else follows from the recipe. `save` and
 /// `restore` carry it over bit for bit: N + M steps are N steps, save, a new process, M steps.
+///
+/// Weights, moments and passes are where train.device says; batches wait on the CPU, and what is
+/// saved is as from the CPU.
 ///
 /// Errors     ConfigError, DataError for the recipe and its data; Diverged from `step`.
 /// Threads    one owner at a time.
@@ -116,6 +124,7 @@ class Trainer {
   Options recipe_;
   Options train_;
   uint64_t seed_;
+  torch::Device device_;
   std::shared_ptr<const data::Dataset> dataset_;
   std::unique_ptr<data::Loader> loader_;
   std::shared_ptr<models::TorchSequenceModel> model_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
 
+#include "longwave/ops/causal_conv1d/causal_conv1d_device_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -61,7 +62,11 @@ class CausalConv1dFunction : public torch::autograd::Function<CausalConv1dFuncti
     const CausalConv1dInput in{constants.activation, with_rows(x),       w.detach(),
                                b.detach(),           with_rows(history), constants.starts};
     const CausalConv1dOutput out{empty_as(x), empty_as(history)};
-    with_precision_of(x, [&](auto number) { ops::forward<decltype(number)>(in, out); });
+    if (x.is_cuda()) {
+      causal_conv1d_on_device(in, out);
+    } else {
+      with_precision_of(x, [&](auto number) { ops::forward<decltype(number)>(in, out); });
+    }
     return {out.y, out.history};
   }
 
@@ -78,7 +83,11 @@ class CausalConv1dFunction : public torch::autograd::Function<CausalConv1dFuncti
         with_rows(grads[1])};
     const CausalConv1dInput out{activation,     empty_as(in.x),       empty_as(in.w),
                                 empty_as(in.b), empty_as(in.history), {}};
-    with_precision_of(in.x, [&](auto number) { ops::backward<decltype(number)>(in, grad, out); });
+    if (in.x.is_cuda()) {
+      causal_conv1d_backward_on_device(in, grad, out);
+    } else {
+      with_precision_of(in.x, [&](auto number) { ops::backward<decltype(number)>(in, grad, out); });
+    }
     return {Tensor(), out.x, out.w, out.b, out.history};
   }
 };

@@ -91,6 +91,16 @@ class GatedNormFunction : public torch::autograd::Function<GatedNormFunction> {
   }
 };
 
+/// The same as operations of torch, which differentiates them: the form on a GPU.
+Tensor gated_norm_of_operations(const GatedNormInput& input) {
+  const bool before = input.order == GateOrder::kBefore && input.z.defined();
+  const Tensor v = before ? input.x * torch::silu(input.z) : input.x;
+  const Tensor groups = v.unflatten(-1, {input.groups, v.size(-1) / input.groups});
+  const Tensor inverse = (groups.square().mean(-1, true) + input.epsilon).rsqrt();
+  const Tensor y = (groups * inverse).flatten(-2, -1) * input.w;
+  return before || !input.z.defined() ? y : y * torch::silu(input.z);
+}
+
 }  // namespace
 
 Tensor gated_norm(const GatedNormInput& input) {
@@ -99,6 +109,7 @@ Tensor gated_norm(const GatedNormInput& input) {
   require(!input.z.defined() || input.z.sizes() == input.x.sizes(), "gated_norm",
           "z must have the shape of x");
   require(input.groups >= 1, "gated_norm", "groups must be at least 1");
+  if (input.x.is_cuda()) return gated_norm_of_operations(input);
   const Tensor z = input.z.defined() ? input.z : torch::empty({0}, input.x.options());
   return GatedNormFunction::apply(Settings{input.order, input.groups, input.epsilon}, input.x, z,
                                   input.w);

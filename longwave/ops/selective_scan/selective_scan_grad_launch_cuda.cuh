@@ -6,6 +6,7 @@
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/selective_scan/selective_scan_grad_kernel_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_grad_sums_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_kernel_cuda.cuh"
 
 namespace longwave::ops {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/selective_scan/selective_scan_device_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -15,7 +16,7 @@ using torch::autograd::variable_list;
 
 // Undefined tensors cannot enter a Function: a scalar stands for an operand that was left out.
 Tensor stand_in(const Tensor& tensor, const Tensor& like) {
-  return tensor.defined() ? tensor : torch::zeros({}, like.options());
+  return tensor.defined() ? tensor : torch::zeros({}, torch::TensorOptions(like.scalar_type()));
 }
 Tensor resolved(const Tensor& tensor) {
   return tensor.dim() == 0 ? Tensor() : tensor.detach().resolve_neg();
@@ -112,7 +113,11 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
       context->set_materialize_grads(false);
       context->saved_data["step_size"] = step_size;
     }
-    with_precision_of(u, [&](auto number) { ops::forward<decltype(number)>(in, out, states); });
+    if (u.is_cuda()) {
+      selective_scan_on_device(in, out, states);
+    } else {
+      with_precision_of(u, [&](auto number) { ops::forward<decltype(number)>(in, out, states); });
+    }
     return {out.y, out.h};
   }
 
@@ -138,16 +143,21 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
                                    .z = like(in.z),
                                    .h0 = like(in.h0),
                                    .starts = {}};
-    with_precision_of(
-        in.u, [&](auto number) { ops::backward<decltype(number)>(in, saved.back(), d, out); });
+    if (in.u.is_cuda()) {
+      selective_scan_backward_on_device(in, saved.back(), d, out);
+    } else {
+      with_precision_of(
+          in.u, [&](auto number) { ops::backward<decltype(number)>(in, saved.back(), d, out); });
+    }
     return {out.u,       out.dt, out.A,  out.B,    out.C,    out.D,
             out.dt_bias, out.z,  out.h0, Tensor(), Tensor(), Tensor()};
   }
 };
 
-void require_type(const char* name, const Tensor& tensor, torch::ScalarType wanted, int64_t rank) {
-  if (tensor.defined() && tensor.scalar_type() == wanted && tensor.dim() == rank &&
-      tensor.device().is_cpu()) {
+void require_type(const char* name, const Tensor& tensor, const torch::TensorOptions& wanted,
+                  int64_t rank) {
+  if (tensor.defined() && tensor.scalar_type() == wanted.dtype() && tensor.dim() == rank &&
+      tensor.device() == wanted.device()) {
     return;
   }
   throw InvalidArgument(
@@ -155,14 +165,17 @@ void require_type(const char* name, const Tensor& tensor, torch::ScalarType want
        .what = std::string(name) + " is missing or has another type, rank or device",
        .got = tensor.defined() ? tensor.toString() + " of rank " + std::to_string(tensor.dim())
                                : "an undefined tensor",
-       .fix = std::string("give it as a CPU tensor of ") + torch::toString(wanted) + " and rank " +
-              std::to_string(rank)});
+       .fix = std::string("give it as a tensor of ") + std::string(wanted.dtype().name()) +
+              " and rank " + std::to_string(rank) + " on " + wanted.device().str()});
 }
 
 void check(const SelectiveScanTensors& in) {
   require(in.u.defined(), "selective_scan", "u is missing");
-  const torch::ScalarType type =
-      in.u.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  const torch::TensorOptions type =
+      torch::TensorOptions(in.u.scalar_type() == torch::kFloat64 && !in.u.is_cuda()
+                               ? torch::kFloat64
+                               : torch::kFloat32)
+          .device(in.u.device());
   require_type("u", in.u, type, 3);
   require_type("dt", in.dt, type, 3);
   require_type("A", in.A, type, 2);
@@ -172,7 +185,7 @@ void check(const SelectiveScanTensors& in) {
   if (in.dt_bias.defined()) require_type("dt_bias", in.dt_bias, type, 1);
   if (in.z.defined()) require_type("z", in.z, type, 3);
   if (in.h0.defined()) require_type("h0", in.h0, type, 3);
-  if (in.starts.defined()) require_type("starts", in.starts, torch::kUInt8, 2);
+  if (in.starts.defined()) require_type("starts", in.starts, type.dtype(torch::kUInt8), 2);
 }
 
 bool requires_gradient(const SelectiveScanTensors& in) {

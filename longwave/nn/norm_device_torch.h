@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/torch.h>
+
+#include "longwave/ops/norm/norm.h"
+
+namespace longwave::nn {
+
+/// Queues row_norm_cuda on torch's stream; b may be undefined. Fills y and moments.
+///
+/// Errors     DeviceError in a build without CUDA.
+struct RowNormOnDevice {
+  ops::RowNorm kind;
+  torch::Tensor x, w, b;     // (rows, channels), (channels), (channels)
+  torch::Tensor y, moments;  // (rows, channels), (rows, 2)
+};
+void row_norm_on_device(const RowNormOnDevice& call);
+
+/// Queues the gradients; db may be undefined.
+///
+/// Errors     DeviceError in a build without CUDA.
+struct RowNormGradOnDevice {
+  ops::RowNorm kind;
+  torch::Tensor x, w, moments, dy;  // as above
+  torch::Tensor dx, dw, db;         // (rows, channels), (channels), (channels)
+};
+void row_norm_backward_on_device(const RowNormGradOnDevice& call);
+
+}  // namespace longwave::nn

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/cuda/device_torch.h"
+#include "longwave/train/checkpoint.h"
+#include "longwave/train/testing/difference.h"
+#include "longwave/train/testing/small_recipe.h"
+#include "longwave/train/testing/temporary_folder.h"
+#include "longwave/train/trainer.h"
+
+namespace longwave::train {
+namespace {
+
+using longwave::testing::first_difference;
+using longwave::testing::small_recipe;
+using longwave::testing::TemporaryFolder;
+
+bool has_gpu() { return ops::gpu::kBuiltIn && torch::cuda::is_available(); }
+
+Options recipe_on(const char* device, std::vector<std::string> changes) {
+  changes.push_back(std::string("train.device=") + device);
+  changes.push_back("adding.length=70");
+  return small_recipe(changes);
+}
+
+/// Models that a GPU can train, in the variety of their blocks.
+const std::vector<std::vector<std::string>> kModels = {
+    {"model.pattern=mamba*2", "model.norm=rms"},
+    {"model.pattern=mamba*2", "model.norm=layer", "model.mixing=glu", "model.activation=gelu"},
+    {"model.pattern=mamba*2", "model.norm=batch", "model.mixing=half_glu1"},
+    {"model.pattern=mamba2*2", "model.norm=rms", "mamba2.head_dim=4"},
+    {"model.pattern=mamba", "model.mixing=half_glu2", "model.activation=silu", "model.d_model=40"}};
+
+std::string name_of(const std::vector<std::string>& model) {
+  std::string name;
+  for (const std::string& change : model) name += change + " ";
+  return name;
+}
+
+std::vector<double> losses(Trainer& trainer, int64_t steps) {
+  std::vector<double> result;
+  for (int64_t i = 0; i < steps; ++i) result.push_back(trainer.step().loss);
+  return result;
+}
+
+TEST(Device, GradientsOfAGpuAreThoseOfTheCpu) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (const auto& model : kModels) {
+    Trainer cpu(recipe_on("cpu", model)), gpu(recipe_on("cuda", model));
+    const double expected = cpu.step().loss, got = gpu.step().loss;
+    EXPECT_NEAR(got, expected, 1e-4 * (1 + std::abs(expected))) << name_of(model);
+    const double whole = gradient_norm(cpu.optimiser().groups());
+    for (const Parameter& parameter : cpu.model().table()) {
+      const torch::Tensor wanted = cpu.model().parameter(parameter.name).grad();
+      if (!wanted.defined()) continue;
+      const torch::Tensor found = gpu.model().parameter(parameter.name).grad().cpu();
+      const double scale = wanted.norm().item<double>() + 1e-3 * whole;
+      EXPECT_LT((found - wanted).norm().item<double>(), 2e-3 * scale)
+          << name_of(model) << parameter.name;
+    }
+  }
+}
+
+TEST(Device, TrainingOnAGpuFollowsTheCpu) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (const auto& model : kModels) {
+    Trainer cpu(recipe_on("cpu", model)), gpu(recipe_on("cuda", model));
+    const std::vector<double> expected = losses(cpu, 8), got = losses(gpu, 8);
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_NEAR(got[i], expected[i], 0.01 * (1 + expected[i])) << name_of(model) << i;
+    }
+  }
+}
+
+TEST(Device, SameSeedSameBitsAndResumeIsBitExactOnAGpu) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (const auto& model : kModels) {
+    const TemporaryFolder folder;
+    const Options recipe = recipe_on("cuda", model);
+    Trainer whole(recipe);
+    const std::vector<double> expected = losses(whole, 10);
+    CheckpointStore store(folder.path(), {});
+    Trainer first(recipe);
+    std::vector<double> got = losses(first, 4);
+    store.write(4, CheckpointStore::Rank::kOrdinary, 1,
+                [&first](const std::filesystem::path& path) { return first.save(path); });
+    Trainer second(recipe);
+    second.restore(store.path(4));
+    for (const double loss : losses(second, 6)) got.push_back(loss);
+    EXPECT_EQ(got, expected) << name_of(model);
+    EXPECT_EQ(first_difference(second.model().weights(), whole.model().weights()), "");
+  }
+}
+
+TEST(Device, AMissingGpuIsRefused) {
+  if (has_gpu()) GTEST_SKIP() << "there is one";
+  EXPECT_THROW(Trainer(recipe_on("cuda", {})), ConfigError);
+}
+
+}  // namespace
+}  // namespace longwave::train
