@@ -87,6 +87,15 @@ Matrix Weights::matrix(const std::string& name, const Shape& shape) const {
   return {tensor.dtype(), rows, shape.back(), tensor.raw()};
 }
 
+const Tensor& Weights::of(const Parameter& parameter) const {
+  if (parameter.storage == Storage::kMatrix) {
+    matrix(parameter.name, parameter.shape);
+  } else {
+    get(parameter.name, parameter.shape);
+  }
+  return find(parameter.name);
+}
+
 Weights Weights::scope(const std::string& name) const {
   Weights inner = *this;
   inner.prefix_ = prefix_ + name + ".";

@@ -62,8 +62,9 @@ std::function<void(std::span<float>, Random&)> normal_init(double mean, double d
 ///
 /// `scope("layers.0.mixer")` is the same storage seen from there; copies share it.
 ///
-/// Errors     `get`, `view` and `matrix` throw DataError naming the tensor if it is missing or has
-///            another shape or type.
+/// Errors     `get`, `view`, `matrix` and `of` throw DataError naming the tensor if it is missing
+/// or
+///            has another shape or type.
 /// Threads    const use is safe from many threads; nothing may be added meanwhile.
 class Weights {
  public:
@@ -84,6 +85,9 @@ class Weights {
   /// A tensor of two extents or more; all but the last are rows. It may be float32, float16,
   /// bfloat16 or blocks.
   Matrix matrix(const std::string& name, const Shape& shape) const;
+
+  /// The tensor of a parameter, in a type that its storage allows.
+  const Tensor& of(const Parameter& parameter) const;
 
   Weights scope(const std::string& name) const;
 

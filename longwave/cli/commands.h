@@ -12,6 +12,7 @@ Command bench_command();
 Command chat_command();
 Command compare_command();
 Command convert_command();
+Command quantize_command();
 Command data_command();
 Command docs_command();
 Command doctor_command();

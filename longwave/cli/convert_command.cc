@@ -50,16 +50,6 @@ runtime::ModelFolder plain(runtime::ModelFolder model) {
   return {std::move(model.config), std::move(weights)};
 }
 
-/// Nothing that exists is written over.
-void check_new(const std::string& folder) {
-  std::error_code error;
-  if (!fs::exists(folder, error) || fs::is_empty(folder, error)) return;
-  throw IoError({.where = folder,
-                 .what = "there is something already",
-                 .got = {},
-                 .fix = "choose another folder"});
-}
-
 /// What OUT holds under which names.
 std::vector<PublishedTensor> tensors_of(std::optional<PublishedFormat> format,
                                         const models::Config& config) {
@@ -119,7 +109,7 @@ ExitCode run_convert(Call& call) {
                        .got = type,
                        .fix = "leave it out, or write a file with --to gguf"});
   }
-  check_new(out);
+  io::require_new(out);
   runtime::ModelFolder model = runtime::load_model_folder(in);
   if (!gguf) model = plain(std::move(model));
   write(out, format, model, runtime::load_tokenizer(in).get(), type_of(type));

@@ -205,4 +205,13 @@ void AtomicFolder::commit() {
   ::close(std::exchange(descriptor_, -1));
 }
 
+void require_new(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error) || fs::is_empty(path, error)) return;
+  throw IoError({.where = path.string(),
+                 .what = "there is something already",
+                 .got = {},
+                 .fix = "choose another folder"});
+}
+
 }  // namespace longwave::io

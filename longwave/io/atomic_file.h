@@ -41,6 +41,10 @@ class AtomicFile {
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// IoError if there is something at the path already but an empty folder or file: for those who
+/// write nothing over.
+void require_new(const std::filesystem::path& path);
+
 /// A folder that appears under its name complete and safe on disk, or not at all.
 ///
 /// Write files into `path()`, then `commit()`: it flushes every file, exchanges the new folder with

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "longwave/base/error.h"
@@ -15,8 +16,39 @@ namespace {
 
 constexpr const char* kMetadataName = "__metadata__";
 
+Tensor copied(std::span<const std::byte> data, const Shape& shape, DType dtype) {
+  Tensor tensor(dtype, shape);
+  if (!data.empty()) std::memcpy(tensor.raw(), data.data(), data.size());
+  return tensor;
+}
+
+/// Metadata key that says what the bytes of a tensor are.
+std::string blocks_key(const std::string& name) { return "blocks." + name; }
+
+/// The numbers that rows of bytes stand for.
+Tensor read_blocks(const SafetensorsEntry& entry, const std::string& type,
+                   std::span<const std::byte> data, std::string_view where) {
+  const std::optional<DType> dtype = dtype_named(type);
+  const BlockShape block = dtype ? block_of(*dtype) : BlockShape{1, 1};
+  const auto bytes = static_cast<int64_t>(block.bytes);
+  if (!dtype || !is_blocked(*dtype) || entry.dtype != "U8" || entry.shape.empty() ||
+      entry.shape.back() % bytes != 0) {
+    throw DataError({.where = std::string(where),
+                     .what = "tensor \"" + entry.name + "\" is not the blocks that it says it is",
+                     .got = entry.dtype + " of shape " + to_string(entry.shape) + ", " + type,
+                     .fix = "quantise the model again"});
+  }
+  Shape shape = entry.shape;
+  shape.back() = shape.back() / bytes * block.elements;
+  return copied(data, shape, *dtype);
+}
+
 Tensor read_tensor(const SafetensorsEntry& entry, std::span<const std::byte> data,
                    std::string_view where, const SafetensorsOptions& options) {
+  if (options.half == SafetensorsOptions::Half::kKeep) {
+    if (entry.dtype == "BF16") return copied(data, entry.shape, DType::kBFloat16);
+    if (entry.dtype == "F16") return copied(data, entry.shape, DType::kFloat16);
+  }
   auto tensor = tensor_of(entry.dtype, data, entry.shape, options.float64);
   if (tensor) return std::move(*tensor);
   throw DataError(
@@ -41,7 +73,15 @@ const char* dtype_text(const std::string& name, DType dtype) {
       return "I64";
     case DType::kInt32:
       return "I32";
+    case DType::kFloat16:
+      return "F16";
+    case DType::kBFloat16:
+      return "BF16";
     case DType::kUint8:
+    case DType::kQ8_0:
+    case DType::kQ4_0:
+    case DType::kQ4_K:
+    case DType::kQ6_K:
       return "U8";
     default:
       refuse("complex tensors are stored as pairs (re, im) in a last extent of 2",
@@ -49,8 +89,26 @@ const char* dtype_text(const std::string& name, DType dtype) {
   }
 }
 
+/// The shape that the format sees: blocks are bytes.
+Shape stored_shape(const Tensor& tensor) {
+  Shape shape = tensor.shape();
+  if (is_blocked(tensor.dtype())) {
+    shape.back() = static_cast<int64_t>(bytes_of(tensor.dtype(), shape.back()));
+  }
+  return shape;
+}
+
+/// The metadata, and what the bytes of blocked tensors are.
+Metadata with_blocks(const Weights& weights, Metadata metadata) {
+  for (const auto& [name, tensor] : weights.all()) {
+    if (is_blocked(tensor.dtype())) metadata[blocks_key(name)] = name_of(tensor.dtype());
+  }
+  return metadata;
+}
+
 /// The eight length bytes and the JSON, padded with spaces so that the data start aligned.
-std::string format_header(const Weights& weights, const Metadata& metadata) {
+std::string format_header(const Weights& weights, const Metadata& given) {
+  const Metadata metadata = with_blocks(weights, given);
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   if (!metadata.empty()) json[kMetadataName] = metadata;
   uint64_t offset = 0;
@@ -58,7 +116,7 @@ std::string format_header(const Weights& weights, const Metadata& metadata) {
     if (name == kMetadataName) refuse("no tensor may be called " + name);
     const uint64_t end = offset + tensor.bytes();
     json[name] = {{"dtype", dtype_text(name, tensor.dtype())},
-                  {"shape", tensor.shape()},
+                  {"shape", stored_shape(tensor)},
                   {"data_offsets", {offset, end}}};
     offset = end;
   }
@@ -85,7 +143,10 @@ Safetensors parse_safetensors(std::span<const std::byte> file, std::string_view 
   result.metadata = std::move(header.metadata);
   for (const SafetensorsEntry& entry : header.entries) {
     const auto data = file.subspan(header.data_begin + entry.begin, entry.end - entry.begin);
-    Tensor tensor = read_tensor(entry, data, where, options);
+    const auto blocks = result.metadata.find(blocks_key(entry.name));
+    Tensor tensor = blocks == result.metadata.end()
+                        ? read_tensor(entry, data, where, options)
+                        : read_blocks(entry, blocks->second, data, where);
     if (options.not_finite == SafetensorsOptions::NotFinite::kReject) {
       require_finite(entry.name, tensor, where);
     }

@@ -23,7 +23,9 @@ using Metadata = std::map<std::string, std::string>;
 struct SafetensorsOptions {
   using Float64 = io::Float64;
   using NotFinite = io::NotFinite;
+  enum class Half : uint8_t { kWiden, kKeep };
   Float64 float64 = Float64::kNarrow;           ///< F64 becomes float32, or stays
+  Half half = Half::kWiden;                     ///< F16 and BF16 become float32, or stay
   NotFinite not_finite = NotFinite::kAllow;     ///< whether NaN and infinities are an error
   uint64_t header_limit = uint64_t{100} << 20;  ///< bytes of JSON accepted, as the format says
 };
@@ -59,10 +61,15 @@ struct Safetensors {
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, std::string_view where,
                                            const SafetensorsOptions& options = {});
 
-/// Reads a file in memory: F32, I64, I32, U8 and BOOL (as 0 and 1) as they are; F16, BF16 and,
-/// unless kept, F64 become float32.
+/// Reads a file in memory: F32, I64, I32, U8 and BOOL (as 0 and 1) as they are; F16, BF16 and F64
+/// become float32 unless they are kept.
 ///
-/// Errors     DataError as above, for other element types, and on request for NaN or infinity.
+/// A tensor of blocks is U8 here, a row of bytes for each row of numbers, and the metadata name
+/// its type: "blocks.NAME" = "q8_0". The format has no such types. NaN and infinities are looked
+/// for in float32 and float64 alone.
+///
+/// Errors     DataError as above, for other element types, for blocks that are none, and on request
+///            for NaN or infinity.
 Safetensors parse_safetensors(std::span<const std::byte> file, std::string_view where,
                               const SafetensorsOptions& options = {});
 

@@ -55,9 +55,16 @@ Schema moe_schema() {
   };
 }
 
+/// Which experts see a step hangs on the last bits of the router: it stays float32.
+Parameter router(const MoeConfig& config) {
+  Parameter parameter = product("router.weight", {config.experts, config.channels});
+  parameter.storage = Storage::kFloat32;
+  return parameter;
+}
+
 ParameterTable moe_parameters(const MoeConfig& config) {
   ParameterTable table = {
-      product("router.weight", {config.experts, config.channels}),
+      router(config),
       product("up.weight",
               {config.experts, up_outputs(config.kind, config.hidden), config.channels}),
       product("down.weight", {config.experts, config.channels, config.hidden})};

@@ -2,7 +2,6 @@
 #include "longwave/runtime/model_folder.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "longwave/io/config_file.h"
 #include "longwave/io/file.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/ops/quant/quant.h"
 #include "longwave/runtime/gguf_file.h"
 #include "longwave/runtime/published_folder.h"
 #include "longwave/runtime/run_folder.h"
@@ -83,17 +83,14 @@ const std::string& required_text(const std::vector<io::Setting>& settings, const
 Weights of_table(const ParameterTable& table, const Weights& weights) {
   Weights result;
   for (const Parameter& parameter : table) {
-    const std::span<const float> values = weights.get(parameter.name, parameter.shape);
-    Tensor tensor(DType::kFloat32, parameter.shape);
-    std::ranges::copy(values, tensor.elements<float>().begin());
-    result.put(parameter.name, std::move(tensor));
+    result.put(parameter.name, weights.of(parameter).clone());
   }
   return result;
 }
 
 void check_tensors(const models::Config& config, const Weights& weights, const std::string& where) {
   const ParameterTable table = models::parameters(config);
-  for (const Parameter& parameter : table) weights.get(parameter.name, parameter.shape);
+  for (const Parameter& parameter : table) weights.of(parameter);
   if (weights.all().size() == table.size()) return;
   for (const auto& [name, tensor] : weights.all()) {
     if (std::ranges::find(table, name, &Parameter::name) != table.end()) continue;
@@ -102,6 +99,20 @@ void check_tensors(const models::Config& config, const Weights& weights, const s
                      .got = std::to_string(weights.all().size()) + " tensors, " +
                             std::to_string(table.size()) + " expected",
                      .fix = "check that config.json and model.safetensors belong together"});
+  }
+}
+
+/// What only float32 will do becomes it; the rest is looked through for numbers that are not
+/// finite.
+void make_usable(const models::Config& config, Weights& weights, const std::string& where) {
+  for (const Parameter& parameter : models::parameters(config)) {
+    if (!weights.has(parameter.name)) continue;
+    const Tensor& tensor = weights.all().at(parameter.name);
+    if (tensor.dtype() == DType::kFloat32 || !ops::is_weight_type(tensor.dtype())) continue;
+    ops::require_finite(parameter.name, tensor, where);
+    if (parameter.storage == Storage::kFloat32 && !is_blocked(tensor.dtype())) {
+      weights.put(parameter.name, ops::dequantize(tensor));
+    }
   }
 }
 
@@ -153,7 +164,9 @@ ModelFolder load_model_folder(const std::filesystem::path& path) {
   }
   models::Config config = parse_model_config(text, config_path.string());
   io::Safetensors file = io::load_safetensors(
-      weights_path, {.not_finite = io::SafetensorsOptions::NotFinite::kReject});
+      weights_path, {.half = io::SafetensorsOptions::Half::kKeep,
+                     .not_finite = io::SafetensorsOptions::NotFinite::kReject});
+  make_usable(config, file.weights, weights_path.string());
   check_tensors(config, file.weights, weights_path.string());
   return {std::move(config), std::move(file.weights)};
 }

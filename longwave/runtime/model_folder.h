@@ -18,7 +18,8 @@ namespace longwave::runtime {
 ///
 ///   config.json        {"format": "longwave-model", "version": 1, "io": {...}, "model": {...},
 ///                      and a section for each family in the pattern}
-///   model.safetensors  float32 tensors under the names of the parameter table
+///   model.safetensors  tensors under the names of the parameter table: float32, and matrices of
+///                      any type for weights
 ///   tokenizer.json     what the tokens mean, if they are text
 struct ModelFolder {
   models::Config config;

@@ -60,10 +60,10 @@ void matmul(const MatmulArgs<float>& args) {
   if (args.y.size() == 0) return;
   if (args.x.extent(1) == 0 || !dense_rows(args.x) || !dense_rows(args.W) || !dense_rows(args.y)) {
     matmul_ref(args);
-  } else if (args.x.extent(0) > kMatmulFewRows) {
-    matmul_many_rows_cpu(args);
   } else if (is_blocked(args.W.dtype)) {
     matmul_blocks_cpu(args);
+  } else if (args.x.extent(0) > kMatmulFewRows) {
+    matmul_many_rows_cpu(args);
   } else {
     matmul_few_rows_cpu(args);
   }

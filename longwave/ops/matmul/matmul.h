@@ -22,14 +22,16 @@ using MatmulWeights = std::conditional_t<std::is_same_v<T, float>, Matrix, View<
 ///
 /// Few rows go through our own product, which reads W once for some of them and is what `step`
 /// wants; many rows go through OpenBLAS in blocks of a fixed height, on tiles of W as float32.
+/// Blocked weights meet any number of rows in integer dot products: a row alone has the bits of
+/// the row among others.
 ///
 /// Numerics   sums in the type of the operands, in an order that depends on the shape alone. With
-///            blocked weights and few rows, x is rounded to 8-bit integers that share a scale in
+///            blocked weights, x is rounded to 8-bit integers that share a scale in
 ///            32 columns, and products are summed as integers there: the answer is that of
 ///            x + e with |e[r, i]| <= max over these columns of |x[r]| / 254. An x that is not
 ///            finite gives NaN.
-/// Cost       rows * in * out multiply-adds; no allocation of ours for few rows or float32 weights,
-///            else a tile of W for each thread.
+/// Cost       rows * in * out multiply-adds; no allocation of ours but a tile of W for each thread
+///            where many rows meet 16-bit weights.
 /// Errors     InvalidArgument if extents disagree or W is of no type for weights.
 /// Threads    safe for distinct y; the result does not depend on the number of threads.
 template <typename T>

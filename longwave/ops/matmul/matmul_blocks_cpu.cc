@@ -211,19 +211,20 @@ void tile(const BlockProduct& product, int64_t row, int64_t output) {
   }
 }
 
-template <typename Block, int Rows, int Outputs>
-void outputs(const BlockProduct& product, int64_t row, int64_t begin, int64_t end) {
-  int64_t o = begin;
-  for (; o + Outputs <= end; o += Outputs) tile<Block, Rows, Outputs>(product, row, o);
-  for (; o < end; ++o) tile<Block, Rows, 1>(product, row, o);
+/// `Outputs` rows of W with every row of x, while they are in the nearest cache.
+template <typename Block, int Outputs>
+void outputs(const BlockProduct& product, int64_t output) {
+  const int64_t rows = product.args.x.extent(0);
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) tile<Block, 4, Outputs>(product, r, output);
+  for (; r < rows; ++r) tile<Block, 1, Outputs>(product, r, output);
 }
 
 template <typename Block>
 void rows_of(const BlockProduct& product, int64_t begin, int64_t end) {
-  const int64_t rows = product.args.x.extent(0);
-  int64_t r = 0;
-  for (; r + 2 <= rows; r += 2) outputs<Block, 2, 4>(product, r, begin, end);
-  for (; r < rows; ++r) outputs<Block, 1, 4>(product, r, begin, end);
+  int64_t o = begin;
+  for (; o + 4 <= end; o += 4) outputs<Block, 4>(product, o);
+  for (; o < end; ++o) outputs<Block, 1>(product, o);
 }
 
 /// Outputs [begin, end) of the product's rows.

@@ -21,7 +21,7 @@ void matmul_few_rows_cpu(const MatmulArgs<float>& args);
 /// Integer dot products with blocked weights; x is rounded to 8 bits.
 void matmul_blocks_cpu(const MatmulArgs<float>& args);
 
-/// OpenBLAS, a block of rows a call, with weights of any type as float32.
+/// OpenBLAS, a block of rows a call, with float32 weights or tiles of others as float32.
 void matmul_many_rows_cpu(const MatmulArgs<float>& args);
 
 }  // namespace longwave::ops

@@ -32,8 +32,8 @@ struct Size {
   int64_t rows, blocks, out;
 };
 
-constexpr Size kSizes[] = {{1, 1, 1}, {1, 2, 9},  {1, 3, 4},   {2, 5, 7},
-                           {3, 1, 6}, {8, 4, 13}, {9, 2, 130}, {40, 5, 3}};
+constexpr Size kSizes[] = {{1, 1, 1}, {1, 2, 9}, {1, 3, 4},  {2, 5, 7},
+                           {3, 1, 6}, {8, 2, 9}, {9, 2, 40}, {17, 2, 3}};
 
 /// The instruction sets of this machine, one after the other; all of them again at the end.
 class EachTarget {
@@ -80,10 +80,6 @@ struct Problem {
   }
 };
 
-bool rounds_x(const MatmulArgs<float>& args) {
-  return is_blocked(args.W.dtype) && args.x.extent(0) <= kMatmulFewRows;
-}
-
 /// The product in double, and the bound of the header for it.
 struct Expected {
   double value = 0;
@@ -102,7 +98,7 @@ struct Expected {
         weights += std::abs(w);
       }
       magnitude = std::max(magnitude, most * weights);
-      if (rounds_x(args)) bound += most / 254 * (1 + 1e-5) * weights;
+      if (is_blocked(args.W.dtype)) bound += most / 254 * (1 + 1e-5) * weights;
     }
     // Offsets of a super-block are as large as what they are taken from, or larger.
     bound += Tolerance::sum<float>(in + 2, 4 * magnitude).bound;
@@ -171,6 +167,21 @@ TEST(MatmulTypes, ARowAloneEqualsTheRowAmongFew) {
       one.y = {y.data(), {1, 37}};
       matmul(one);
       for (int64_t o = 0; o < 37; ++o) EXPECT_EQ(y[static_cast<size_t>(o)], many.args.y(r, o));
+    }
+  }
+}
+
+TEST(MatmulTypes, ARowAloneEqualsTheRowAmongManyWithBlocks) {
+  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
+    Problem many({43, 9, 7}, dtype, 3);
+    matmul(many.args);
+    for (int64_t r = 0; r < 43; ++r) {
+      std::vector<float> y(7, std::numeric_limits<float>::quiet_NaN());
+      MatmulArgs<float> one = many.args;
+      one.x = many.args.x.slice(0, r, 1);
+      one.y = {y.data(), {1, 7}};
+      matmul(one);
+      for (int64_t o = 0; o < 7; ++o) EXPECT_EQ(y[static_cast<size_t>(o)], many.args.y(r, o));
     }
   }
 }
