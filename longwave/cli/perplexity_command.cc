@@ -52,7 +52,7 @@ Row measure(Call& call, runtime::Session& session, const text::Tokenizer& tokeni
                                ? std::string(std::istreambuf_iterator<char>(call.console.in),
                                              std::istreambuf_iterator<char>())
                                : io::read_text(file, kTextLimit);
-  const std::vector<int64_t> tokens = tokenizer.encode(text);
+  const std::vector<int64_t> tokens = tokenizer.encode_whole(text);
   if (tokens.size() < 2) {
     throw DataError({.where = file,
                      .what = "at least two tokens are needed",

@@ -97,6 +97,8 @@ std::vector<int64_t> Chat::unread(const std::string& whole) {
       break;
     }
   }
+  // A template prints the tokens before the text itself.
+  if (!model_.chat_template && fed_.empty()) return model_.tokenizer->encode_whole(whole);
   return model_.tokenizer->encode(std::string_view(whole).substr(fed_.size()));
 }
 
@@ -152,7 +154,8 @@ void Chat::rewind(int64_t turns) {
   session_->reset();
   fed_.clear();
   if (to.fed.empty()) return;
-  const std::vector<int64_t> tokens = model_.tokenizer->encode(to.fed);
+  const std::vector<int64_t> tokens = model_.chat_template ? model_.tokenizer->encode(to.fed)
+                                                           : model_.tokenizer->encode_whole(to.fed);
   constexpr size_t kPiece = 256;
   const std::span<const int64_t> all(tokens);
   for (size_t at = 0; at < all.size(); at += kPiece) {

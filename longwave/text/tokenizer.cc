@@ -143,6 +143,13 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text) const {
   return ids;
 }
 
+std::vector<int64_t> Tokenizer::encode_whole(std::string_view text) const {
+  std::vector<int64_t> ids = spec_.begin;
+  const std::vector<int64_t> rest = encode(text);
+  ids.insert(ids.end(), rest.begin(), rest.end());
+  return ids;
+}
+
 void Tokenizer::encode_word(std::string_view word, std::vector<int64_t>& ids) const {
   const auto whole = whole_.find(word);
   if (whole != whole_.end()) {

@@ -34,6 +34,7 @@ struct TokenizerSpec {
   std::vector<Merge> merges;
   std::vector<AddedToken> added;
   std::vector<std::string> patterns;  ///< words are cut by each in turn
+  std::vector<int64_t> begin;         ///< what stands before a whole text, such as <s>
   Normal normal = Normal::kNone;
   Prefix prefix = Prefix::kNone;
   Whole whole = Whole::kMerge;
@@ -72,6 +73,9 @@ class Tokenizer {
   ///
   /// Errors     DataError if the text holds a byte that the vocabulary lacks.
   std::vector<int64_t> encode(std::string_view text) const;
+
+  /// The tokens of a text from its beginning: with the tokens before it that the model expects.
+  std::vector<int64_t> encode_whole(std::string_view text) const;
 
   /// The text of tokens without the special ones. InvalidArgument if an id is not in the
   /// vocabulary.

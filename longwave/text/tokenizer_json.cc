@@ -233,15 +233,52 @@ void read_decoder(const Reader& reader, const Json& json) {
   if (type != "ByteLevel") reader.unsupported("decoder", type);
 }
 
-/// Post-processors add tokens around a text; those that add none are welcome.
-void read_post_processor(const Reader& reader, const Json& json) {
+/// The template of a single text: special tokens, then the text.
+void read_template(const Reader& reader, const Json& json, TokenizerSpec& spec) {
+  const std::string place = "post_processor";
+  const Json& tokens = reader.at(json, "special_tokens", place);
+  const Json& single = reader.at(json, "single", place);
+  bool text_seen = false;
+  for (const Json& part : single) {
+    const Json& special = reader.at(part, "SpecialToken", place + ".single");
+    if (special.is_null()) {
+      text_seen = true;
+      continue;
+    }
+    const std::string name = reader.text(reader.at(special, "id", place), place + ".single");
+    if (text_seen) reader.unsupported(place + " with a token behind the text", name);
+    const Json& entry = reader.at(tokens, name.c_str(), place + ".special_tokens");
+    const Json& ids = reader.at(entry, "ids", place + ".special_tokens");
+    if (!ids.is_array()) reader.fail(place + ": a special token has no ids", name);
+    for (const Json& each : ids) {
+      const int64_t id = reader.id(each, place + ".special_tokens");
+      if (id >= static_cast<int64_t>(spec.tokens.size())) {
+        reader.fail(place + ": a special token is not in the vocabulary", name);
+      }
+      spec.begin.push_back(id);
+    }
+  }
+}
+
+/// Post-processors add tokens around a text; those before it are kept apart in the spec.
+void read_post_processor(const Reader& reader, const Json& json, TokenizerSpec& spec) {
   if (json.is_null()) return;
   const std::string place = "post_processor";
   const std::string type = reader.text(reader.at(json, "type", place), place + ".type");
+  const Json& parts = reader.at(json, "processors", place);
   if (type == "ByteLevel") return;
-  const Json& tokens = reader.at(json, "special_tokens", place);
-  if (type == "TemplateProcessing" && (tokens.is_null() || tokens.empty())) return;
-  reader.unsupported(place, type);
+  if (type == "TemplateProcessing") {
+    read_template(reader, json, spec);
+  } else if (type == "Sequence" && parts.is_array()) {
+    for (const Json& part : parts) {
+      if (part.is_object() && part.value("type", Json()) == Json("Sequence")) {
+        reader.unsupported("a sequence in a sequence", place);
+      }
+      read_post_processor(reader, part, spec);
+    }
+  } else {
+    reader.unsupported(place, type);
+  }
 }
 
 void read_added(const Reader& reader, const Json& json, TokenizerSpec& spec) {
@@ -293,9 +330,9 @@ TokenizerSpec parse_tokenizer(std::string_view json, std::string_view where) {
   read_model(reader, reader.at(file, "model", "the file"), spec);
   read_normaliser(reader, reader.at(file, "normalizer", "the file"), spec);
   read_pre_tokenizers(reader, reader.at(file, "pre_tokenizer", "the file"), spec);
-  read_post_processor(reader, reader.at(file, "post_processor", "the file"));
   read_decoder(reader, reader.at(file, "decoder", "the file"));
   read_added(reader, reader.at(file, "added_tokens", "the file"), spec);
+  read_post_processor(reader, reader.at(file, "post_processor", "the file"), spec);
   return spec;
 }
 

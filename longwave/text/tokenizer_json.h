@@ -12,7 +12,8 @@ namespace longwave::text {
 ///
 /// Supported: model BPE over bytes, with merges as text or as pairs; normaliser none or NFC;
 /// pre-tokenizers ByteLevel, Split by pattern into isolated pieces, Digits, and sequences of these;
-/// decoder ByteLevel; added tokens. Everything else that would change the result is refused by its
+/// decoder ByteLevel; added tokens; post-processors ByteLevel and templates that put special tokens
+/// before a text. Everything else that would change the result is refused by its
 /// name.
 ///
 /// Errors     DataError.

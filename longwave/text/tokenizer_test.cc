@@ -296,6 +296,28 @@ TEST(TokenizerJson, ReadsBothFormsOfMergesAndEveryCorrectPart) {
   EXPECT_EQ(prefixed.encode(" a"), (Ids{4, 0}));
 }
 
+TEST(TokenizerJson, TemplatesPutTokensBeforeAText) {
+  const auto file = [](const std::string& single) {
+    return R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"post_processor":)"
+           R"({"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"TemplateProcessing",)"
+           R"("single":[)" +
+           single +
+           R"(],"special_tokens":{"<s>":{"id":"<s>","ids":[1]},"far":{"id":"far","ids":[2]}}}]},)"
+           R"("added_tokens":[{"id":1,"content":"<s>","special":true}],)"
+           R"("model":{"vocab":{"a":0},"merges":[]}})";
+  };
+  const std::string text = R"({"Sequence":{"id":"A"}})", begin = R"({"SpecialToken":{"id":"<s>"}})";
+  const Tokenizer tokenizer = Tokenizer::parse(file(begin + "," + text), "test");
+  EXPECT_EQ(tokenizer.encode_whole("aa"), (Ids{1, 0, 0}));
+  EXPECT_EQ(tokenizer.encode("aa"), (Ids{0, 0}));
+  EXPECT_EQ(Tokenizer::parse(file(text), "test").encode_whole("a"), (Ids{0}));
+  for (const std::string& wrong :
+       {text + "," + begin, std::string(R"({"SpecialToken":{"id":"far"}})"),
+        std::string(R"({"SpecialToken":{"id":"none"}})"), std::string("3")}) {
+    EXPECT_THROW(static_cast<void>(Tokenizer::parse(file(wrong), "test")), DataError) << wrong;
+  }
+}
+
 TEST(TokenizerJson, NamesWhatIsNotSupported) {
   const auto refuses = [](const std::string& json, const std::string& word) {
     try {
