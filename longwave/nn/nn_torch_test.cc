@@ -282,7 +282,7 @@ TEST(Mlp, TorchEqualsTorchFree) {
     const torch::Tensor x = random_tensor({kBatch, kTime, kChannels}, 1);
     const torch::Tensor h = random_tensor({kBatch, kTime, kChannels}, 2);
     const torch::Tensor expected = mlp({.kind = kind, .x = x, .h = h, .mask = {}}, twins.lookup());
-    const Mlp free(twins.weights, kind, kChannels, kHidden);
+    const Mlp free(twins.weights, config);
     Workspace workspace(free.workspace_bytes(kBatch * kTime));
     const torch::Tensor got = x.clone();
     free.apply(rows_of(got), rows_of(h), workspace);
