@@ -39,6 +39,30 @@ void scale_branches(ParameterTable& table, double scale) {
   }
 }
 
+/// What stands for the mixer of a block that has none.
+class NoMixer : public mixers::Mixer {
+ public:
+  explicit NoMixer(int64_t channels) : channels_(channels) {}
+  int64_t channels() const override { return channels_; }
+  int64_t state_size() const override { return 0; }
+  bool packs() const override { return true; }
+  size_t workspace_bytes(int64_t, int64_t) const override { return 0; }
+  void prefill(const Prefill& args, Workspace&) const override {
+    mixers::check(*this, args, "block");
+    for (int64_t b = 0; b < args.y.extent(0); ++b) {
+      for (int64_t t = 0; t < args.y.extent(1); ++t) {
+        for (int64_t i = 0; i < channels_; ++i) args.y(b, t, i) = 0;
+      }
+    }
+  }
+  void step(const Step& args, Workspace& workspace) const override {
+    prefill(mixers::as_prefill(args), workspace);
+  }
+
+ private:
+  int64_t channels_;
+};
+
 }  // namespace
 
 std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
@@ -74,11 +98,12 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
       layers.back().moe = nn::MoeConfig::from(options.section("moe"));
       layers.back().moe.kind = common.mlp;
       layers.back().moe.channels = common.channels;
-      layers.back().moe.hidden = common.hidden;
+      if (layers.back().moe.hidden == 0) layers.back().moe.hidden = common.hidden;
     }
     const bool second = layers.back().after != AfterMixer::kNone;
-    branches += second ? 2 : 1;
-    if (!second || common.hidden > 0) continue;
+    branches += second && !layer.family.empty() ? 2 : 1;
+    const bool experts = layers.back().after == AfterMixer::kMoe;
+    if (!second || (experts ? layers.back().moe.hidden : common.hidden) > 0) continue;
     throw ConfigError({.where = "model.pattern",
                        .what = "an MLP or experts need hidden channels",
                        .got = "\"" + options.text("model.pattern") + "\" without them",
@@ -97,10 +122,13 @@ std::vector<BlockConfig> BlockConfig::layers_of(const Options& options) {
 }
 
 ParameterTable block_parameters(const BlockConfig& config, const Options& options) {
-  ParameterTable table = with_prefix("norm", nn::norm_parameters(config.norm, config.channels));
-  append(table,
-         with_prefix("mixer", mixers::layer_parameters(config.family, options, config.channels)));
-  append(table, with_prefix("mixing", nn::mixing_parameters(config.mixing, config.channels)));
+  ParameterTable table;
+  if (!config.family.empty()) {
+    append(table, with_prefix("norm", nn::norm_parameters(config.norm, config.channels)));
+    append(table,
+           with_prefix("mixer", mixers::layer_parameters(config.family, options, config.channels)));
+    append(table, with_prefix("mixing", nn::mixing_parameters(config.mixing, config.channels)));
+  }
   if (config.shared) append(table, with_prefix("shared", call_parameters(SharedConfig(options))));
   if (config.after != AfterMixer::kNone) {
     append(table, with_prefix("mlp_norm", nn::norm_parameters(config.norm, config.channels)));
@@ -115,12 +143,16 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
   return table;
 }
 
-Block::Block(const BlockConfig& config, const Layer& layer)
-    : config_(config),
-      norm_(layer.weights.scope("norm"), config.norm, config.channels, config.norm_epsilon),
-      mixer_(mixers::make_layer(config.family, layer.options, config.channels,
-                                layer.weights.scope("mixer"), layer.rate)),
-      mixing_(layer.weights.scope("mixing"), config.mixing, config.activation, config.channels) {
+Block::Block(const BlockConfig& config, const Layer& layer) : config_(config) {
+  if (config.family.empty()) {
+    mixer_ = std::make_unique<NoMixer>(config.channels);
+  } else {
+    norm_.emplace(layer.weights.scope("norm"), config.norm, config.channels, config.norm_epsilon);
+    mixer_ = mixers::make_layer(config.family, layer.options, config.channels,
+                                layer.weights.scope("mixer"), layer.rate);
+    mixing_.emplace(layer.weights.scope("mixing"), config.mixing, config.activation,
+                    config.channels);
+  }
   if (config.shared) {
     const Weights block = layer.model.scope("shared." + std::to_string(*config.shared));
     shared_.emplace(SharedConfig(layer.options), block, layer.weights.scope("shared"));
@@ -145,7 +177,8 @@ int64_t Block::steps_left(View<const float, 1> state) const {
 
 size_t Block::workspace_bytes(int64_t batch, int64_t time) const {
   const int64_t rows = batch * time;
-  size_t inner = std::max(mixer_->workspace_bytes(batch, time), mixing_.workspace_bytes(rows));
+  size_t inner = mixer_->workspace_bytes(batch, time);
+  if (mixing_) inner = std::max(inner, mixing_->workspace_bytes(rows));
   if (mlp_) inner = std::max(inner, mlp_->workspace_bytes(rows));
   if (shared_) inner = std::max(inner, shared_->workspace_bytes(batch, time));
   if (moe_) inner = std::max(inner, moe_->workspace_bytes(rows));
@@ -173,22 +206,20 @@ void Block::add_shared(const Run& args, View<float, 2> h, Workspace& workspace) 
                 .y = h},
                workspace);
   for (int64_t i = 0; i < h.size(); ++i) h.data()[i] += args.x.data()[i];
-  norm_.apply(h, h);
+  norm_->apply(h, h);
 }
 
-void Block::run(const Run& args, Workspace& workspace) const {
+void Block::run_mixer(const Run& args, View<float, 2> h, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
-  const View<float, 3>& x = args.x;
-  const int64_t batch = x.extent(0), time = x.extent(1), channels = config_.channels;
+  const int64_t batch = args.x.extent(0), time = args.x.extent(1), channels = config_.channels;
   const int64_t rows = batch * time;
-  const View<float, 2> stream(x.data(), {rows, channels});
-  const View<float, 2> h(workspace.take<float>(rows * channels).data(), {rows, channels});
+  const View<float, 2> stream(args.x.data(), {rows, channels});
   const View<float, 2> v(workspace.take<float>(rows * channels).data(), {rows, channels});
   const bool before = config_.place == BlockConfig::NormPlace::kBefore;
   if (shared_) {
     add_shared(args, h, workspace);
   } else if (before) {
-    norm_.apply(stream, h);
+    norm_->apply(stream, h);
   }
   const View<const float, 2> u = before ? h : stream;
   const View<float, 2> state = args.state.slice(1, 0, mixer_->state_size());
@@ -201,8 +232,17 @@ void Block::run(const Run& args, Workspace& workspace) const {
                      .starts = args.starts},
                     workspace);
   }
-  add_branch(stream, workspace, [&](View<float, 2> sum) { mixing_.apply(sum, v, workspace); });
-  if (!before) norm_.apply(stream, stream);
+  add_branch(stream, workspace, [&](View<float, 2> sum) { mixing_->apply(sum, v, workspace); });
+  if (!before) norm_->apply(stream, stream);
+}
+
+void Block::run(const Run& args, Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const int64_t rows = args.x.extent(0) * args.x.extent(1), channels = config_.channels;
+  const View<float, 2> stream(args.x.data(), {rows, channels});
+  const View<float, 2> h(workspace.take<float>(rows * channels).data(), {rows, channels});
+  const bool before = config_.place == BlockConfig::NormPlace::kBefore;
+  if (norm_) run_mixer(args, h, workspace);
   if (!mlp_norm_) return;
   if (before) {
     mlp_norm_->apply(stream, h);

@@ -25,7 +25,7 @@ namespace longwave::models {
 struct BlockConfig {
   enum class NormPlace : uint8_t { kBefore, kAfter };
 
-  std::string family;
+  std::string family;  ///< empty: there is no first branch
   int64_t channels;
   nn::NormKind norm;
   float norm_epsilon;
@@ -67,8 +67,9 @@ ParameterTable block_parameters(const BlockConfig& config, const Options& option
 ///   before   x += mixing(mixer(norm(x)));    x += mlp(mlp_norm(x))     mlp: or experts
 ///   after    x = norm(x + mixing(mixer(x))); x = mlp_norm(x + mlp(x))
 ///
-/// With a shared block the mixer sees norm(x + block(x, embedding)); x itself stays as it is.
-/// What a branch adds is multiplied by the residual multiplier.
+/// With a shared block the mixer sees norm(x + block(x, embedding)); x itself stays as it is. A
+/// block without a mixer has the second branch only. What a branch adds is multiplied by the
+/// residual multiplier.
 ///
 /// Looks at the weights that it was made from: they must outlive it and must not be replaced.
 ///
@@ -117,9 +118,11 @@ class Block {
   void add_shared(const Run& args, View<float, 2> h, Workspace& workspace) const;
 
   BlockConfig config_;
-  nn::Norm norm_;
-  std::unique_ptr<mixers::Mixer> mixer_;
-  nn::Mixing mixing_;
+  void run_mixer(const Run& args, View<float, 2> h, Workspace& workspace) const;
+
+  std::optional<nn::Norm> norm_;
+  std::unique_ptr<mixers::Mixer> mixer_;  // where there is none, one without state that gives 0
+  std::optional<nn::Mixing> mixing_;
   std::optional<SharedTransformer> shared_;
   std::optional<nn::Norm> mlp_norm_;
   std::optional<nn::Mlp> mlp_;

@@ -151,6 +151,7 @@ Schema config_schema(const std::string& pattern) {
   std::vector<std::string> mixers_of_layers = layers_of(pattern);
   if (shares) mixers_of_layers.push_back("attention");
   for (const std::string& layer : mixers_of_layers) {
+    if (layer.empty()) continue;
     for (const std::string& family : mixers::families_of_layer(layer)) {
       if (!done.insert(family).second) continue;
       const Schema section = in_section(family, mixers::family(family).schema());
@@ -176,14 +177,24 @@ void check_trainable(const Config& config) {
   for (const Option& option : config.options.schema()) {
     if (option.key.ends_with("_multiplier")) must_be_usual(option.key, 1.0);
   }
+  const std::string& pattern = config.options.text("model.pattern");
+  const std::vector<std::string> layers = layers_of(pattern);
+  if (std::ranges::find(layers, "") != layers.end()) {
+    throw ConfigError({.where = "model.pattern",
+                       .what = "models with layers without a mixer run, but cannot be trained yet",
+                       .got = "\"" + pattern + "\"",
+                       .fix = "put the MLP or the experts behind a mixer"});
+  }
   must_be_usual("moe.shared", int64_t{0});
+  must_be_usual("moe.hidden", int64_t{0});
+  must_be_usual("moe.scale", 1.0);
+  must_be_usual("moe.router", std::string("softmax"));
   must_be_usual("mamba.selection_norm", std::string("none"));
   const std::string& kind = config.options.text("model.mlp_kind");
   if (kind == "relu2" || kind == "geglu") {
     must_be_usual("model.mlp_kind", std::string("gelu"));
   }
   must_be_usual("mamba2.norm_epsilon", 1e-5);
-  const std::string& pattern = config.options.text("model.pattern");
   if (pattern.find_first_of("+>") == std::string::npos) return;
   throw ConfigError({.where = "model.pattern",
                      .what = "layers beside each other or shared run, but cannot be trained yet",

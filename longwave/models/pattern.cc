@@ -48,6 +48,13 @@ std::string_view without_shared(std::string_view layer) {
   return layer.starts_with(kShared) ? layer.substr(kShared.size()) : layer;
 }
 
+/// What a layer of this name is if it has no mixer.
+std::optional<AfterMixer> without_mixer(std::string_view name) {
+  if (name == "mlp") return AfterMixer::kMlp;
+  if (name == "moe") return AfterMixer::kMoe;
+  return std::nullopt;
+}
+
 /// Families with groups and repetitions, by recursive descent.
 class LayerReader {
  public:
@@ -89,7 +96,8 @@ class LayerReader {
       const std::string_view name = rest().substr(0, length);
       if (name.empty()) reject("an entry must be a family, or a group of them", rest());
       at_ += length;
-      mixers::families_of_layer(without_shared(name));  // refuses what is none
+      // Refuses what is no family.
+      if (!without_mixer(name)) mixers::families_of_layer(without_shared(name));
       return {std::string(name)};
     }
     ++at_;
@@ -167,9 +175,11 @@ Pattern parse_pattern(std::string_view text) {
   const size_t bar = text.find('|');
   Pattern pattern;
   for (const std::string& layer : LayerReader(text.substr(0, bar)).read()) {
-    pattern.layers.push_back({.family = std::string(without_shared(layer)),
-                              .after = AfterMixer::kNone,
+    const std::optional<AfterMixer> alone = without_mixer(layer);
+    pattern.layers.push_back({.family = alone ? "" : std::string(without_shared(layer)),
+                              .after = alone.value_or(AfterMixer::kNone),
                               .shared = layer.starts_with(kShared)});
+    pattern.says_after = pattern.says_after || alone.has_value();
   }
   if (bar == std::string_view::npos) return pattern;
   pattern.says_after = true;
@@ -178,6 +188,7 @@ Pattern parse_pattern(std::string_view text) {
     const auto applies = [i](const Rule& rule) {
       return static_cast<int64_t>(i) % rule.period == rule.first;
     };
+    if (pattern.layers[i].family.empty()) continue;
     const auto found = std::ranges::find_if(rules, applies);
     if (found != rules.end()) pattern.layers[i].after = found->after;
   }

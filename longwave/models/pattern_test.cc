@@ -41,6 +41,17 @@ TEST(Pattern, SaysWhatFollowsTheMixer) {
             "s4d+moe s4d+mlp s4d s4d+mlp s4d+moe");
 }
 
+TEST(Pattern, LayersNeedNoMixer) {
+  const Pattern pattern = parse_pattern("mamba2 mlp*2 (attention moe)");
+  EXPECT_TRUE(pattern.says_after);
+  ASSERT_EQ(pattern.layers.size(), 5u);
+  EXPECT_EQ(pattern.layers[0], (Pattern::Layer{"mamba2", AfterMixer::kNone, false}));
+  EXPECT_EQ(pattern.layers[2], (Pattern::Layer{"", AfterMixer::kMlp, false}));
+  EXPECT_EQ(pattern.layers[4], (Pattern::Layer{"", AfterMixer::kMoe, false}));
+  EXPECT_EQ(parse_pattern("mlp mamba2 | moe").layers[0],
+            (Pattern::Layer{"", AfterMixer::kMlp, false}));
+}
+
 TEST(Pattern, RejectsWhatItCannotRead) {
   for (const char* bad : {"",
                           " ",

@@ -369,7 +369,10 @@ int64_t SequenceModel::layer_count() const { return static_cast<int64_t>(parts_-
 
 const std::string& SequenceModel::layer_family(int64_t layer) const {
   require(layer >= 0 && layer < layer_count(), "sequence_model", "no such layer");
-  return parts_->layers[layer].family;
+  static const std::string kMlp = "mlp", kMoe = "moe";
+  const BlockConfig& config = parts_->layers[static_cast<size_t>(layer)];
+  if (!config.family.empty()) return config.family;
+  return config.after == AfterMixer::kMoe ? kMoe : kMlp;
 }
 
 const mixers::Mixer& SequenceModel::layer_mixer(int64_t layer) const {

@@ -27,7 +27,7 @@ struct Interface {
 /// The "model" section of a recipe without the section's name: pattern, d_model, norm, ...
 Schema model_schema();
 
-/// The families named in a pattern (see pattern.h), one entry a layer.
+/// The families named in a pattern (see pattern.h), one entry a layer; "" for one without a mixer.
 ///
 /// Errors     ConfigError if the pattern is malformed or names an unknown family.
 std::vector<std::string> layers_of(const std::string& pattern);

@@ -69,6 +69,7 @@ const GgufForm& gguf_form_of(const Config& config);
 
 /// The families, each declared in the file of its name.
 extern const PublishedFamily kBambaFamily, kFalconH1Family, kFalconMambaFamily,
-    kGraniteMoeHybridFamily, kJambaFamily, kMambaFamily, kMamba2Family, kZamba2Family;
+    kGraniteMoeHybridFamily, kJambaFamily, kMambaFamily, kMamba2Family, kNemotronHFamily,
+    kZamba2Family;
 
 }  // namespace longwave::models

@@ -10,7 +10,6 @@
 namespace longwave::models {
 namespace {
 
-constexpr int64_t kMostLayers = 1024;
 constexpr int64_t kMostPositions = 1 << 30;
 
 /// Positions that a state has memory for unless it is asked for more or fewer.
@@ -47,7 +46,8 @@ Options hybrid_options(const std::vector<std::string>& layers, const std::string
 
 int64_t read_layer_count(PublishedReader& reader, int64_t otherwise) {
   const int64_t layers = reader.integer("num_hidden_layers", otherwise);
-  if (layers < 1 || layers > kMostLayers) reader.refuse("num_hidden_layers", "is out of range");
+  if (layers < 1 || layers > kMostHybridLayers)
+    reader.refuse("num_hidden_layers", "is out of range");
   return layers;
 }
 

@@ -11,6 +11,9 @@
 /// What hybrids of Mamba-2 and attention have in common as transformers writes them.
 namespace longwave::models {
 
+/// Layers that a model may have.
+inline constexpr int64_t kMostHybridLayers = 1024;
+
 /// Options of a model of these layers, "mamba2" or "attention", each followed by what the rule
 /// says ("mlp", "moe", "none"): norms before each branch, nothing between mixer and sum.
 ///

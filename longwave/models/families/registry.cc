@@ -9,7 +9,8 @@ namespace longwave::models {
 std::span<const PublishedFamily> published_families() {
   static const std::array kAll = {
       kBambaFamily, kFalconH1Family, kFalconMambaFamily, kGraniteMoeHybridFamily,
-      kJambaFamily, kMambaFamily,    kMamba2Family,      kZamba2Family};
+      kJambaFamily, kMambaFamily,    kMamba2Family,      kNemotronHFamily,
+      kZamba2Family};
   return kAll;
 }
 

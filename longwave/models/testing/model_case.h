@@ -130,6 +130,12 @@ inline std::vector<ModelCase> running_cases() {
                    {"model.mlp=1", "model.mlp_kind=swiglu", "model.gate_multiplier=0.7",
                     "model.down_multiplier=1.7"},
                    tokens});
+  cases.push_back(
+      {"withoutMixer",
+       {"model.pattern=mlp mamba2 moe*2 attention mlp", "model.hidden=5", "model.mlp_kind=relu2",
+        "model.norm=rms", "model.mixing=none", "model.activation=none", "moe.experts=5",
+        "moe.hidden=3", "moe.shared=4", "moe.router=sigmoid", "moe.scale=1.7"},
+       tokens});
   cases.push_back({"sharedExpert",
                    {"model.pattern=s4d*2 | moe", "model.mlp=1", "model.mlp_kind=swiglu",
                     "model.residual_multiplier=0.5", "moe.experts=3", "moe.shared=5"},
