@@ -110,7 +110,9 @@ void check_step_equals_prefill(runtime::Session& session, int64_t length) {
       worst = std::max<double>(worst, std::abs(got[i] - expected[i]));
     }
   }
-  if (std::isfinite(scale) && worst <= 1e-2 * scale + 1e-5) return;
+  // A sum that differs in its last bit may round to another of 8 bits: far more than float32 does.
+  const double relative = network.rounds_inputs() ? 1e-1 : 1e-2;
+  if (std::isfinite(scale) && worst <= relative * scale + 1e-5) return;
   throw DataError({.where = "bench",
                    .what = "the model gives different answers step by step and at once",
                    .got = fmt::format("a difference of {:.3g} of {:.3g}", worst, scale),

@@ -365,6 +365,11 @@ void SequenceModel::step(const Step& args, Workspace& workspace) const {
   if (parts.sequence_output()) parts.answer(chunk.state, chunk.output, workspace);
 }
 
+bool SequenceModel::rounds_inputs() const {
+  return std::ranges::any_of(parts_->weights.all(),
+                             [](const auto& entry) { return is_blocked(entry.second.dtype()); });
+}
+
 int64_t SequenceModel::layer_count() const { return static_cast<int64_t>(parts_->blocks.size()); }
 
 const std::string& SequenceModel::layer_family(int64_t layer) const {

@@ -111,6 +111,9 @@ class SequenceModel {
   /// One sample; never allocates.
   void step(const Step& args, Workspace& workspace) const;
 
+  /// Whether a matrix is of blocks, so that products round what they are given to 8 bits.
+  bool rounds_inputs() const;
+
   int64_t layer_count() const;
   const std::string& layer_family(int64_t layer) const;
   const mixers::Mixer& layer_mixer(int64_t layer) const;
