@@ -5,6 +5,7 @@
 /// program only: it replaces the global operators new and delete.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -16,10 +17,15 @@ inline std::atomic<int64_t> allocation_counter{0};
 /// Calls of operator new so far, in all threads.
 inline int64_t allocation_count() { return allocation_counter.load(); }
 
-inline void* counted_allocation(size_t bytes, size_t alignment) {
+/// Null if memory is out.
+inline void* counted_allocation(size_t bytes, size_t alignment) noexcept {
   ++allocation_counter;
   const size_t whole = (bytes + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, whole == 0 ? alignment : whole);
+  return std::aligned_alloc(alignment, whole == 0 ? alignment : whole);
+}
+
+inline void* counted_or_throw(size_t bytes, size_t alignment) {
+  void* memory = counted_allocation(bytes, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -27,9 +33,15 @@ inline void* counted_allocation(size_t bytes, size_t alignment) {
 }  // namespace longwave::testing
 
 void* operator new(size_t bytes) {
-  return longwave::testing::counted_allocation(bytes, alignof(std::max_align_t));
+  return longwave::testing::counted_or_throw(bytes, alignof(std::max_align_t));
 }
 void* operator new(size_t bytes, std::align_val_t alignment) {
+  return longwave::testing::counted_or_throw(bytes, static_cast<size_t>(alignment));
+}
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return longwave::testing::counted_allocation(bytes, alignof(std::max_align_t));
+}
+void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
   return longwave::testing::counted_allocation(bytes, static_cast<size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
