@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,8 @@ constexpr const char* kVocabulary = "vocab_size";
 constexpr const char* kTied = "tie_word_embeddings";
 constexpr const char* kEmbedding = "token_embd.weight";
 constexpr const char* kHead = "output.weight";
+constexpr std::string_view kLayer = "blk.", kRouter = ".ffn_gate_inp.weight";
+constexpr std::string_view kExperts = "has_experts.";
 /// Arrays of more numbers are none that describe layers.
 constexpr size_t kMostLayers = 10000;
 
@@ -91,6 +94,10 @@ models::PublishedConfig description(const io::Gguf& file) {
   for (const io::GgufEntry& entry : file.entries()) {
     if (entry.name == kEmbedding && entry.shape.size() == 2) config[kVocabulary] = entry.shape[0];
     if (entry.name == kHead) config[kTied] = false;
+    if (entry.name.starts_with(kLayer) && entry.name.ends_with(kRouter)) {
+      const size_t digits = entry.name.size() - kLayer.size() - kRouter.size();
+      config[std::string(kExperts) + entry.name.substr(kLayer.size(), digits)] = true;
+    }
   }
   return config;
 }
@@ -167,7 +174,7 @@ io::GgufMetadata metadata_of(const models::PublishedConfig& config) {
   io::GgufMetadata metadata;
   const std::string& architecture = std::get<std::string>(config.at(kArchitecture));
   for (const auto& [key, value] : config) {
-    if (key == kTied) continue;
+    if (key == kTied || key.starts_with(kExperts)) continue;
     const std::string place = key.starts_with("general.") ? "" : architecture + ".";
     const std::string last = key.substr(key.rfind('.') + 1);
     if (std::ranges::all_of(last, [](char c) { return c >= '0' && c <= '9'; })) {
@@ -192,6 +199,26 @@ uint32_t file_type(DType dtype) {
   return found == kNumbers.end() ? 0 : found->second;
 }
 
+/// Tensors that become one of ours must be of one type; llama.cpp often gives values of attention
+/// more bits than keys.
+void make_alike(const models::Config& config, Weights& tensors) {
+  std::map<std::string, std::vector<std::string>> parts;
+  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, config)) {
+    if (tensors.has(tensor.theirs)) parts[tensor.ours].push_back(tensor.theirs);
+  }
+  for (const auto& [ours, names] : parts) {
+    const DType first = tensors.all().at(names.front()).dtype();
+    const bool alike = std::ranges::all_of(
+        names, [&](const std::string& name) { return tensors.all().at(name).dtype() == first; });
+    if (alike) continue;
+    for (const std::string& name : names) {
+      const Tensor& tensor = tensors.all().at(name);
+      const DType dtype = fits(DType::kQ8_0, tensor.shape()) ? DType::kQ8_0 : DType::kFloat32;
+      tensors.put(name, converted(tensor, dtype));
+    }
+  }
+}
+
 }  // namespace
 
 bool is_gguf_file(const fs::path& path) {
@@ -207,6 +234,7 @@ ModelFolder load_gguf_model(const fs::path& path) {
   for (const io::GgufEntry& entry : file.entries()) {
     tensors.put(entry.name, read_tensor(file, entry));
   }
+  make_alike(config, tensors);
   Weights weights = models::from_published(PublishedFormat::kGguf, config, tensors, where);
   for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, config)) {
     if (tensor.rounded) restore_exact(file.metadata(), tensor, tensors, weights);

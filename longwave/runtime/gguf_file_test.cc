@@ -32,7 +32,8 @@ const fs::path kFixtures = LONGWAVE_SOURCE_DIR "/tests/fixtures/published";
 /// Published models that llama.cpp's form can express.
 class GgufModel : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, GgufModel,
-                         ::testing::Values("mamba", "mamba2_one_group", "mamba_state_spaces"),
+                         ::testing::Values("mamba", "mamba2_one_group", "mamba_state_spaces",
+                                           "falcon_mamba", "jamba"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::erase(name, '_');

@@ -11,8 +11,9 @@ namespace longwave::models {
 
 /// A family as llama.cpp writes it into GGUF files; runtime/gguf_file.h is the rest of the file.
 ///
-/// Keys go without the architecture that stands before them: "ssm.conv_kernel". Two are no
-/// metadata and follow from the tensors: "vocab_size" and "tie_word_embeddings".
+/// Keys go without the architecture that stands before them: "ssm.conv_kernel". Some are no
+/// metadata and follow from the tensors: "vocab_size", "tie_word_embeddings" and, true for a layer
+/// N with a router, "has_experts.N".
 struct GgufForm {
   std::string_view architecture;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/models/families/gguf_keys.h"
 
+#include "longwave/mixers/attention/attention.h"
 #include "longwave/mixers/mamba2/mamba2.h"
 #include "longwave/models/pattern.h"
 
@@ -107,6 +108,68 @@ void place_gguf_ends(TensorMap& map) {
   map.whole("decoder.weight", "output.weight");
 }
 
+Options read_gguf_mamba_model(PublishedReader& reader) {
+  Options options = published_options("mamba", reader.integer("block_count"));
+  read_gguf_width(reader, options);
+  read_gguf_mamba(reader, options);
+  pass_over_gguf(reader);
+  return options;
+}
+
+PublishedConfig write_gguf_mamba_model(const Options& options) {
+  PublishedConfig config = write_gguf_width(options);
+  write_gguf_mamba(options, config);
+  return config;
+}
+
+void place_gguf_mamba_model(TensorMap& map) {
+  const auto layers = layers_of(map.config().options.text("model.pattern"));
+  for (int64_t i = 0; i < static_cast<int64_t>(layers.size()); ++i) {
+    const std::string n = std::to_string(i);
+    map.whole("layers." + n + ".norm.weight", "blk." + n + ".attn_norm.weight");
+    place_gguf_mamba(map, i);
+  }
+  place_gguf_ends(map);
+}
+
+void place_gguf_attention(TensorMap& map, int64_t layer) {
+  const mixers::attention::Shapes shapes(map.config().options.section("attention"),
+                                         map.config().options.integer("model.d_model"));
+  const int64_t queries = shapes.heads * shapes.head_dim;
+  const int64_t keys = shapes.kv_heads * shapes.head_dim;
+  const std::string ours = ours_of(layer), theirs = "blk." + std::to_string(layer) + ".attn_";
+  map.stack(
+      ours + "in_proj.weight",
+      {{theirs + "q.weight", queries}, {theirs + "k.weight", keys}, {theirs + "v.weight", keys}});
+  map.whole(ours + "out_proj.weight", theirs + "output.weight");
+}
+
+void place_gguf_mlp(TensorMap& map, int64_t layer) {
+  const std::string n = std::to_string(layer);
+  const std::string ours = "layers." + n + ".mlp.", theirs = "blk." + n + ".ffn_";
+  const int64_t hidden = map.shape(ours + "up.weight").front() / 2;
+  map.stack(ours + "up.weight", {{theirs + "up.weight", hidden}, {theirs + "gate.weight", hidden}});
+  map.whole(ours + "down.weight", theirs + "down.weight");
+}
+
+void place_gguf_experts(TensorMap& map, int64_t layer) {
+  const std::string n = std::to_string(layer);
+  const std::string ours = "layers." + n + ".moe.", theirs = "blk." + n + ".ffn_";
+  const Shape& shape = map.shape(ours + "up.weight");  // (experts, 2 hidden, channels)
+  const int64_t hidden = shape[1] / 2;
+  map.whole(ours + "router.weight", theirs + "gate_inp.weight");
+  for (int64_t half = 0; half < 2 * shape[0]; ++half) {
+    map.place({.ours = ours + "up.weight",
+               .our_shape = {},
+               .our_row = half * hidden,
+               .theirs = theirs + (half % 2 == 0 ? "up" : "gate") + "_exps.weight",
+               .their_shape = {shape[0], hidden, shape[2]},
+               .their_row = half / 2 * hidden,
+               .rows = hidden});
+  }
+  map.whole(ours + "down.weight", theirs + "down_exps.weight");
+}
+
 void place_gguf_mamba(TensorMap& map, int64_t layer) {
   const std::string ours = ours_of(layer), theirs = theirs_of(layer);
   map.whole(ours + "in_proj.weight", theirs + "in.weight");
@@ -118,6 +181,9 @@ void place_gguf_mamba(TensorMap& map, int64_t layer) {
                Placement::Change::kMinusExp);
   map.whole(ours + "D", theirs + "d");
   map.whole(ours + "out_proj.weight", theirs + "out.weight");
+  for (const std::string part : {"dt", "b", "c"}) {
+    map.whole(ours + part + "_layernorm.weight", theirs + part + "_norm.weight");
+  }
 }
 
 void place_gguf_mamba2(TensorMap& map, int64_t layer) {

@@ -10,6 +10,9 @@
 /// What families have in common as llama.cpp names it in GGUF files.
 namespace longwave::models {
 
+/// Layers that a file may ask for.
+inline constexpr int64_t kMostGgufLayers = 1024;
+
 /// Keys that say how to call or train a model and no more.
 void pass_over_gguf(PublishedReader& reader);
 
@@ -26,8 +29,22 @@ void write_gguf_mamba(const Options& options, PublishedConfig& config);
 void read_gguf_mamba2(PublishedReader& reader, Options& options);
 void write_gguf_mamba2(const Options& options, PublishedConfig& config);
 
+/// A whole model of such layers of "mamba", each after a norm.
+Options read_gguf_mamba_model(PublishedReader& reader);
+PublishedConfig write_gguf_mamba_model(const Options& options);
+void place_gguf_mamba_model(TensorMap& map);
+
 /// token_embd, output_norm and output.
 void place_gguf_ends(TensorMap& map);
+
+/// attn_q, attn_k, attn_v and attn_output: the layer's mixer without positions, whose rows need no
+/// other order.
+void place_gguf_attention(TensorMap& map, int64_t layer);
+
+/// ffn_gate, ffn_up and ffn_down: the layer's MLP or, with the ending _exps and the router as
+/// ffn_gate_inp, its experts.
+void place_gguf_mlp(TensorMap& map, int64_t layer);
+void place_gguf_experts(TensorMap& map, int64_t layer);
 
 /// ssm_*: the layers' mixers "layers.N.mixer." as "blk.N.".
 void place_gguf_mamba(TensorMap& map, int64_t layer);

@@ -107,6 +107,11 @@ void write_mamba2_keys(const Options& options, PublishedConfig& config) {
   }
 }
 
+void set_positions(int64_t positions, Options& options) {
+  options.set("attention.positions", positions, kConfigName);
+  options.set("attention.window", std::min(kUsualContext, positions), kConfigName);
+}
+
 void read_attention_keys(PublishedReader& reader, const AttentionDefaults& defaults,
                          Options& options) {
   reader.pass_over({"attention_dropout"});
@@ -123,8 +128,7 @@ void read_attention_keys(PublishedReader& reader, const AttentionDefaults& defau
   options.set("attention.heads", heads, kConfigName);
   options.set("attention.kv_heads", kv_heads, kConfigName);
   options.set("attention.head_dim", head_dim, kConfigName);
-  options.set("attention.positions", positions, kConfigName);
-  options.set("attention.window", std::min(kUsualContext, positions), kConfigName);
+  set_positions(positions, options);
   options.set("attention.bias", bias, kConfigName);
 }
 

@@ -31,6 +31,9 @@ void read_norm_epsilon(PublishedReader& reader, double otherwise, Options& optio
 void read_mamba2_keys(PublishedReader& reader, int64_t inner, Options& options);
 void write_mamba2_keys(const Options& options, PublishedConfig& config);
 
+/// How many positions attention knows, and how many a state has memory for unless it is asked.
+void set_positions(int64_t positions, Options& options);
+
 /// What a family takes for granted where a key is missing.
 struct AttentionDefaults {
   int64_t heads = 32;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "longwave/base/error.h"
 #include "longwave/models/families/family.h"
+#include "longwave/models/families/gguf_keys.h"
 #include "longwave/models/families/hybrid_keys.h"
 #include "longwave/models/families/transformers_keys.h"
 #include "longwave/models/pattern.h"
@@ -194,10 +196,110 @@ void place(TensorMap& map) {
   map.whole("decoder.weight", "lm_head.weight");
 }
 
+constexpr const char* kWhere = "GGUF";
+
+/// Which layers attend is told by their heads of keys, which have experts by their tensors.
+Options gguf_options(PublishedReader& reader) {
+  const int64_t count = reader.integer("block_count");
+  if (count < 1 || count > kMostGgufLayers) reader.refuse("block_count", "is out of range");
+  std::vector<std::string> layers;
+  std::vector<bool> chooses;
+  for (int64_t i = 0; i < count; ++i) {
+    const std::string n = std::to_string(i);
+    const bool attends = reader.integer("attention.head_count_kv." + n, int64_t{0}) > 0;
+    layers.emplace_back(attends ? "attention" : "mamba");
+    chooses.push_back(reader.flag("has_experts." + n, false));
+  }
+  if (std::ranges::find(chooses, true) == chooses.end()) return hybrid_options(layers, "mlp");
+  const Every experts = find_every(chooses, "experts");
+  return hybrid_options(layers, "moe every " + std::to_string(experts.period) + " offset " +
+                                    std::to_string(experts.first) + ", mlp");
+}
+
+Options read_gguf(PublishedReader& reader) {
+  Options options = gguf_options(reader);
+  read_gguf_width(reader, options);
+  options.set("model.hidden", reader.integer("feed_forward_length"), kWhere);
+  options.set("model.mlp_bias", false, kWhere);
+  if (options.has("moe.experts")) {
+    options.set("moe.experts", reader.integer("expert_count"), kWhere);
+    options.set("moe.chosen", reader.integer("expert_used_count"), kWhere);
+    options.set("moe.renormalise", false, kWhere);
+  }
+  if (options.has("attention.heads")) {
+    const int64_t heads = reader.integer("attention.head_count");
+    if (heads < 1 || options.integer("model.d_model") % heads != 0) {
+      reader.refuse("attention.head_count", "must divide embedding_length");
+    }
+    options.set("attention.heads", heads, kWhere);
+    options.set("attention.head_dim", options.integer("model.d_model") / heads, kWhere);
+    options.set("attention.rotary_base", 0.0, kWhere);
+    set_positions(reader.integer("context_length"), options);
+    for (int64_t i = 0; i < reader.integer("block_count"); ++i) {
+      const std::string key = "attention.head_count_kv." + std::to_string(i);
+      const int64_t kv_heads = reader.integer(key, int64_t{0});
+      if (kv_heads > 0) options.set("attention.kv_heads", kv_heads, kWhere);
+    }
+  }
+  if (!options.has("mamba.state")) reader.refuse("attention.head_count_kv.0", "no layer is Mamba");
+  read_gguf_mamba(reader, options);
+  options.set("mamba.selection_norm", std::string("learned"), kWhere);
+  options.set("mamba.selection_epsilon", options.at("model.norm_epsilon"), kWhere);
+  reader.pass_over({"expert_count", "expert_used_count"});
+  pass_over_gguf(reader);
+  return options;
+}
+
+PublishedConfig write_gguf(const Options& options) {
+  if (!options.has("mamba.state")) {
+    throw ConfigError({.where = "model.pattern",
+                       .what = "the gguf form of jamba cannot say this",
+                       .got = {},
+                       .fix = "it needs a layer of mamba"});
+  }
+  const std::vector<Pattern::Layer> layers = parse_pattern(options.text("model.pattern")).layers;
+  const bool attends = options.has("attention.heads"), chooses = options.has("moe.experts");
+  PublishedConfig config = write_gguf_width(options);
+  write_gguf_mamba(options, config);
+  config["feed_forward_length"] = options.at("model.hidden");
+  config["expert_count"] = chooses ? options.at("moe.experts") : Value(int64_t{0});
+  config["expert_used_count"] = chooses ? options.at("moe.chosen") : Value(int64_t{0});
+  PublishedConfig heads;
+  if (attends) write_attention_keys(options, heads);
+  if (attends) config["attention.head_count"] = heads.at("num_attention_heads");
+  if (attends) config["context_length"] = options.at("attention.positions");
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string n = std::to_string(i);
+    config["attention.head_count_kv." + n] =
+        layers[i].family == "attention" ? heads.at("num_key_value_heads") : Value(int64_t{0});
+    if (layers[i].after == AfterMixer::kMoe) config["has_experts." + n] = true;
+  }
+  return config;
+}
+
+void place_gguf(TensorMap& map) {
+  const std::vector<Pattern::Layer> layers =
+      parse_pattern(map.config().options.text("model.pattern")).layers;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string n = std::to_string(i), ours = "layers." + n + ".", theirs = "blk." + n + ".";
+    const auto layer = static_cast<int64_t>(i);
+    map.whole(ours + "norm.weight", theirs + "attn_norm.weight");
+    layers[i].family == "attention" ? place_gguf_attention(map, layer)
+                                    : place_gguf_mamba(map, layer);
+    map.whole(ours + "mlp_norm.weight", theirs + "ffn_norm.weight");
+    layers[i].after == AfterMixer::kMoe ? place_gguf_experts(map, layer)
+                                        : place_gguf_mlp(map, layer);
+  }
+  place_gguf_ends(map);
+}
+
+constexpr GgufForm kGguf = {"jamba", read_gguf, write_gguf, place_gguf};
+
 }  // namespace
 
 /// Mamba and attention without positions, each followed by experts or an MLP: Lieber et al. 2024,
 /// arXiv:2403.19887.
-constinit const PublishedFamily kJambaFamily = {"jamba", "JambaForCausalLM", read, write, place};
+constinit const PublishedFamily kJambaFamily = {"jamba", "JambaForCausalLM", read, write, place,
+                                                &kGguf};
 
 }  // namespace longwave::models

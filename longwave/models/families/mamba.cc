@@ -2,7 +2,6 @@
 #include "longwave/models/families/family.h"
 #include "longwave/models/families/gguf_keys.h"
 #include "longwave/models/families/transformers_keys.h"
-#include "longwave/models/pattern.h"
 
 namespace longwave::models {
 namespace {
@@ -24,34 +23,11 @@ PublishedConfig write(const Options& options) {
 
 void place(TensorMap& map) { place_backbone(map, "embeddings.weight"); }
 
-Options read_gguf(PublishedReader& reader) {
-  Options options = published_options("mamba", reader.integer("block_count"));
-  read_gguf_width(reader, options);
-  read_gguf_mamba(reader, options);
-  pass_over_gguf(reader);
-  return options;
-}
-
-PublishedConfig write_gguf(const Options& options) {
-  PublishedConfig config = write_gguf_width(options);
-  write_gguf_mamba(options, config);
-  return config;
-}
-
-void place_gguf(TensorMap& map) {
-  const auto layers = layers_of(map.config().options.text("model.pattern"));
-  for (int64_t i = 0; i < static_cast<int64_t>(layers.size()); ++i) {
-    const std::string n = std::to_string(i);
-    map.whole("layers." + n + ".norm.weight", "blk." + n + ".attn_norm.weight");
-    place_gguf_mamba(map, i);
-  }
-  place_gguf_ends(map);
-}
-
 /// FalconMamba has the same architecture there, with norms that Mamba lacks.
 bool describes(PublishedReader& reader) { return !reader.flag("ssm.dt_b_c_rms", false); }
 
-constexpr GgufForm kGguf = {"mamba", read_gguf, write_gguf, place_gguf, describes};
+constexpr GgufForm kGguf = {"mamba", read_gguf_mamba_model, write_gguf_mamba_model,
+                            place_gguf_mamba_model, describes};
 
 }  // namespace
 
