@@ -92,8 +92,21 @@ struct BlockProduct {
   }
 };
 
+/// What the numbers of a block are: 4 to 6 bits without a sign, or int8.
+enum class Numbers : uint8_t { kUnsigned, kSigned };
+
+template <Numbers Kind>
+HWY_INLINE BlockSimd::Ints dot(const BlockSimd::Ints& offset, const BlockSimd::Ints& n,
+                               const BlockSimd::Ints& q) {
+  if constexpr (Kind == Numbers::kSigned) {
+    return BlockSimd::dot_q8(offset, n, q);
+  } else {
+    return BlockSimd::dot(offset, n, q);
+  }
+}
+
 /// Adds a step of up to `BlockSimd::kColumns` columns to each sum.
-template <int Rows, int Outputs>
+template <Numbers Kind, int Rows, int Outputs>
 HWY_INLINE void add_step(const BlockActivations (&x)[Rows], int64_t column,
                          const BlockSimd::Ints (&n)[Outputs], const Floats (&scale)[Outputs],
                          Floats (&sums)[Rows][Outputs]) {
@@ -102,23 +115,8 @@ HWY_INLINE void add_step(const BlockActivations (&x)[Rows], int64_t column,
     const auto offset = BlockSimd::load_offset(x[r].offset + column / 4);
     const Floats x_scale = BlockSimd::load(x[r].scale + column / 4);
     for (int o = 0; o < Outputs; ++o) {
-      sums[r][o] = BlockSimd::mul_add(BlockSimd::dot(offset, n[o], q),
-                                      BlockSimd::mul(scale[o], x_scale), sums[r][o]);
-    }
-  }
-}
-
-template <int Rows, int Outputs>
-HWY_INLINE void add_step_q8(const BlockActivations (&x)[Rows], int64_t column,
-                            const BlockSimd::Ints (&n)[Outputs], const Floats (&scale)[Outputs],
-                            Floats (&sums)[Rows][Outputs]) {
-  for (int r = 0; r < Rows; ++r) {
-    const auto q = BlockSimd::load_q(x[r].q + column);
-    const auto offset = BlockSimd::load_offset(x[r].offset + column / 4);
-    const Floats x_scale = BlockSimd::load(x[r].scale + column / 4);
-    for (int o = 0; o < Outputs; ++o) {
-      sums[r][o] = BlockSimd::mul_add(BlockSimd::dot_q8(offset, n[o], q),
-                                      BlockSimd::mul(scale[o], x_scale), sums[r][o]);
+      sums[r][o] = BlockSimd::mul_add(dot<Kind>(offset, n[o], q), BlockSimd::mul(scale[o], x_scale),
+                                      sums[r][o]);
     }
   }
 }
@@ -135,11 +133,9 @@ HWY_INLINE void add_blocks(const BlockActivations (&x)[Rows], const Block* const
     n[o] = BlockSimd::numbers(w[o] + block, count);
     scale[o] = BlockSimd::scales(w[o] + block, count);
   }
-  if constexpr (std::is_same_v<Block, BlockQ8_0>) {
-    add_step_q8<Rows, Outputs>(x, block * 32, n, scale, sums);
-  } else {
-    add_step<Rows, Outputs>(x, block * 32, n, scale, sums);
-  }
+  constexpr Numbers kKind =
+      std::is_same_v<Block, BlockQ8_0> ? Numbers::kSigned : Numbers::kUnsigned;
+  add_step<kKind, Rows, Outputs>(x, block * 32, n, scale, sums);
 }
 
 /// A row of small blocks.
@@ -178,7 +174,8 @@ HWY_INLINE void add_super_row(const BlockActivations (&x)[Rows], const Block* co
         n[o] = BlockSimd::numbers(w[o][b], step);
         scale[o] = BlockSimd::at_step(w[o][b], sub[o], step);
       }
-      add_step<Rows, Outputs>(x, 256 * b + step * BlockSimd::kColumns, n, scale, sums);
+      add_step<Numbers::kUnsigned, Rows, Outputs>(x, 256 * b + step * BlockSimd::kColumns, n, scale,
+                                                  sums);
     }
   }
 }
