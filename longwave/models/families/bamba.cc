@@ -71,24 +71,7 @@ PublishedConfig write(const Options& options) {
 }
 
 void place(TensorMap& map) {
-  const std::vector<Pattern::Layer> layers =
-      parse_pattern(map.config().options.text("model.pattern")).layers;
-  map.whole("encoder.weight", "model.embed_tokens.weight");
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string ours = "layers." + std::to_string(i) + ".", theirs = "model." + ours;
-    map.below(ours + "norm.", theirs + "input_layernorm.");
-    if (layers[i].family == "attention") {
-      place_attention(map, ours + "mixer.", theirs + "self_attn.");
-    } else {
-      map.below(ours + "mixer.", theirs + "mamba.");
-    }
-    map.below(ours + "mlp_norm.", theirs + "pre_ff_layernorm.");
-    const std::string mlp = theirs + "feed_forward.";
-    place_gated_mlp(map, ours + "mlp.",
-                    {.gate = mlp + "gate_proj", .up = mlp + "up_proj", .down = mlp + "down_proj"});
-  }
-  map.below("norm.", "model.final_layernorm.");
-  map.whole("decoder.weight", "lm_head.weight");
+  place_hybrid(map, {.mlp_norm = "pre_ff_layernorm", .norm = "final_layernorm"});
 }
 
 }  // namespace

@@ -79,22 +79,15 @@ PublishedConfig write(const Options& options) {
   return config;
 }
 
+void place_both(TensorMap& map, const Pattern::Layer&, const std::string& ours,
+                const std::string& theirs) {
+  map.below(ours + "mixer.mamba2.", theirs + "mamba.");
+  place_attention(map, ours + "mixer.attention.", theirs + "self_attn.");
+}
+
 void place(TensorMap& map) {
-  const std::vector<Pattern::Layer> layers =
-      parse_pattern(map.config().options.text("model.pattern")).layers;
-  map.whole("encoder.weight", "model.embed_tokens.weight");
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string ours = "layers." + std::to_string(i) + ".", theirs = "model." + ours;
-    map.below(ours + "norm.", theirs + "input_layernorm.");
-    map.below(ours + "mixer.mamba2.", theirs + "mamba.");
-    place_attention(map, ours + "mixer.attention.", theirs + "self_attn.");
-    map.below(ours + "mlp_norm.", theirs + "pre_ff_layernorm.");
-    const std::string mlp = theirs + "feed_forward.";
-    place_gated_mlp(map, ours + "mlp.",
-                    {.gate = mlp + "gate_proj", .up = mlp + "up_proj", .down = mlp + "down_proj"});
-  }
-  map.below("norm.", "model.final_layernorm.");
-  map.whole("decoder.weight", "lm_head.weight");
+  place_hybrid(map,
+               {.mlp_norm = "pre_ff_layernorm", .norm = "final_layernorm", .mixer = place_both});
 }
 
 }  // namespace

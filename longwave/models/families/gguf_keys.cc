@@ -122,15 +122,17 @@ PublishedConfig write_gguf_mamba_model(const Options& options) {
   return config;
 }
 
-void place_gguf_mamba_model(TensorMap& map) {
+void place_gguf_layers(TensorMap& map, void (*place_mixer)(TensorMap& map, int64_t layer)) {
   const auto layers = layers_of(map.config().options.text("model.pattern"));
   for (int64_t i = 0; i < static_cast<int64_t>(layers.size()); ++i) {
     const std::string n = std::to_string(i);
     map.whole("layers." + n + ".norm.weight", "blk." + n + ".attn_norm.weight");
-    place_gguf_mamba(map, i);
+    place_mixer(map, i);
   }
   place_gguf_ends(map);
 }
+
+void place_gguf_mamba_model(TensorMap& map) { place_gguf_layers(map, place_gguf_mamba); }
 
 void place_gguf_attention(TensorMap& map, int64_t layer) {
   const mixers::attention::Shapes shapes(map.config().options.section("attention"),

@@ -37,6 +37,9 @@ void place_gguf_mamba_model(TensorMap& map);
 /// token_embd, output_norm and output.
 void place_gguf_ends(TensorMap& map);
 
+/// A whole model whose layers are a norm and a mixer.
+void place_gguf_layers(TensorMap& map, void (*place_mixer)(TensorMap& map, int64_t layer));
+
 /// attn_q, attn_k, attn_v and attn_output: the layer's mixer without positions, whose rows need no
 /// other order.
 void place_gguf_attention(TensorMap& map, int64_t layer);

@@ -133,27 +133,18 @@ void place_experts(TensorMap& map, const std::string& ours, const std::string& t
   }
 }
 
+void place_after(TensorMap& map, const Pattern::Layer& layer, const std::string& ours,
+                 const std::string& theirs) {
+  const bool experts = layer.after == AfterMixer::kMoe;
+  if (experts) place_experts(map, ours + "moe.", theirs + "block_sparse_moe.");
+  const std::string shared = theirs + "shared_mlp.", both = shared + "input_linear";
+  place_gated_mlp(map, ours + (experts ? "moe.shared." : "mlp."),
+                  {.gate = both, .up = both, .down = shared + "output_linear"});
+}
+
 void place(TensorMap& map) {
-  const std::vector<Pattern::Layer> layers =
-      parse_pattern(map.config().options.text("model.pattern")).layers;
-  map.whole("encoder.weight", "model.embed_tokens.weight");
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string ours = "layers." + std::to_string(i) + ".", theirs = "model." + ours;
-    map.below(ours + "norm.", theirs + "input_layernorm.");
-    if (layers[i].family == "attention") {
-      place_attention(map, ours + "mixer.", theirs + "self_attn.");
-    } else {
-      map.below(ours + "mixer.", theirs + "mamba.");
-    }
-    map.below(ours + "mlp_norm.", theirs + "post_attention_layernorm.");
-    const bool experts = layers[i].after == AfterMixer::kMoe;
-    if (experts) place_experts(map, ours + "moe.", theirs + "block_sparse_moe.");
-    const std::string shared = theirs + "shared_mlp.", both = shared + "input_linear";
-    place_gated_mlp(map, ours + (experts ? "moe.shared." : "mlp."),
-                    {.gate = both, .up = both, .down = shared + "output_linear"});
-  }
-  map.below("norm.", "model.norm.");
-  map.whole("decoder.weight", "lm_head.weight");
+  place_hybrid(
+      map, {.mlp_norm = "post_attention_layernorm", .norm = "norm", .feed_forward = place_after});
 }
 
 }  // namespace

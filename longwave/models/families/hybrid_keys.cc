@@ -199,4 +199,35 @@ void place_gated_mlp(TensorMap& map, const std::string& ours, const GatedMlpName
   }
 }
 
+void place_mixer(TensorMap& map, const Pattern::Layer& layer, const std::string& ours,
+                 const std::string& theirs) {
+  if (layer.family == "attention") {
+    place_attention(map, ours + "mixer.", theirs + "self_attn.");
+  } else {
+    map.below(ours + "mixer.", theirs + "mamba.");
+  }
+}
+
+void place_feed_forward(TensorMap& map, const Pattern::Layer&, const std::string& ours,
+                        const std::string& theirs) {
+  const std::string mlp = theirs + "feed_forward.";
+  place_gated_mlp(map, ours + "mlp.",
+                  {.gate = mlp + "gate_proj", .up = mlp + "up_proj", .down = mlp + "down_proj"});
+}
+
+void place_hybrid(TensorMap& map, const HybridNames& names) {
+  const std::vector<Pattern::Layer> layers =
+      parse_pattern(map.config().options.text("model.pattern")).layers;
+  map.whole("encoder.weight", "model.embed_tokens.weight");
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string ours = "layers." + std::to_string(i) + ".", theirs = "model." + ours;
+    map.below(ours + "norm.", theirs + "input_layernorm.");
+    names.mixer(map, layers[i], ours, theirs);
+    map.below(ours + "mlp_norm.", theirs + std::string(names.mlp_norm) + ".");
+    names.feed_forward(map, layers[i], ours, theirs);
+  }
+  map.below("norm.", "model." + std::string(names.norm) + ".");
+  map.whole("decoder.weight", "lm_head.weight");
+}
+
 }  // namespace longwave::models

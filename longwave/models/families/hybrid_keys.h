@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "longwave/models/families/tensor_map.h"
+#include "longwave/models/pattern.h"
 #include "longwave/models/published_config.h"
 
 /// What hybrids of Mamba-2 and attention have in common as transformers writes them.
@@ -60,5 +62,25 @@ struct GatedMlpNames {
   std::string gate, up, down;
 };
 void place_gated_mlp(TensorMap& map, const std::string& ours, const GatedMlpNames& theirs);
+
+/// A part of a layer; `ours` and `theirs` are how the names of its tensors begin, up to a dot.
+using PlacePart = void(TensorMap& map, const Pattern::Layer& layer, const std::string& ours,
+                       const std::string& theirs);
+
+/// "mixer." as self_attn. or mamba., whichever the layer is.
+PlacePart place_mixer;
+
+/// "mlp." from feed_forward.gate_proj, up_proj and down_proj.
+PlacePart place_feed_forward;
+
+/// What differs in the names of hybrids whose layers are a mixer and a feed-forward part.
+struct HybridNames {
+  std::string_view mlp_norm;  ///< before the feed-forward part of a layer
+  std::string_view norm;      ///< before the head
+  PlacePart* feed_forward = place_feed_forward;
+  PlacePart* mixer = place_mixer;
+};
+/// The tensors of a whole model.
+void place_hybrid(TensorMap& map, const HybridNames& names);
 
 }  // namespace longwave::models

@@ -170,30 +170,19 @@ void place_experts(TensorMap& map, const std::string& ours, const std::string& t
   }
 }
 
-void place(TensorMap& map) {
-  const std::vector<Pattern::Layer> layers =
-      parse_pattern(map.config().options.text("model.pattern")).layers;
-  map.whole("encoder.weight", "model.embed_tokens.weight");
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string ours = "layers." + std::to_string(i) + ".", theirs = "model." + ours;
-    map.below(ours + "norm.", theirs + "input_layernorm.");
-    if (layers[i].family == "attention") {
-      place_attention(map, ours + "mixer.", theirs + "self_attn.");
-    } else {
-      map.below(ours + "mixer.", theirs + "mamba.");
-    }
-    map.below(ours + "mlp_norm.", theirs + "pre_ff_layernorm.");
-    const std::string inner = theirs + "feed_forward.";
-    if (layers[i].after == AfterMixer::kMoe) {
-      place_experts(map, ours + "moe.", inner);
-    } else {
-      place_gated_mlp(
-          map, ours + "mlp.",
-          {.gate = inner + "gate_proj", .up = inner + "up_proj", .down = inner + "down_proj"});
-    }
+void place_after(TensorMap& map, const Pattern::Layer& layer, const std::string& ours,
+                 const std::string& theirs) {
+  if (layer.after == AfterMixer::kMoe) {
+    place_experts(map, ours + "moe.", theirs + "feed_forward.");
+  } else {
+    place_feed_forward(map, layer, ours, theirs);
   }
-  map.below("norm.", "model.final_layernorm.");
-  map.whole("decoder.weight", "lm_head.weight");
+}
+
+void place(TensorMap& map) {
+  place_hybrid(
+      map,
+      {.mlp_norm = "pre_ff_layernorm", .norm = "final_layernorm", .feed_forward = place_after});
 }
 
 constexpr const char* kWhere = "GGUF";

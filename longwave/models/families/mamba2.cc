@@ -7,7 +7,6 @@
 #include "longwave/models/families/family.h"
 #include "longwave/models/families/gguf_keys.h"
 #include "longwave/models/families/transformers_keys.h"
-#include "longwave/models/pattern.h"
 
 namespace longwave::models {
 namespace {
@@ -79,15 +78,7 @@ PublishedConfig write_gguf(const Options& options) {
   return config;
 }
 
-void place_gguf(TensorMap& map) {
-  const auto layers = layers_of(map.config().options.text("model.pattern"));
-  for (int64_t i = 0; i < static_cast<int64_t>(layers.size()); ++i) {
-    const std::string n = std::to_string(i);
-    map.whole("layers." + n + ".norm.weight", "blk." + n + ".attn_norm.weight");
-    place_gguf_mamba2(map, i);
-  }
-  place_gguf_ends(map);
-}
+void place_gguf(TensorMap& map) { place_gguf_layers(map, place_gguf_mamba2); }
 
 constexpr GgufForm kGguf = {"mamba2", read_gguf, write_gguf, place_gguf};
 
