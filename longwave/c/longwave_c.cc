@@ -120,6 +120,12 @@ longwave::SamplerOptions options_of(const longwave_sampling* sampling, const cha
           .seed = known.seed};
 }
 
+longwave_status hand_out(std::span<const float> result, const float** answers, size_t* count) {
+  *answers = result.data();
+  *count = result.size();
+  return LONGWAVE_OK;
+}
+
 }  // namespace
 
 int longwave_c_version(void) { return LONGWAVE_C_VERSION; }
@@ -189,9 +195,7 @@ longwave_status longwave_prefill_tokens(longwave_session* session, const int64_t
   return guarded([&] {
     need("longwave_prefill_tokens", {session, answers, count});
     const auto result = session->session.prefill(span_of(ids, steps, "longwave_prefill_tokens"));
-    *answers = result.data();
-    *count = result.size();
-    return LONGWAVE_OK;
+    return hand_out(result, answers, count);
   });
 }
 
@@ -200,9 +204,7 @@ longwave_status longwave_prefill(longwave_session* session, const float* input, 
   return guarded([&] {
     need("longwave_prefill", {session, answers, count});
     const auto result = session->session.prefill(span_of(input, numbers, "longwave_prefill"));
-    *answers = result.data();
-    *count = result.size();
-    return LONGWAVE_OK;
+    return hand_out(result, answers, count);
   });
 }
 
