@@ -17,6 +17,7 @@
 #include "longwave/models/published.h"
 #include "longwave/runtime/generate.h"
 #include "longwave/runtime/published_folder.h"
+#include "longwave/runtime/testing/published_fixtures.h"
 
 namespace longwave::runtime {
 namespace {
@@ -26,8 +27,7 @@ namespace fs = std::filesystem;
 using longwave::testing::message_of;
 using longwave::testing::TemporaryFolder;
 using models::PublishedFormat;
-
-const fs::path kFixtures = LONGWAVE_SOURCE_DIR "/tests/fixtures/published";
+using testing::kFixtures;
 
 /// Published models that llama.cpp's form can express.
 class GgufModel : public ::testing::TestWithParam<const char*> {};

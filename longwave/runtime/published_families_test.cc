@@ -16,6 +16,7 @@
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/published_folder.h"
 #include "longwave/runtime/session.h"
+#include "longwave/runtime/testing/published_fixtures.h"
 
 namespace longwave::runtime {
 namespace {
@@ -25,8 +26,10 @@ namespace fs = std::filesystem;
 using longwave::testing::message_of;
 using longwave::testing::TemporaryFolder;
 using models::PublishedFormat;
+using testing::config_text;
+using testing::expect_refused;
+using testing::kFixtures;
 
-const fs::path kFixtures = LONGWAVE_SOURCE_DIR "/tests/fixtures/published";
 const char* const kNames[] = {"mamba",
                               "mamba2",
                               "mamba2_one_group",
@@ -221,31 +224,24 @@ TEST(PublishedJamba, ExpertsInOneTensorAreTheSame) {
 }
 
 TEST(PublishedHybrids, WhatLongwaveDoesNotComputeIsRefusedByName) {
-  const auto refused = [](const std::string& name, const std::string& from, const std::string& to,
-                          const std::string& key) {
-    std::string text = io::read_text(kFixtures / name / "config.json", 1 << 20);
-    const size_t at = text.find(from);
-    ASSERT_NE(at, std::string::npos) << from;
-    text.replace(at, from.size(), to);
-    const std::string said =
-        message_of<ConfigError>([&] { parse_published_config(text, "config.json"); });
-    EXPECT_NE(said.find(key), std::string::npos) << said;
-  };
-  refused("jamba", "\"silu\"", "\"gelu\"", "hidden_act");
-  refused("jamba", "\"attn_layer_offset\": 1", "\"attn_layer_offset\": 3", "attn_layer_period");
-  refused("jamba", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "kv_heads");
-  refused("jamba", "\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 6", "moe");
-  refused("nemotron_h", "\"relu2\"", "\"silu\"", "mlp_hidden_act");
-  refused("nemotron_h", "\"sliding_window\": null", "\"sliding_window\": 64", "sliding_window");
-  refused("nemotron_h", "\"linear_attention\"", "\"convolution\"", "layers_block_type.0");
-  refused("nemotron_h", "\"mamba_num_heads\": 4", "\"mamba_num_heads\": 0", "mamba_num_heads");
-  refused("nemotron_h_experts", "\"n_group\": 1", "\"n_group\": 2", "n_group");
-  refused("nemotron_h_experts", "\"moe_latent_size\": null", "\"moe_latent_size\": 8",
-          "moe_latent_size");
+  expect_refused("jamba", "\"silu\"", "\"gelu\"", "hidden_act");
+  expect_refused("jamba", "\"attn_layer_offset\": 1", "\"attn_layer_offset\": 3",
+                 "attn_layer_period");
+  expect_refused("jamba", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "kv_heads");
+  expect_refused("jamba", "\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 6", "moe");
+  expect_refused("nemotron_h", "\"relu2\"", "\"silu\"", "mlp_hidden_act");
+  expect_refused("nemotron_h", "\"sliding_window\": null", "\"sliding_window\": 64",
+                 "sliding_window");
+  expect_refused("nemotron_h", "\"linear_attention\"", "\"convolution\"", "layers_block_type.0");
+  expect_refused("nemotron_h", "\"mamba_num_heads\": 4", "\"mamba_num_heads\": 0",
+                 "mamba_num_heads");
+  expect_refused("nemotron_h_experts", "\"n_group\": 1", "\"n_group\": 2", "n_group");
+  expect_refused("nemotron_h_experts", "\"moe_latent_size\": null", "\"moe_latent_size\": 8",
+                 "moe_latent_size");
 }
 
 TEST(PublishedHybrids, OlderConfigurationsSpellLayersAsLetters) {
-  std::string text = io::read_text(kFixtures / "nemotron_h" / "config.json", 1 << 20);
+  std::string text = config_text("nemotron_h");
   const size_t begin = text.find("\"layers_block_type\""), end = text.find(']', begin);
   ASSERT_NE(end, std::string::npos);
   text.replace(begin, end + 1 - begin, "\"hybrid_override_pattern\": \"M-M*--\"");

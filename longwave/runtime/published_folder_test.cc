@@ -16,6 +16,7 @@
 #include "longwave/io/testing/temporary_folder.h"
 #include "longwave/models/testing/model_case.h"
 #include "longwave/runtime/testing/fuzz_targets.h"
+#include "longwave/runtime/testing/published_fixtures.h"
 
 namespace longwave::runtime {
 namespace {
@@ -24,18 +25,16 @@ namespace fs = std::filesystem;
 
 using longwave::testing::message_of;
 using longwave::testing::TemporaryFolder;
-
-const fs::path kFixtures = LONGWAVE_SOURCE_DIR "/tests/fixtures/published";
-std::string text_of(const std::string& name) {
-  return io::read_text(kFixtures / name / "config.json", 1 << 20);
-}
+using testing::config_text;
+using testing::expect_refused;
+using testing::kFixtures;
 
 void write(const fs::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
 TEST(PublishedConfig, ThePaddedVocabularyIsThatOfTheEmbedding) {
-  const auto read = parse_published_config(text_of("mamba_state_spaces"), "config.json");
+  const auto read = parse_published_config(config_text("mamba_state_spaces"), "config.json");
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(read->config.interface.input_size, 24);
 }
@@ -85,43 +84,36 @@ TEST(PublishedConfig, OurOwnIsNone) {
 }
 
 TEST(PublishedConfig, WhatLongwaveDoesNotComputeIsRefusedByName) {
-  const auto refused = [](const std::string& name, const std::string& from, const std::string& to,
-                          const std::string& key) {
-    std::string text = text_of(name);
-    const size_t at = text.find(from);
-    ASSERT_NE(at, std::string::npos) << from;
-    text.replace(at, from.size(), to);
-    const std::string said =
-        message_of<ConfigError>([&] { parse_published_config(text, "config.json"); });
-    EXPECT_NE(said.find(key), std::string::npos) << said;
-  };
-  refused("mamba", "\"silu\"", "\"relu\"", "hidden_act");
-  refused("mamba2", "1e-05", "1e-06", "layer_norm_epsilon");
-  refused("mamba", "\"mamba\"", "\"rwkv\"", "model_type");
-  refused("mamba", "\"mamba\"", "1", "model_type");
-  refused("mamba", "\"hidden_size\": 12", "\"hidden_size\": \"wide\"", "hidden_size");
-  refused("mamba", "\"hidden_size\": 12", "\"hidden_size\": -12", "d_model");
-  refused("mamba", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2000000000", "layers");
-  refused("mamba", "\"intermediate_size\": 24", "\"intermediate_size\": 25", "intermediate_size");
-  refused("mamba", "\"vocab_size\": 24", "\"vocab_size\": 0", "vocab_size");
-  refused("mamba", "\"vocab_size\"", "\"vocabulary\"", "vocab_size");
-  refused("mamba", "\"use_cache\"", "\"use_cash\"", "use_cash");
-  refused("mamba2", "\"num_heads\": 6", "\"num_heads\": 5", "num_heads");
-  refused("mamba2", "\"n_groups\": 2", "\"n_groups\": 4", "groups");
-  refused("mamba2", "0.5", "[0.5]", "time_step_limit");
-  refused("mamba2", "\"use_bias\": true", "\"use_bias\": 1", "use_bias");
-  refused("mamba_state_spaces", "\"d_state\": 5", "\"d_state\": 5, \"layer\": \"Mamba3\"", "layer");
-  refused("mamba_state_spaces", "\"d_state\": 5", "\"d_states\": 5", "d_states");
-  refused("mamba2_one_group_state_spaces", "\"d_intermediate\": 0", "\"d_intermediate\": 8",
-          "d_intermediate");
-  refused("mamba2_one_group_state_spaces", "\"attn_layer_idx\": []", "\"attn_layer_idx\": [1]",
-          "attn_layer_idx");
-  refused("mamba2_one_group_state_spaces", "\"headdim\": 4", "\"headdim\": 0.5", "headdim");
+  expect_refused("mamba", "\"silu\"", "\"relu\"", "hidden_act");
+  expect_refused("mamba2", "1e-05", "1e-06", "layer_norm_epsilon");
+  expect_refused("mamba", "\"mamba\"", "\"rwkv\"", "model_type");
+  expect_refused("mamba", "\"mamba\"", "1", "model_type");
+  expect_refused("mamba", "\"hidden_size\": 12", "\"hidden_size\": \"wide\"", "hidden_size");
+  expect_refused("mamba", "\"hidden_size\": 12", "\"hidden_size\": -12", "d_model");
+  expect_refused("mamba", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2000000000",
+                 "layers");
+  expect_refused("mamba", "\"intermediate_size\": 24", "\"intermediate_size\": 25",
+                 "intermediate_size");
+  expect_refused("mamba", "\"vocab_size\": 24", "\"vocab_size\": 0", "vocab_size");
+  expect_refused("mamba", "\"vocab_size\"", "\"vocabulary\"", "vocab_size");
+  expect_refused("mamba", "\"use_cache\"", "\"use_cash\"", "use_cash");
+  expect_refused("mamba2", "\"num_heads\": 6", "\"num_heads\": 5", "num_heads");
+  expect_refused("mamba2", "\"n_groups\": 2", "\"n_groups\": 4", "groups");
+  expect_refused("mamba2", "0.5", "[0.5]", "time_step_limit");
+  expect_refused("mamba2", "\"use_bias\": true", "\"use_bias\": 1", "use_bias");
+  expect_refused("mamba_state_spaces", "\"d_state\": 5", "\"d_state\": 5, \"layer\": \"Mamba3\"",
+                 "layer");
+  expect_refused("mamba_state_spaces", "\"d_state\": 5", "\"d_states\": 5", "d_states");
+  expect_refused("mamba2_one_group_state_spaces", "\"d_intermediate\": 0", "\"d_intermediate\": 8",
+                 "d_intermediate");
+  expect_refused("mamba2_one_group_state_spaces", "\"attn_layer_idx\": []",
+                 "\"attn_layer_idx\": [1]", "attn_layer_idx");
+  expect_refused("mamba2_one_group_state_spaces", "\"headdim\": 4", "\"headdim\": 0.5", "headdim");
 }
 
 TEST(PublishedConfig, InfinityIsReadInEverySpelling) {
   for (const char* spelling : {"Infinity", R"({"__float__": "Infinity"})", "1e300"}) {
-    std::string text = text_of("mamba2");
+    std::string text = config_text("mamba2");
     text.replace(text.find("0.5"), 3, spelling);
     const auto read = parse_published_config(text, "config.json");
     ASSERT_TRUE(read.has_value());
@@ -132,7 +124,7 @@ TEST(PublishedConfig, InfinityIsReadInEverySpelling) {
 TEST(PublishedConfig, MutationsEndInOneOfOurErrors) {
   std::vector<longwave::testing::Bytes> seeds;
   for (const fs::directory_entry& folder : fs::directory_iterator(kFixtures)) {
-    seeds.push_back(longwave::testing::bytes_of(text_of(folder.path().filename().string())));
+    seeds.push_back(longwave::testing::bytes_of(config_text(folder.path().filename().string())));
   }
   longwave::testing::replay(seeds, 1000, [](std::span<const std::byte> bytes) {
     try {
@@ -151,7 +143,7 @@ struct Changed {
       : tensors(io::load_safetensors(kFixtures / name / "model.safetensors").weights) {
     fs::copy(kFixtures / name / "config.json", scratch / "config.json");
   }
-  std::string refused() {
+  std::string expect_refused() {
     io::save_safetensors(scratch / "model.safetensors", tensors);
     return message_of<DataError>([&] { load_model_folder(scratch.path()); });
   }
@@ -160,23 +152,23 @@ struct Changed {
 TEST(PublishedWeights, WrongTensorsAreRefusedByTheirName) {
   Changed more("mamba");
   more.tensors.put("backbone.layers.2.norm.weight", Tensor(DType::kFloat32, {12}));
-  EXPECT_NE(more.refused().find("backbone.layers.2.norm.weight"), std::string::npos);
+  EXPECT_NE(more.expect_refused().find("backbone.layers.2.norm.weight"), std::string::npos);
   Changed misshapen("mamba");
   misshapen.tensors.put("backbone.layers.1.mixer.A_log", Tensor(DType::kFloat32, {5, 24}));
-  EXPECT_NE(misshapen.refused().find("backbone.layers.1.mixer.A_log"), std::string::npos);
+  EXPECT_NE(misshapen.expect_refused().find("backbone.layers.1.mixer.A_log"), std::string::npos);
   Changed integers("mamba");
   integers.tensors.put("backbone.norm_f.weight", Tensor(DType::kInt64, {12}));
-  EXPECT_NE(integers.refused().find("backbone.norm_f.weight"), std::string::npos);
+  EXPECT_NE(integers.expect_refused().find("backbone.norm_f.weight"), std::string::npos);
   Changed untied("mamba_state_spaces");
   untied.tensors.put("lm_head.weight", Tensor(DType::kFloat32, {24, 12}));
-  EXPECT_NE(untied.refused().find("lm_head.weight"), std::string::npos);
+  EXPECT_NE(untied.expect_refused().find("lm_head.weight"), std::string::npos);
   Changed without("mamba2");
   Weights fewer;
   for (const auto& [name, tensor] : without.tensors.all()) {
     if (name != "lm_head.weight") fewer.put(name, tensor.clone());
   }
   without.tensors = fewer;
-  EXPECT_NE(without.refused().find("lm_head.weight"), std::string::npos);
+  EXPECT_NE(without.expect_refused().find("lm_head.weight"), std::string::npos);
 }
 
 TEST(PublishedWeights, APickleHoldsTheSameModel) {
