@@ -21,16 +21,19 @@
 ///   session.restore(fork);                            // back to the end of the prompt
 ///   longwave::save_state("prompt.state", fork);
 ///
+/// A Batch moves several sequences on together, which reads the weights once for all of them.
+///
 /// Errors     everything throws longwave::Error, whose message says where, what, what was got and
 ///            how to fix it. An object whose call threw is as it was before.
 /// Threads    Model and Tokenizer are immutable: share them among any number of threads. Session,
-///            Sampler and State have one owner at a time; sessions of different threads never wait
-///            for each other. set_thread_count limits the threads inside one call.
+///            Batch, Sampler and State have one owner at a time; sessions of different threads
+///            never wait for each other. set_thread_count limits the threads inside one call.
 ///
 /// Torch and CUDA appear in no header of the runtime.
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
+#include "longwave/runtime/batch.h"
 #include "longwave/runtime/generate.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/sampler.h"
@@ -41,6 +44,7 @@
 
 namespace longwave {
 
+using runtime::Batch;
 using runtime::generate;
 using runtime::GenerateOptions;
 using runtime::Generation;

@@ -12,8 +12,9 @@
  * Errors     every function that can fail returns a longwave_status; nothing is changed and nothing
  *            handed out unless it is LONGWAVE_OK. longwave_last_error has the text. No C++
  *            exception leaves this interface.
- * Threads    a model is immutable: share it among threads freely. A session, a state or a sampler
- *            belongs to one thread at a time. The text of the last error is each thread's own.
+ * Threads    a model is immutable: share it among threads freely. A session, a batch, a state or a
+ *            sampler belongs to one thread at a time. The text of the last error is each thread's
+ *            own.
  * Versions   functions and statuses are only ever added within one LONGWAVE_C_VERSION. Structures
  *            begin with their size as the caller compiled it: fill them with their _init function.
  */
@@ -47,6 +48,7 @@ typedef enum longwave_status {
 
 typedef struct longwave_model longwave_model;
 typedef struct longwave_session longwave_session;
+typedef struct longwave_batch longwave_batch;
 typedef struct longwave_state longwave_state;
 typedef struct longwave_sampler longwave_sampler;
 
@@ -109,6 +111,40 @@ LONGWAVE_C_API longwave_status longwave_step(longwave_session* session, const fl
 LONGWAVE_C_API int64_t longwave_session_position(const longwave_session* session);
 /* Back to before the first step. */
 LONGWAVE_C_API longwave_status longwave_session_reset(longwave_session* session);
+
+/* ---- batches: sequences that are moved on together, a step of all reading the weights once ----
+ * Each has the bits that a session would give it, as long as at most 32 take part in a step. */
+
+/* Room for `capacity` sequences, whose memory is taken at once. */
+LONGWAVE_C_API longwave_status longwave_batch_create(const longwave_model* model, int64_t capacity,
+                                                     longwave_batch** batch);
+LONGWAVE_C_API void longwave_batch_free(longwave_batch* batch);
+
+/* One more sequence, which goes on from `state` unless that is NULL. `sequence` gets its number,
+ * which no later one has. */
+LONGWAVE_C_API longwave_status longwave_batch_join(longwave_batch* batch,
+                                                   const longwave_state* state, int64_t* sequence);
+LONGWAVE_C_API longwave_status longwave_batch_leave(longwave_batch* batch, int64_t sequence);
+/* A copy of where a sequence stands. */
+LONGWAVE_C_API longwave_status longwave_batch_state_of(const longwave_batch* batch,
+                                                       int64_t sequence, longwave_state** state);
+
+/* Any number of steps of one sequence, as longwave_prefill_tokens. */
+LONGWAVE_C_API longwave_status longwave_batch_prefill_tokens(longwave_batch* batch,
+                                                             int64_t sequence, const int64_t* ids,
+                                                             size_t steps, const float** answers,
+                                                             size_t* count);
+/* One step of each of `count` sequences: ids[i] is the token of sequences[i]. `answers` points to
+ * count * output_size numbers, a row for each in the same order; they are valid until the batch's
+ * next call. Every state is untouched if one input is refused. */
+LONGWAVE_C_API longwave_status longwave_batch_step_tokens(longwave_batch* batch,
+                                                          const int64_t* sequences,
+                                                          const int64_t* ids, size_t count,
+                                                          const float** answers);
+/* The same for real inputs: `numbers` is count * input_size. */
+LONGWAVE_C_API longwave_status longwave_batch_step(longwave_batch* batch, const int64_t* sequences,
+                                                   size_t count, const float* samples,
+                                                   size_t numbers, const float** answers);
 
 /* ---- states: the whole memory of a sequence as a value ---- */
 

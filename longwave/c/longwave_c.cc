@@ -3,43 +3,21 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
-#include <initializer_list>
 #include <memory>
-#include <new>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "longwave/longwave.h"
+#include "longwave/c/boundary.h"
 
-struct longwave_model {
-  std::shared_ptr<const longwave::Model> model;
-  std::shared_ptr<const longwave::Tokenizer> tokenizer;
-};
-
-struct longwave_session {
-  longwave::Session session;
-  std::shared_ptr<const longwave::Tokenizer> tokenizer;
-};
-
-struct longwave_state {
-  longwave::State state;
-};
-
-struct longwave_sampler {
-  longwave::Sampler sampler;
-};
-
+namespace longwave::c {
 namespace {
-
-using longwave::require;
 
 // The interface promises one text a thread, which needs an object of each.
 thread_local std::string last_error;
 
-/// The one place where exceptions become a status and a text.
+}  // namespace
+
 longwave_status failed(longwave_status status, const char* text) noexcept {
   try {
     last_error = text;
@@ -49,40 +27,28 @@ longwave_status failed(longwave_status status, const char* text) noexcept {
   return status;
 }
 
-template <typename Work>
-longwave_status guarded(const Work& work) noexcept {
-  try {
-    return work();
-  } catch (const longwave::InvalidArgument& error) {
-    return failed(LONGWAVE_INVALID_ARGUMENT, error.what());
-  } catch (const longwave::ConfigError& error) {
-    return failed(LONGWAVE_BAD_CONFIG, error.what());
-  } catch (const longwave::DataError& error) {
-    return failed(LONGWAVE_BAD_DATA, error.what());
-  } catch (const longwave::Diverged& error) {
-    return failed(LONGWAVE_BAD_DATA, error.what());
-  } catch (const longwave::IoError& error) {
-    return failed(LONGWAVE_IO_ERROR, error.what());
-  } catch (const std::bad_alloc&) {
-    return failed(LONGWAVE_OUT_OF_MEMORY, "out of memory");
-  } catch (const std::exception& error) {
-    return failed(LONGWAVE_FAILED, error.what());
-  } catch (...) {
-    return failed(LONGWAVE_FAILED, "unknown failure");
-  }
-}
-
 void need(const char* where, std::initializer_list<const void*> pointers) {
   for (const void* pointer : pointers) {
     require(pointer != nullptr, where, "a pointer that must be given is NULL");
   }
 }
 
-template <typename T>
-std::span<const T> span_of(const T* values, size_t count, const char* where) {
-  if (count > 0) need(where, {values});
-  return {values, count};
+longwave_status hand_out(std::span<const float> result, const float** answers, size_t* count) {
+  *answers = result.data();
+  *count = result.size();
+  return LONGWAVE_OK;
 }
+
+}  // namespace longwave::c
+
+namespace {
+
+using longwave::require;
+using longwave::c::failed;
+using longwave::c::guarded;
+using longwave::c::hand_out;
+using longwave::c::need;
+using longwave::c::span_of;
 
 const longwave::Tokenizer& tokenizer_of(const longwave_model* model, const char* where) {
   need(where, {model});
@@ -120,17 +86,11 @@ longwave::SamplerOptions options_of(const longwave_sampling* sampling, const cha
           .seed = known.seed};
 }
 
-longwave_status hand_out(std::span<const float> result, const float** answers, size_t* count) {
-  *answers = result.data();
-  *count = result.size();
-  return LONGWAVE_OK;
-}
-
 }  // namespace
 
 int longwave_c_version(void) { return LONGWAVE_C_VERSION; }
 
-const char* longwave_last_error(void) { return last_error.c_str(); }
+const char* longwave_last_error(void) { return longwave::c::last_error.c_str(); }
 
 longwave_status longwave_model_load(const char* path, longwave_model** model) {
   return guarded([&] {

@@ -70,6 +70,39 @@ TEST_F(CInterface, GivesTheNumbersOfTheLibrary) {
   EXPECT_EQ(step(5), std::vector<float>(next.begin(), next.end()));
 }
 
+TEST_F(CInterface, ABatchHasTheNumbersOfSessions) {
+  longwave_batch* batch = nullptr;
+  longwave_state* state = nullptr;
+  ASSERT_EQ(longwave_batch_create(model_, 2, &batch), LONGWAVE_OK);
+  step(7);
+  ASSERT_EQ(longwave_state_of(session_, &state), LONGWAVE_OK);
+  int64_t sequences[2] = {}, third = 0;
+  ASSERT_EQ(longwave_batch_join(batch, state, &sequences[0]), LONGWAVE_OK);
+  ASSERT_EQ(longwave_batch_join(batch, nullptr, &sequences[1]), LONGWAVE_OK);
+  EXPECT_EQ(longwave_batch_join(batch, nullptr, &third), LONGWAVE_INVALID_ARGUMENT);
+  const int64_t seven = 7, ids[] = {9, 9};
+  const float* answers = nullptr;
+  size_t count = 0;
+  ASSERT_EQ(longwave_batch_prefill_tokens(batch, sequences[1], &seven, 1, &answers, &count),
+            LONGWAVE_OK);
+  EXPECT_EQ(count, 256u);
+  ASSERT_EQ(longwave_batch_step_tokens(batch, sequences, ids, 2, &answers), LONGWAVE_OK);
+  const std::vector<float> expected = step(9);
+  EXPECT_EQ(std::vector<float>(answers, answers + 256), expected);
+  const float sample = 0;
+  EXPECT_EQ(longwave_batch_step(batch, sequences, 2, &sample, 1, &answers),
+            LONGWAVE_INVALID_ARGUMENT);
+  EXPECT_EQ(longwave_batch_leave(batch, sequences[0]), LONGWAVE_OK);
+  EXPECT_EQ(longwave_batch_leave(batch, sequences[0]), LONGWAVE_INVALID_ARGUMENT);
+  longwave_state* left = nullptr;
+  EXPECT_EQ(longwave_batch_state_of(batch, sequences[0], &left), LONGWAVE_INVALID_ARGUMENT);
+  ASSERT_EQ(longwave_batch_state_of(batch, sequences[1], &left), LONGWAVE_OK);
+  EXPECT_EQ(longwave_state_position(left), 2);
+  longwave_state_free(left);
+  longwave_state_free(state);
+  longwave_batch_free(batch);
+}
+
 TEST_F(CInterface, ForkRewindSaveAndLoadAreBitwise) {
   step(7);
   longwave_state* fork = nullptr;

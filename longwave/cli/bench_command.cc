@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
+#include "longwave/cli/bench_table.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands.h"
+#include "longwave/inspect/batch_speed.h"
 #include "longwave/inspect/length_cost.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/runtime/session.h"
@@ -16,96 +18,83 @@
 namespace longwave::cli {
 namespace {
 
-using inspect::LengthCost;
-
-void print_json(const std::string& path, int64_t state_bytes, const std::vector<LengthCost>& rows,
-                Console& console) {
-  using Json = nlohmann::ordered_json;
-  Json list = Json::array();
-  for (const LengthCost& row : rows) {
-    list.push_back({{"length", row.length},
-                    {"prefill_steps_per_second", row.speed(row.prefill_median)},
-                    {"prefill_least", row.speed(row.prefill_most)},
-                    {"prefill_most", row.speed(row.prefill_least)},
-                    {"step_p50_us", row.step_p50},
-                    {"step_p99_us", row.step_p99},
-                    {"workspace_bytes", row.workspace_bytes},
-                    {"peak_bytes", row.peak_bytes}});
+/// The numbers of a list option, each at least 1.
+std::vector<int64_t> counts_of(const Call& call, const std::string& key) {
+  const auto& counts = call.options.get<std::vector<int64_t>>(key);
+  for (const int64_t count : counts) {
+    if (count >= 1) continue;
+    throw UsageError({.where = "--" + key,
+                      .what = "each must be at least 1",
+                      .got = std::to_string(count),
+                      .fix = {}});
   }
-  const BuildFacts facts = build_facts();
-  console.out << Json{{"model", path},
-                      {"version", facts.version},
-                      {"commit", facts.commit},
-                      {"simd", facts.simd_used},
-                      {"threads", thread_count()},
-                      {"state_bytes", state_bytes},
-                      {"rows", list}}
-                     .dump(2)
-              << '\n';
+  return counts;
 }
 
-constexpr std::string_view kColumns[] = {
-    "length",      "prefill steps/s", "least",           "most",
-    "step p50 us", "step p99 us",     "workspace bytes", "peak bytes"};
-
-std::vector<std::string> cells_of(const LengthCost& row) {
-  return {fmt::format("{}", row.length),
-          fmt::format("{:.0f}", row.speed(row.prefill_median)),
-          fmt::format("{:.0f}", row.speed(row.prefill_most)),
-          fmt::format("{:.0f}", row.speed(row.prefill_least)),
-          fmt::format("{:.2f}", row.step_p50),
-          fmt::format("{:.2f}", row.step_p99),
-          fmt::format("{}", row.workspace_bytes),
-          fmt::format("{}", row.peak_bytes)};
+BenchTable lengths_table(Call& call, runtime::Session& session) {
+  constexpr int64_t kMostSteps = 2000;
+  BenchTable table{.columns = {{"length", "length", 0},
+                               {"prefill_steps_per_second", "prefill steps/s", 0},
+                               {"prefill_least", "least", 0},
+                               {"prefill_most", "most", 0},
+                               {"step_p50_us", "step p50 us", 2},
+                               {"step_p99_us", "step p99 us", 2},
+                               {"workspace_bytes", "workspace bytes", 0},
+                               {"peak_bytes", "peak bytes", 0}},
+                   .rows = {}};
+  for (const int64_t length : counts_of(call, "lengths")) {
+    call.console.say(fmt::format("length {} ...", inspect::thousands(length)));
+    const inspect::LengthCost cost =
+        inspect::measure_length(session, {.length = length,
+                                          .prefills = call.options.integer("repeats"),
+                                          .steps = std::min(length, kMostSteps)});
+    table.rows.push_back({static_cast<double>(length), cost.speed(cost.prefill_median),
+                          cost.speed(cost.prefill_most), cost.speed(cost.prefill_least),
+                          cost.step_p50, cost.step_p99, static_cast<double>(cost.workspace_bytes),
+                          static_cast<double>(cost.peak_bytes)});
+  }
+  return table;
 }
 
-void print_table(const std::string& form, const std::vector<LengthCost>& rows, std::ostream& out) {
-  if (form == "csv") {
-    out << fmt::format("{}\n", fmt::join(kColumns, ","));
-    for (const LengthCost& row : rows) out << fmt::format("{}\n", fmt::join(cells_of(row), ","));
-  } else if (form == "md") {
-    out << fmt::format("| {} |\n|", fmt::join(kColumns, " | "));
-    for (size_t i = 0; i < std::size(kColumns); ++i) out << "---:|";
-    out << '\n';
-    for (const LengthCost& row : rows)
-      out << fmt::format("| {} |\n", fmt::join(cells_of(row), " | "));
-  } else {
-    for (const std::string_view column : kColumns) out << fmt::format("{:>16}", column);
-    out << '\n';
-    for (const LengthCost& row : rows) {
-      for (const std::string& cell : cells_of(row)) out << fmt::format("{:>16}", cell);
-      out << '\n';
-    }
+BenchTable batches_table(Call& call, const std::shared_ptr<const runtime::Model>& model) {
+  BenchTable table{.columns = {{"batch", "batch", 0},
+                               {"steps_per_second", "steps/s", 1},
+                               {"least", "least", 1},
+                               {"most", "most", 1},
+                               {"step_us", "step us", 1},
+                               {"state_bytes", "state bytes", 0},
+                               {"peak_bytes", "peak bytes", 0}},
+                   .rows = {}};
+  for (const int64_t batch : counts_of(call, "batch")) {
+    call.console.say(fmt::format("batch {} ...", batch));
+    const inspect::BatchSpeed speed =
+        inspect::measure_batch(model, {.batch = batch,
+                                       .steps = call.options.integer("steps"),
+                                       .repeats = call.options.integer("repeats")});
+    table.rows.push_back({static_cast<double>(batch), speed.speed(speed.median),
+                          speed.speed(speed.most), speed.speed(speed.least), 1e6 * speed.median,
+                          static_cast<double>(speed.state_bytes),
+                          static_cast<double>(speed.peak_bytes)});
   }
+  return table;
 }
 
 ExitCode run_bench(Call& call) {
-  constexpr int64_t kChecked = 64, kMostSteps = 2000;
+  constexpr int64_t kChecked = 64;
   const auto model = runtime::Model::load(call.words.at(0));
   runtime::Session session(model);
   inspect::check_step_equals_prefill(session, kChecked);
-  std::vector<LengthCost> rows;
-  for (const int64_t length : call.options.get<std::vector<int64_t>>("lengths")) {
-    if (length < 1) {
-      throw UsageError({.where = "--lengths",
-                        .what = "lengths must be at least 1",
-                        .got = std::to_string(length),
-                        .fix = {}});
-    }
-    call.console.say(fmt::format("length {} ...", inspect::thousands(length)));
-    rows.push_back(inspect::measure_length(session, {.length = length,
-                                                     .prefills = call.options.integer("repeats"),
-                                                     .steps = std::min(length, kMostSteps)}));
-  }
+  const bool batches = !call.options.get<std::vector<int64_t>>("batch").empty();
+  const BenchTable table = batches ? batches_table(call, model) : lengths_table(call, session);
   const int64_t state = model->network().state_size() * static_cast<int64_t>(sizeof(float));
   const std::string& form = call.options.text("output");
   if (call.json() || form == "json") {
-    print_json(call.words.at(0), state, rows, call.console);
+    print_json(call.words.at(0), static_cast<double>(state), table, call.console.out);
     return ExitCode::kOk;
   }
-  print_table(form, rows, call.console.out);
+  print_table(form, table, call.console.out);
   const BuildFacts facts = build_facts();
-  call.console.say(fmt::format("state {} a sequence; {} threads, {}, {} {}, batch 1",
+  call.console.say(fmt::format("state {} a sequence; {} threads, {}, {} {}",
                                inspect::byte_text(state), thread_count(), facts.simd_used,
                                facts.version, facts.commit));
   return ExitCode::kOk;
@@ -120,11 +109,14 @@ Command bench_command() {
       .description =
           "For each length: the median, least and most of repeated prefills of one sequence; the "
           "median and 99th percentile of single steps that follow it; the workspace of the prefill "
-          "and the peak memory of the process so far. Loading is not timed. A model whose step and "
+          "and the peak memory of the process so far. With --batch instead, for each number of "
+          "sequences: the steps of single sequences in a second when all are moved on together, "
+          "which reads the weights once a step. Loading is not timed. A model whose step and "
           "prefill disagree is refused.",
       .examples = {{"longwave bench runs/demo", "a table"},
                    {"longwave bench runs/demo --lengths 1000,100000,1000000 --output md",
                     "flat memory and cost per step up to a million steps, for a document"},
+                   {"longwave bench model.gguf --batch 1,2,4,8", "what decoding together brings"},
                    {"longwave bench runs/demo --threads 1 --json", "one thread, for a machine"}},
       .positionals = {{.name = "MODEL",
                        .help = "run, or model folder (config.json, model.safetensors)"}},
@@ -132,9 +124,18 @@ Command bench_command() {
                             .value = std::vector<int64_t>{256, 1024, 4096, 16384},
                             .help = "steps of the sequences, apart by commas"},
                  .takes = "LIST"},
+                {.option = {.key = "batch",
+                            .value = std::vector<int64_t>{},
+                            .help = "sequences that are decoded together, apart by commas"},
+                 .takes = "LIST"},
+                {.option = {.key = "steps",
+                            .value = int64_t{32},
+                            .help = "steps of a run of a batch",
+                            .least = 1,
+                            .most = 1000000}},
                 {.option = {.key = "repeats",
                             .value = int64_t{7},
-                            .help = "prefills timed at each length",
+                            .help = "prefills timed at each length, or runs of each batch",
                             .least = 1,
                             .most = 10000}},
                 {.option = {.key = "output",

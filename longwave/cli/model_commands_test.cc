@@ -204,6 +204,13 @@ TEST(Bench, PrintsEveryFormOfTable) {
   EXPECT_TRUE(bench("csv").out.starts_with("length,"));
   EXPECT_EQ(bench("text").code, ExitCode::kOk);
   EXPECT_EQ(longwave({"bench", folder, "--lengths", "0"}).code, ExitCode::kUsage);
+  const Outcome batch = longwave(
+      {"bench", folder, "--batch", "1,3", "--steps", "4", "--repeats", "2", "--output", "json"});
+  const auto rows = nlohmann::json::parse(batch.out)["rows"];
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1]["batch"], 3);
+  EXPECT_GT(rows[1]["steps_per_second"], 0);
+  EXPECT_EQ(longwave({"bench", folder, "--batch", "0"}).code, ExitCode::kUsage);
 }
 
 }  // namespace

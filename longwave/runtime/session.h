@@ -2,44 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
-#include "longwave/models/sequence_model.h"
+#include "longwave/base/workspace.h"
+#include "longwave/runtime/model.h"
+#include "longwave/runtime/prefiller.h"
 #include "longwave/runtime/state.h"
 
 namespace longwave::runtime {
-
-/// A loaded model, shared by its sessions.
-///
-/// Errors     as load_model_folder; InvalidArgument if the rate is not positive and finite.
-/// Threads    immutable: share it freely.
-class Model {
- public:
-  /// `rate` multiplies every step size: 2 for data sampled half as often as in training. `context`
-  /// is the longest sequence where attention sees all positions (see set_context); 0 leaves it.
-  static std::shared_ptr<const Model> load(const std::filesystem::path& folder, double rate = 1.0,
-                                           int64_t context = 0);
-  Model(models::Config config, const Weights& weights, double rate = 1.0);
-
-  const models::SequenceModel& network() const { return network_; }
-
-  /// A step is a token, not a row of real numbers.
-  bool takes_tokens() const;
-
-  /// Numbers of a step's answer: the vocabulary of a language model.
-  size_t output_size() const;
-
-  /// 64 bits over configuration, rate and weights: a state belongs to one fingerprint.
-  uint64_t fingerprint() const { return fingerprint_; }
-
- private:
-  models::SequenceModel network_;
-  uint64_t fingerprint_;
-};
 
 /// One sequence being processed in constant memory.
 ///
@@ -77,17 +49,14 @@ class Session {
   void reset();
 
  private:
-  using Network = models::SequenceModel;
-
-  std::span<const float> prefill(Network::Prefill args, int64_t time);
-  std::span<const float> step(Network::Step args);
-  int64_t input_size() const { return model_->network().config().interface.input_size; }
+  std::span<const float> step(models::SequenceModel::Step args);
+  Prefiller::Place place() { return {state_.values, state_.position}; }
 
   std::shared_ptr<const Model> model_;
   State state_;
   Workspace step_workspace_;
-  std::optional<Workspace> prefill_workspace_;  // grows to what the longest call so far needed
   std::vector<float> output_;
+  Prefiller prefiller_;
 };
 
 }  // namespace longwave::runtime

@@ -11,7 +11,8 @@
 namespace longwave::ops {
 namespace {
 
-// Sequences times steps up to which packing operands for the tiles costs more than it saves.
+// Steps up to which packing operands for the tiles costs more than it saves. How many sequences
+// there are does not matter: a step alone has the bits of the step in a batch.
 constexpr int64_t kStepwise = 4;
 
 template <typename T>
@@ -78,7 +79,7 @@ size_t lti_scan_backward_workspace_bytes(int64_t batch, int64_t channels, int64_
 void lti_scan(const LtiScanArgs<float>& args, Workspace& workspace) {
   check("lti_scan", args);
   const int64_t time = args.u.extent(1);
-  if (args.u.extent(0) * time > kStepwise) {
+  if (time > kStepwise) {
     lti_scan_cpu(args, workspace);
     return;
   }

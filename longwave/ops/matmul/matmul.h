@@ -9,6 +9,10 @@
 
 namespace longwave::ops {
 
+/// Rows up to which `matmul` uses its own product rather than OpenBLAS: then a row has the same
+/// bits whatever the others are.
+inline constexpr int64_t kMatmulFewRows = 32;
+
 /// What happens to numbers that are already in the output.
 enum class Accumulate : uint8_t { kOverwrite, kAdd };
 
@@ -20,7 +24,7 @@ using MatmulWeights = std::conditional_t<std::is_same_v<T, float>, Matrix, View<
 ///
 ///   y[r, o] = sum_i x[r, i] W[o, i] + b[o]        (+ what y held, where asked)
 ///
-/// Few rows go through our own product, which reads W once for some of them and is what `step`
+/// Few rows go through our own product, which reads W once for all of them and is what `step`
 /// wants; many rows go through OpenBLAS in blocks of a fixed height, on tiles of W as float32.
 /// Blocked weights meet any number of rows in integer dot products: a row alone has the bits of
 /// the row among others.

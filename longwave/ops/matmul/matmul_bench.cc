@@ -66,7 +66,7 @@ void product(benchmark::State& state) {
 }
 
 void few(benchmark::internal::Benchmark* bench) {
-  for (int64_t rows : {1, 4}) {
+  for (int64_t rows : {1, 4, 8, 16, 32}) {
     for (int64_t size : {64, 256, 2048}) bench->Args({rows, size, size});
   }
 }

@@ -73,22 +73,37 @@ HWY_ATTR void tile(const MatmulArgs<float>& args, int64_t row, int64_t output) {
   }
 }
 
+/// Outputs [o, o + Outputs) of every row, `Rows` at a time: W comes from memory once.
 template <typename Weight, int Rows, int Outputs>
-HWY_ATTR void outputs(const MatmulArgs<float>& args, int64_t row, int64_t begin, int64_t end) {
+HWY_ATTR void outputs_of(const MatmulArgs<float>& args, int64_t o) {
+  const int64_t rows = args.x.extent(0);
+  int64_t r = 0;
+  for (; r + Rows <= rows; r += Rows) tile<Weight, Rows, Outputs>(args, r, o);
+  if constexpr (Rows > 2) {
+    if (r + 2 <= rows) {
+      tile<Weight, 2, Outputs>(args, r, o);
+      r += 2;
+    }
+  }
+  if (r < rows) tile<Weight, 1, Outputs>(args, r, o);
+}
+
+template <typename Weight, int Rows, int Outputs>
+HWY_ATTR void outputs(const MatmulArgs<float>& args, int64_t begin, int64_t end) {
   int64_t o = begin;
-  for (; o + Outputs <= end; o += Outputs) tile<Weight, Rows, Outputs>(args, row, o);
-  for (; o < end; ++o) tile<Weight, Rows, 1>(args, row, o);
+  for (; o + Outputs <= end; o += Outputs) outputs_of<Weight, Rows, Outputs>(args, o);
+  for (; o < end; ++o) outputs_of<Weight, Rows, 1>(args, o);
 }
 
 template <typename Weight>
 HWY_ATTR void rows_of(const MatmulArgs<float>& args, int64_t begin, int64_t end) {
-  const int64_t rows = args.x.extent(0);
-  int64_t r = 0;
-  for (; r + 2 <= rows; r += 2) outputs<Weight, 2, 4>(args, r, begin, end);
-  for (; r < rows; ++r) outputs<Weight, 1, 8>(args, r, begin, end);
+  // As many sums as the registers hold.
+  constexpr int kRows = HWY_MAX_BYTES >= 64 ? 4 : 2;
+  if (args.x.extent(0) == 1) return outputs<Weight, 1, 8>(args, begin, end);
+  outputs<Weight, kRows, 4>(args, begin, end);
 }
 
-/// Outputs [begin, end) of every row; W is read once a pair of rows.
+/// Outputs [begin, end) of every row.
 HWY_ATTR void few_rows(const MatmulArgs<float>& args, int64_t begin, int64_t end) {
   if (args.W.dtype == DType::kFloat16) return rows_of<hwy::float16_t>(args, begin, end);
   if (args.W.dtype == DType::kBFloat16) return rows_of<hwy::bfloat16_t>(args, begin, end);

@@ -7,9 +7,6 @@
 
 namespace longwave::ops {
 
-/// Rows up to which `matmul` uses its own product rather than OpenBLAS.
-inline constexpr int64_t kMatmulFewRows = 8;
-
 /// The formula, term by term, for any strides: the judge of the kernels.
 template <typename T>
 void matmul_ref(const MatmulArgs<T>& args);

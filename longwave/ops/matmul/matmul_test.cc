@@ -25,7 +25,7 @@ struct Size {
 
 constexpr Size kSizes[] = {{0, 3, 5},   {3, 0, 5},    {3, 5, 0},    {1, 1, 1},    {1, 7, 3},
                            {1, 16, 8},  {1, 64, 129}, {2, 33, 9},   {3, 17, 31},  {5, 96, 64},
-                           {8, 100, 7}, {9, 100, 7},  {129, 31, 5}, {300, 64, 48}};
+                           {8, 100, 7}, {9, 100, 7},  {33, 40, 11}, {129, 31, 5}, {300, 64, 48}};
 
 /// Operands with room between rows; y is poisoned.
 struct Operands {
@@ -118,15 +118,17 @@ TEST(Matmul, AnyStridesAreAccepted) {
 }
 
 TEST(Matmul, ARowAloneEqualsTheRowAmongFew) {
-  Operands many({kMatmulFewRows, 45, 37}, 0, 3);
-  matmul(many.args);
-  for (int64_t r = 0; r < kMatmulFewRows; ++r) {
-    std::vector<float> y(37, std::numeric_limits<float>::quiet_NaN());
-    MatmulArgs<float> one = many.args;
-    one.x = many.args.x.slice(0, r, 1);
-    one.y = {y.data(), {1, 37}};
-    matmul(one);
-    for (int64_t o = 0; o < 37; ++o) EXPECT_EQ(y[static_cast<size_t>(o)], many.args.y(r, o));
+  for (int64_t rows : {int64_t{2}, int64_t{3}, int64_t{5}, int64_t{7}, kMatmulFewRows}) {
+    Operands many({rows, 45, 37}, 0, 3);
+    matmul(many.args);
+    for (int64_t r = 0; r < rows; ++r) {
+      std::vector<float> y(37, std::numeric_limits<float>::quiet_NaN());
+      MatmulArgs<float> one = many.args;
+      one.x = many.args.x.slice(0, r, 1);
+      one.y = {y.data(), {1, 37}};
+      matmul(one);
+      for (int64_t o = 0; o < 37; ++o) EXPECT_EQ(y[static_cast<size_t>(o)], many.args.y(r, o));
+    }
   }
 }
 

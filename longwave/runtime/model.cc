@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/runtime/model.h"
+
+#include <cmath>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "longwave/base/error.h"
+#include "longwave/runtime/hash.h"
+#include "longwave/runtime/model_folder.h"
+
+namespace longwave::runtime {
+namespace {
+
+uint64_t fingerprint_of(const models::Config& config, const Weights& weights, double rate) {
+  const std::string text = format_model_config(config);
+  uint64_t hash = hash_bytes(std::as_bytes(std::span(text)));
+  hash = hash_bytes(std::as_bytes(std::span(&rate, 1)), hash);
+  for (const Parameter& parameter : models::parameters(config)) {
+    hash = hash_bytes(std::as_bytes(std::span(parameter.name)), hash);
+    const Tensor& tensor = weights.all().at(parameter.name);
+    const std::string_view type = name_of(tensor.dtype());
+    if (tensor.dtype() != DType::kFloat32) hash = hash_bytes(std::as_bytes(std::span(type)), hash);
+    hash = hash_bytes({tensor.raw(), tensor.bytes()}, hash);
+  }
+  return hash;
+}
+
+double checked_rate(double rate) {
+  if (std::isfinite(rate) && rate > 0) return rate;
+  throw InvalidArgument({.where = "rate",
+                         .what = "must be positive and finite",
+                         .got = std::to_string(rate),
+                         .fix = "use 1 for the sampling rate of the training data"});
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> Model::load(const std::filesystem::path& folder, double rate,
+                                         int64_t context) {
+  ModelFolder found = load_model_folder(folder);
+  if (context > 0) set_context(found.config, context);
+  return std::make_shared<const Model>(std::move(found.config), found.weights, rate);
+}
+
+Model::Model(models::Config config, const Weights& weights, double rate)
+    : network_(config, weights, checked_rate(rate)),
+      fingerprint_(fingerprint_of(config, weights, rate)) {}
+
+bool Model::takes_tokens() const {
+  return network_.config().interface.input == models::Interface::Input::kTokens;
+}
+
+size_t Model::input_size() const {
+  return static_cast<size_t>(network_.config().interface.input_size);
+}
+
+size_t Model::output_size() const {
+  return static_cast<size_t>(network_.config().interface.output_size);
+}
+
+void Model::check_own(const State& state) const {
+  if (state.fingerprint == fingerprint_ && std::ssize(state.values) == network_.state_size()) {
+    return;
+  }
+  throw InvalidArgument({.where = "session",
+                         .what = "the state belongs to another model, or to another rate",
+                         .got = "fingerprint " + std::to_string(state.fingerprint) +
+                                ", this model's is " + std::to_string(fingerprint_),
+                         .fix = "load the model that the state was saved from"});
+}
+
+}  // namespace longwave::runtime
