@@ -42,7 +42,7 @@ std::vector<int64_t> prompt_of(const Call& call, const text::Tokenizer* tokenize
                      .got = {},
                      .fix = "give the prompt as numbers: --ids 5,17,3"});
   }
-  return tokenizer->encode_whole(call.options.text("prompt"));
+  return tokenizer->encode_prompt(call.options.text("prompt"));
 }
 
 /// A text, or a JSON list of texts.

@@ -98,8 +98,10 @@ std::vector<int64_t> Chat::unread(const std::string& whole) {
     }
   }
   // A template prints the tokens before the text itself.
-  if (!model_.chat_template && fed_.empty()) return model_.tokenizer->encode_whole(whole);
-  return model_.tokenizer->encode(std::string_view(whole).substr(fed_.size()));
+  const bool begins = fed_.empty();
+  if (!model_.chat_template && begins) return model_.tokenizer->encode_prompt(whole);
+  return model_.tokenizer->encode(std::string_view(whole).substr(fed_.size()),
+                                  begins ? text::Place::kStart : text::Place::kMiddle);
 }
 
 void Chat::make_room() {
@@ -126,7 +128,7 @@ Generation Chat::say(const std::string& text, const GenerateOptions& options,
     } else if (!spoken.empty()) {
       session_->step(spoken.back());
     }
-    std::string spoken_text = model_.tokenizer->decode(spoken);
+    std::string spoken_text = model_.tokenizer->decode(spoken, text::Place::kMiddle);
     fed_ += spoken_text;
     messages_.push_back({"user", text});
     messages_.push_back({"assistant", std::move(spoken_text)});
@@ -154,8 +156,9 @@ void Chat::rewind(int64_t turns) {
   session_->reset();
   fed_.clear();
   if (to.fed.empty()) return;
-  const std::vector<int64_t> tokens = model_.chat_template ? model_.tokenizer->encode(to.fed)
-                                                           : model_.tokenizer->encode_whole(to.fed);
+  const std::vector<int64_t> tokens = model_.chat_template
+                                          ? model_.tokenizer->encode(to.fed)
+                                          : model_.tokenizer->encode_prompt(to.fed);
   constexpr size_t kPiece = 256;
   const std::span<const int64_t> all(tokens);
   for (size_t at = 0; at < all.size(); at += kPiece) {

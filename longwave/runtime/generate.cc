@@ -68,7 +68,7 @@ Generation generate(Session& session, const text::Tokenizer* tokenizer,
   for (const int64_t token : prompt) sampler.observe(token);
   StopFilter filter(options.stops);
   std::optional<text::StreamDecoder> decoder;
-  if (tokenizer != nullptr) decoder.emplace(*tokenizer);
+  if (tokenizer != nullptr) decoder.emplace(*tokenizer, text::Place::kMiddle);
   Generation result;
   std::span<const float> logits = feed(session, prompt);
   while (static_cast<int64_t>(result.ids.size()) < options.max_tokens) {

@@ -6,6 +6,8 @@
 namespace longwave::text {
 namespace {
 
+constexpr int32_t kNone = -1;
+
 uint64_t key_of(int32_t left, int32_t right) {
   return (uint64_t{static_cast<uint32_t>(left)} << 32) | static_cast<uint32_t>(right);
 }
@@ -27,7 +29,7 @@ struct Candidate {
 
 }  // namespace
 
-Bpe::Bpe(const ByteIds& bytes, const std::vector<Merge>& merges) : bytes_(bytes) {
+Bpe::Bpe(const std::vector<Merge>& merges) {
   rules_.reserve(merges.size());
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const Merge& merge = merges[rank];
@@ -40,19 +42,16 @@ const Bpe::Rule* Bpe::rule(int32_t left, int32_t right) const {
   return found == rules_.end() ? nullptr : &found->second;
 }
 
-int32_t Bpe::encode(std::string_view word, std::vector<int64_t>& ids) const {
-  for (const char byte : word) {
-    if (bytes_[static_cast<uint8_t>(byte)] == kNone) return static_cast<uint8_t>(byte);
-  }
+void Bpe::encode(std::span<const int32_t> word, std::vector<int64_t>& ids) const {
   if (rules_.empty() || word.size() < 2) {
-    for (const char byte : word) ids.push_back(bytes_[static_cast<uint8_t>(byte)]);
-    return kNone;
+    ids.insert(ids.end(), word.begin(), word.end());
+    return;
   }
   const auto size = static_cast<int32_t>(word.size());
   std::vector<Part> parts(word.size());
   for (int32_t i = 0; i < size; ++i) {
-    parts[static_cast<size_t>(i)] = {bytes_[static_cast<uint8_t>(word[static_cast<size_t>(i)])],
-                                     i - 1, i + 1 < size ? i + 1 : kNone};
+    parts[static_cast<size_t>(i)] = {word[static_cast<size_t>(i)], i - 1,
+                                     i + 1 < size ? i + 1 : kNone};
   }
   const auto part = [&parts](int32_t place) -> Part& { return parts[static_cast<size_t>(place)]; };
   std::vector<Candidate> heap;
@@ -83,7 +82,6 @@ int32_t Bpe::encode(std::string_view word, std::vector<int64_t>& ids) const {
   for (int32_t place = 0; place != kNone; place = part(place).after) {
     ids.push_back(part(place).id);
   }
-  return kNone;
 }
 
 }  // namespace longwave::text

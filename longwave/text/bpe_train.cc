@@ -165,7 +165,7 @@ Tokenizer train_bpe(std::span<const std::string_view> texts, const BpeTraining& 
                            .fix = {}});
   }
   TokenizerSpec spec;
-  spec.patterns = {kWordPattern};
+  spec.cuts = {Split{kWordPattern}};
   for (int64_t byte = 0; byte < kBytes; ++byte) {
     spec.tokens.emplace_back(std::string(1, static_cast<char>(byte)));
   }
@@ -181,7 +181,7 @@ Tokenizer train_bpe(std::span<const std::string_view> texts, const BpeTraining& 
     const auto [entry, is_new] = known.emplace(spelt, static_cast<int32_t>(spec.tokens.size()));
     const int32_t result = entry->second;
     if (is_new) spec.tokens.emplace_back(std::move(spelt));
-    spec.merges.push_back({left, right, result});
+    spec.model.merges.push_back({left, right, result});
     counts.merge(best.pair, result);
   }
   for (const std::string& content : options.special) {

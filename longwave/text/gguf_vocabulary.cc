@@ -36,17 +36,23 @@ constexpr const char* kQwen2 = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]
 struct Cut {
   std::vector<std::string_view> names;
   std::vector<std::string> patterns;
-  TokenizerSpec::Whole whole = TokenizerSpec::Whole::kMerge;
+  MergeModel::Whole whole = MergeModel::Whole::kMerge;
 };
 const std::vector<Cut>& cuts() {
   static const std::vector<Cut> kCuts = {
       {{"gpt-2", "mpt", "olmo", "jais", "phi-2"}, {kWordPattern}},
       {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1"},
        {kLlama3},
-       TokenizerSpec::Whole::kFirst},
+       MergeModel::Whole::kFirst},
       {{"qwen2"}, {kQwen2}},
       {{"starcoder", "refact", "command-r", "smollm", "codeshell"}, {R"(\p{N})", kWordPattern}}};
   return kCuts;
+}
+
+std::vector<CutStep> steps_of(const Cut& cut) {
+  std::vector<CutStep> steps;
+  for (const std::string& pattern : cut.patterns) steps.emplace_back(Split{pattern});
+  return steps;
 }
 
 [[noreturn]] void refuse(std::string_view where, std::string what, std::string got,
@@ -117,7 +123,7 @@ void read_merges(const io::GgufMetadata& metadata, const Listed& list, Tokenizer
     const size_t blank = merge.find(' ', 1);
     if (blank == std::string::npos) refuse(where, "a merge must be two tokens", merge);
     const std::string left = merge.substr(0, blank), right = merge.substr(blank + 1);
-    spec.merges.push_back({id_of(left), id_of(right), id_of(left + right)});
+    spec.model.merges.push_back({id_of(left), id_of(right), id_of(left + right)});
   }
 }
 
@@ -146,8 +152,8 @@ std::optional<Tokenizer> tokenizer_of_gguf(const io::GgufMetadata& metadata,
   const std::string* name = io::gguf_text(metadata, kCut);
   const Cut& cut = cut_named(name == nullptr ? "" : *name, where);
   TokenizerSpec spec;
-  spec.patterns = cut.patterns;
-  spec.whole = cut.whole;
+  spec.cuts = steps_of(cut);
+  spec.model.whole = cut.whole;
   const Listed list = listed(metadata, where);
   read_tokens(list, spec, where);
   read_merges(metadata, list, spec, where);
@@ -176,7 +182,7 @@ void add_vocabulary(const Tokenizer& tokenizer, int64_t vocabulary, io::GgufMeta
     types[static_cast<size_t>(added.id)] = added.special ? kControl : kUserDefined;
   }
   std::vector<std::string> merges;
-  for (const Merge& merge : spec.merges) {
+  for (const Merge& merge : spec.model.merges) {
     merges.push_back(tokens[static_cast<size_t>(merge.left)] + " " +
                      tokens[static_cast<size_t>(merge.right)]);
   }
@@ -187,7 +193,7 @@ void add_vocabulary(const Tokenizer& tokenizer, int64_t vocabulary, io::GgufMeta
   metadata.insert_or_assign(kMerges, GgufValue::texts(std::move(merges)));
   metadata.insert_or_assign(kJson, GgufValue::text(tokenizer.json()));
   for (const Cut& cut : cuts()) {
-    if (cut.patterns != spec.patterns || cut.whole != spec.whole) continue;
+    if (steps_of(cut) != spec.cuts || cut.whole != spec.model.whole) continue;
     metadata.insert_or_assign(kCut, GgufValue::text(std::string(cut.names.front())));
   }
   const auto end = first_of(tokenizer, {"<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "</s>"});

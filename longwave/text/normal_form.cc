@@ -17,13 +17,19 @@ struct Free {
   void operator()(utf8proc_uint8_t* bytes) const { std::free(bytes); }
 };
 
+utf8proc_option_t options_of(NormalForm form) {
+  const bool compatible = form == NormalForm::kNfkc || form == NormalForm::kNfkd;
+  const bool composed = form == NormalForm::kNfc || form == NormalForm::kNfkc;
+  return static_cast<utf8proc_option_t>(UTF8PROC_STABLE | (compatible ? UTF8PROC_COMPAT : 0) |
+                                        (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE));
+}
+
 /// Adds the normal form of valid UTF-8.
-void append_composed(std::string& result, std::string_view valid) {
+void append_normal(std::string& result, std::string_view valid, NormalForm form) {
   utf8proc_uint8_t* bytes = nullptr;
   const utf8proc_ssize_t size =
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()),
-                   static_cast<utf8proc_ssize_t>(valid.size()), &bytes,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+                   static_cast<utf8proc_ssize_t>(valid.size()), &bytes, options_of(form));
   const std::unique_ptr<utf8proc_uint8_t, Free> owner(bytes);
   if (size < 0) throw std::bad_alloc();
   result.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
@@ -31,14 +37,14 @@ void append_composed(std::string& result, std::string_view valid) {
 
 }  // namespace
 
-std::string composed(std::string_view text) {
+std::string normal(std::string_view text, NormalForm form) {
   const bool plain = std::ranges::all_of(text, [](char byte) { return (byte & 0x80) == 0; });
   if (plain) return std::string(text);
   std::string result;
   while (!text.empty()) {
     size_t valid = 0;
     while (const size_t length = character_length(text.substr(valid))) valid += length;
-    if (valid > 0) append_composed(result, text.substr(0, valid));
+    if (valid > 0) append_normal(result, text.substr(0, valid), form);
     text.remove_prefix(valid);
     if (text.empty()) break;
     result += text.front();

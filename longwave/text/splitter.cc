@@ -32,6 +32,16 @@ struct Splitter::Code {
   std::string where;
 };
 
+std::string Splitter::literal(std::string_view text) {
+  constexpr std::string_view kMeaning = "\\^$.[|()?*+{";
+  std::string pattern;
+  for (const char each : text) {
+    if (kMeaning.find(each) != std::string_view::npos) pattern += '\\';
+    pattern += each;
+  }
+  return pattern;
+}
+
 Splitter::Splitter(const std::string& pattern, std::string_view where)
     : code_(std::make_unique<Code>()) {
   // What a pattern may do before it is taken for one that would not end.
@@ -65,7 +75,7 @@ Splitter::~Splitter() = default;
 Splitter::Splitter(Splitter&& other) noexcept = default;
 Splitter& Splitter::operator=(Splitter&& other) noexcept = default;
 
-void Splitter::split(std::string_view text, std::vector<std::string_view>& pieces) const {
+void Splitter::segment(std::string_view text, std::vector<Segment>& segments) const {
   const std::unique_ptr<pcre2_match_data, Free> match(
       pcre2_match_data_create_from_pattern(code_->compiled.get(), nullptr));
   size_t done = 0, from = 0;
@@ -85,11 +95,41 @@ void Splitter::split(std::string_view text, std::vector<std::string_view>& piece
       from = std::max(ends[0], from) + 1;
       continue;
     }
-    if (ends[0] > done) pieces.push_back(text.substr(done, ends[0] - done));
-    pieces.push_back(text.substr(ends[0], ends[1] - ends[0]));
+    if (ends[0] > done) segments.push_back({text.substr(done, ends[0] - done), false});
+    segments.push_back({text.substr(ends[0], ends[1] - ends[0]), true});
     done = from = ends[1];
   }
-  if (done < text.size()) pieces.push_back(text.substr(done));
+  if (done < text.size()) segments.push_back({text.substr(done), false});
+}
+
+void Splitter::split(std::string_view text, std::vector<std::string_view>& pieces,
+                     Matches matches) const {
+  std::vector<Segment> segments;
+  segment(text, segments);
+  // Does the segment at `i` join the one before it?
+  const auto joins = [&](size_t i) {
+    if (i == 0) return false;
+    const bool before = segments[i - 1].matches, here = segments[i].matches;
+    switch (matches) {
+      case Matches::kApart:
+        return false;
+      case Matches::kWithPrevious:
+        return here && !before;
+      case Matches::kWithNext:
+        return before && !here;
+      case Matches::kTogether:
+        return before == here;
+    }
+    return false;
+  };
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const std::string_view piece = segments[i].text;
+    if (joins(i)) {
+      pieces.back() = {pieces.back().data(), pieces.back().size() + piece.size()};
+    } else {
+      pieces.push_back(piece);
+    }
+  }
 }
 
 }  // namespace longwave::text

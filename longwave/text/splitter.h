@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,14 +22,35 @@ inline constexpr const char* kWordPattern =
 /// Threads    const use is safe from many threads.
 class Splitter {
  public:
+  /// A match, or what lies between two of them.
+  struct Segment {
+    std::string_view text;
+    bool matches = false;
+  };
+
+  /// What pieces matches become.
+  enum class Matches : uint8_t {
+    kApart,         ///< each is a piece
+    kWithPrevious,  ///< the first of several joins the piece before it
+    kWithNext,      ///< the last of several joins the piece after it
+    kTogether,      ///< neighbours are one piece
+  };
+
+  /// The pattern that matches just this text.
+  static std::string literal(std::string_view text);
+
   /// `where` names the pattern's origin in messages.
   Splitter(const std::string& pattern, std::string_view where);
   ~Splitter();
   Splitter(Splitter&& other) noexcept;
   Splitter& operator=(Splitter&& other) noexcept;
 
-  /// Adds the matches and what lies between them to `pieces`, in order; nothing is lost.
-  void split(std::string_view text, std::vector<std::string_view>& pieces) const;
+  /// Adds the matches and what lies between them to `segments`, in order; nothing is lost.
+  void segment(std::string_view text, std::vector<Segment>& segments) const;
+
+  /// Adds the pieces of a text, in order; nothing is lost.
+  void split(std::string_view text, std::vector<std::string_view>& pieces,
+             Matches matches = Matches::kApart) const;
 
  private:
   struct Code;

@@ -8,8 +8,7 @@
 namespace longwave::text {
 
 std::string StreamDecoder::push(int64_t id) {
-  const std::string_view bytes = tokenizer_.token(id);
-  if (!tokenizer_.is_special(id)) pending_ += bytes;
+  tokenizer_.decode(id, position_, pending_);
   const size_t whole = whole_characters(pending_);
   std::string shown = showable(std::string_view(pending_).substr(0, whole));
   pending_.erase(0, whole);

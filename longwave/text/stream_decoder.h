@@ -14,7 +14,9 @@ namespace longwave::text {
 /// Threads    one owner at a time; the tokenizer must outlive it.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  /// `place` says whether the text begins with the first token.
+  explicit StreamDecoder(const Tokenizer& tokenizer, Place place = Place::kStart)
+      : tokenizer_(tokenizer), position_{.place = place} {}
 
   /// The text that can be shown after this token, possibly none. Special tokens show nothing.
   std::string push(int64_t id);
@@ -24,6 +26,7 @@ class StreamDecoder {
 
  private:
   const Tokenizer& tokenizer_;
+  Decoder::Position position_;
   std::string pending_;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,39 +10,17 @@
 #include <string_view>
 #include <vector>
 
-#include "longwave/text/bpe.h"
-#include "longwave/text/splitter.h"
+#include "longwave/text/added_tokens.h"
+#include "longwave/text/decoder.h"
+#include "longwave/text/normaliser.h"
+#include "longwave/text/tokenizer_spec.h"
+#include "longwave/text/word_cutter.h"
+#include "longwave/text/word_model.h"
 
 namespace longwave::text {
 
-/// A token that stands in the text as it is, before any rule: "<|endoftext|>".
-struct AddedToken {
-  enum class Match : uint8_t { kRaw, kNormalised };  ///< against the text before or after NFC
-  std::string content;
-  int64_t id = 0;
-  Match match = Match::kRaw;
-  bool special = false;  ///< marks something and is not shown
-};
-
-/// What a tokenizer.json says, for a byte-level BPE.
-struct TokenizerSpec {
-  enum class Normal : uint8_t { kNone, kComposed };
-  enum class Prefix : uint8_t { kNone, kSpace };   ///< a blank before a text that has none
-  enum class Whole : uint8_t { kMerge, kFirst };   ///< look whole words up before merging?
-  std::vector<std::optional<std::string>> tokens;  ///< bytes by id; nothing where an id is not used
-  std::vector<Merge> merges;
-  std::vector<AddedToken> added;
-  std::vector<std::string> patterns;  ///< words are cut by each in turn
-  std::vector<int64_t> begin;         ///< what stands before a whole text, such as <s>
-  Normal normal = Normal::kNone;
-  Prefix prefix = Prefix::kNone;
-  Whole whole = Whole::kMerge;
-};
-
-/// Text to tokens and back.
-///
-/// Everything is a byte-level byte-pair encoding: the tokenizer of plain bytes is one without
-/// merges. Its form on disk is Hugging Face's tokenizer.json, which says all of it.
+/// Text to tokens and back: a byte-pair encoding of bytes or characters, as Hugging Face's
+/// tokenizer.json says. The tokenizer of plain bytes is one without merges.
 ///
 /// Errors     DataError names what a file holds that is wrong or not supported; IoError.
 /// Threads    immutable: share it freely.
@@ -72,17 +49,23 @@ class Tokenizer {
   /// The tokens of a text; added tokens in it are recognised.
   ///
   /// Errors     DataError if the text holds a byte that the vocabulary lacks.
-  std::vector<int64_t> encode(std::string_view text) const;
+  std::vector<int64_t> encode(std::string_view text, Place place = Place::kStart) const;
 
-  /// The tokens of a text from its beginning: with the tokens before it that the model expects.
+  /// The tokens of a text that is to be gone on with: with those before it that the model expects.
+  std::vector<int64_t> encode_prompt(std::string_view text) const;
+
+  /// The tokens of a whole text: also with those that end it.
   std::vector<int64_t> encode_whole(std::string_view text) const;
 
   /// The text of tokens without the special ones. InvalidArgument if an id is not in the
   /// vocabulary.
-  std::string decode(std::span<const int64_t> ids) const;
+  std::string decode(std::span<const int64_t> ids, Place place = Place::kStart) const;
 
-  /// The bytes of one token, also of a special one; possibly no whole character. Empty for ids that
-  /// are not used. InvalidArgument if the id is out of range.
+  /// Adds what `decode` adds for one token more.
+  void decode(int64_t id, Decoder::Position& position, std::string& text) const;
+
+  /// The bytes of one token in the middle of a text, also of a special one; possibly no whole
+  /// character. Empty for ids that are not used. InvalidArgument if the id is out of range.
   std::string_view token(int64_t id) const;
 
   bool is_special(int64_t id) const;
@@ -95,20 +78,16 @@ class Tokenizer {
  private:
   Tokenizer(TokenizerSpec spec, std::string json, std::string_view where);
 
-  template <typename Between>
-  void cut_at_added(std::string_view text, AddedToken::Match match, std::vector<int64_t>& ids,
-                    const Between& between) const;
-  void encode_plain(std::string_view text, std::vector<int64_t>& ids) const;
-  void encode_word(std::string_view word, std::vector<int64_t>& ids) const;
+  void encode_words(const WordCutter::Words& words, std::vector<int64_t>& ids) const;
 
   TokenizerSpec spec_;
-  std::string json_, where_;
-  Bpe bpe_;
-  std::vector<Splitter> splitters_;
-  std::unordered_map<std::string_view, int64_t>
-      whole_;                                           // words that are tokens, if looked up first
-  std::vector<uint8_t> special_;                        // by id
-  std::array<std::vector<size_t>, 256> added_by_byte_;  // indices by first byte, longest first
+  std::string json_;
+  Normaliser normaliser_;
+  AddedTokens raw_, normalised_;
+  WordCutter cutter_;
+  std::unique_ptr<const WordModel> model_;
+  Decoder decoder_;
+  std::vector<uint8_t> special_;  // by id
 };
 
 }  // namespace longwave::text

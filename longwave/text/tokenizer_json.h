@@ -4,17 +4,17 @@
 #include <string>
 #include <string_view>
 
-#include "longwave/text/tokenizer.h"
+#include "longwave/text/tokenizer_spec.h"
 
 namespace longwave::text {
 
 /// What the text of a tokenizer.json says.
 ///
-/// Supported: model BPE over bytes, with merges as text or as pairs; normaliser none or NFC;
-/// pre-tokenizers ByteLevel, Split by pattern into isolated pieces, Digits, and sequences of these;
-/// decoder ByteLevel; added tokens; post-processors ByteLevel and templates that put special tokens
-/// before a text. Everything else that would change the result is refused by its
-/// name.
+/// Supported: model BPE over bytes or characters, with merges as text or as pairs; normalisers NFC,
+/// NFD, NFKC, NFKD, Prepend, Replace, Strip; pre-tokenizers ByteLevel, Metaspace, Split, Digits,
+/// Punctuation; decoders ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip; sequences of
+/// these; added tokens; post-processors ByteLevel and templates of special tokens around a text.
+/// Everything else that would change the result is refused by its name.
 ///
 /// Errors     DataError.
 TokenizerSpec parse_tokenizer(std::string_view json, std::string_view where);
@@ -23,7 +23,8 @@ TokenizerSpec parse_tokenizer(std::string_view json, std::string_view where);
 TokenizerSpec parse_gpt2_files(std::string_view vocabulary, std::string_view merges,
                                std::string_view where);
 
-/// A tokenizer.json, which `parse_tokenizer` and the tokenizers of Hugging Face read.
+/// A tokenizer.json, which `parse_tokenizer` and the tokenizers of Hugging Face read, for a model
+/// of bytes that is not normalised and cut by patterns alone.
 std::string format_tokenizer(const TokenizerSpec& spec);
 
 }  // namespace longwave::text

@@ -116,11 +116,15 @@ TEST(Splitter, RefusesWhatItCannotDo) {
 }
 
 TEST(NormalForm, ComposesLettersAndKeepsWhatIsNoText) {
+  const auto composed = [](std::string_view text) { return normal(text, NormalForm::kNfc); };
   EXPECT_EQ(composed("e\xcc\x81t"), "\xc3\xa9t");
   EXPECT_EQ(composed("a\xff"
                      "e\xcc\x81"),
             "a\xff\xc3\xa9");
   EXPECT_EQ(composed("plain"), "plain");
+  EXPECT_EQ(normal("\xc3\xa9", NormalForm::kNfd), "e\xcc\x81");
+  EXPECT_EQ(normal("\xef\xac\x81", NormalForm::kNfkc), "fi");
+  EXPECT_EQ(normal("\xef\xac\x81\xc3\xa9", NormalForm::kNfkd), "fie\xcc\x81");
 }
 
 TEST(Bytes, TokensAreTheBytes) {
@@ -148,7 +152,7 @@ Ids merged_by_definition(const TokenizerSpec& spec, std::string_view word) {
   for (const char byte : word) ids.push_back(static_cast<uint8_t>(byte));
   for (bool changed = true; changed;) {
     changed = false;
-    for (const Merge& merge : spec.merges) {
+    for (const Merge& merge : spec.model.merges) {
       for (size_t i = 0; i + 1 < ids.size() && !changed; ++i) {
         if (ids[i] != merge.left || ids[i + 1] != merge.right) continue;
         ids[i] = merge.result;
@@ -176,7 +180,7 @@ TEST(TrainBpe, MergesTheMostFrequentPairFirst) {
   const std::string_view texts[] = {"ab ab ab", "abc abc cd cd cd"};
   const Tokenizer tokenizer = train_bpe(texts, {.vocabulary = 258});
   // Pairs: a b 5, ' ' a 3 (two in the first text, one in the second), ' ' c 3, c d 3, b c 2.
-  ASSERT_EQ(tokenizer.spec().merges.size(), 2u);
+  ASSERT_EQ(tokenizer.spec().model.merges.size(), 2u);
   EXPECT_EQ(tokenizer.token(256), "ab");
   EXPECT_EQ(tokenizer.token(257), " c") << "of equals, the smallest ids";
 }
@@ -222,7 +226,7 @@ TEST(TrainBpe, EqualsCountingAnew) {
     const std::string_view texts[] = {text};
     const Tokenizer tokenizer = train_bpe(texts, {.vocabulary = 256 + 12});
     const auto expected = slow_merges(text, 12);
-    const auto& merges = tokenizer.spec().merges;
+    const auto& merges = tokenizer.spec().model.merges;
     // Two merges that spell the same token share a number here; compare up to the first.
     for (size_t i = 0; i < std::min(merges.size(), expected.size()); ++i) {
       if (merges[i].result != 256 + static_cast<int32_t>(i)) break;
@@ -311,8 +315,11 @@ TEST(TokenizerJson, TemplatesPutTokensBeforeAText) {
   EXPECT_EQ(tokenizer.encode_whole("aa"), (Ids{1, 0, 0}));
   EXPECT_EQ(tokenizer.encode("aa"), (Ids{0, 0}));
   EXPECT_EQ(Tokenizer::parse(file(text), "test").encode_whole("a"), (Ids{0}));
+  const Tokenizer closing = Tokenizer::parse(file(begin + "," + text + "," + begin), "test");
+  EXPECT_EQ(closing.encode_whole("a"), (Ids{1, 0, 1}));
+  EXPECT_EQ(closing.encode_prompt("a"), (Ids{1, 0}));
   for (const std::string& wrong :
-       {text + "," + begin, std::string(R"({"SpecialToken":{"id":"far"}})"),
+       {std::string(R"({"SpecialToken":{"id":"far"}})"),
         std::string(R"({"SpecialToken":{"id":"none"}})"), std::string("3")}) {
     EXPECT_THROW(static_cast<void>(Tokenizer::parse(file(wrong), "test")), DataError) << wrong;
   }
@@ -334,13 +341,19 @@ TEST(TokenizerJson, NamesWhatIsNotSupported) {
   refuses("", "JSON");
   refuses("[]", "object");
   refuses(R"({"model":{"type":"WordPiece"}})", "WordPiece");
-  refuses(R"({"model":{"type":"BPE","byte_fallback":true}})", "byte_fallback");
+  refuses(R"({"model":{"vocab":{"a":0},"merges":[],"unk_token":"?"}})", "unk_token");
   refuses(R"({"model":{"vocab":{"a":0},"merges":["a b"]}})", "\"b\"");
   refuses(R"({"model":{"vocab":{"a":0,"b":0},"merges":[]}})", "same id");
   refuses(R"({"model":{"vocab":{"a":-1},"merges":[]}})", "out of range");
   refuses(R"({"model":{"vocab":{"a":99999999999},"merges":[]}})", "out of range");
-  refuses("{" + model + "}", "ByteLevel");
-  refuses(R"({"pre_tokenizer":{"type":"Metaspace"},)" + model + "}", "Metaspace");
+  refuses("{" + model + "}", "without a decoder");
+  refuses(R"({"pre_tokenizer":{"type":"Whitespace"},)" + model + "}", "Whitespace");
+  refuses(R"({"pre_tokenizer":{"type":"Metaspace","replacement":""},)" + model + "}", "empty");
+  refuses(R"({"decoder":{"type":"ByteLevel"},)" + model + "}", "characters with this decoder");
+  refuses(
+      R"({"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]},)" +
+          model + "}",
+      "ByteFallback at this place");
   refuses("{" + byte_level + R"("normalizer":{"type":"Lowercase"},)" + model + "}", "Lowercase");
   refuses("{" + byte_level + R"("decoder":{"type":"WordPiece"},)" + model + "}", "WordPiece");
   refuses("{" + byte_level + R"("post_processor":{"type":"BertProcessing"},)" + model + "}",

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/text/normaliser.h"
+
+namespace longwave::text {
+namespace {
+
+std::string replaced(const std::string& text, const Splitter& pattern, const std::string& content) {
+  std::vector<Splitter::Segment> segments;
+  pattern.segment(text, segments);
+  std::string result;
+  for (const Splitter::Segment& segment : segments) {
+    result += segment.matches ? std::string_view(content) : segment.text;
+  }
+  return result;
+}
+
+}  // namespace
+
+Normaliser::Normaliser(const std::vector<NormalStep>& steps, std::string_view where) {
+  for (const NormalStep& step : steps) {
+    if (const auto* form = std::get_if<NormalForm>(&step)) {
+      steps_.emplace_back(*form);
+    } else if (const auto* prepend = std::get_if<Prepend>(&step)) {
+      steps_.emplace_back(*prepend);
+    } else {
+      const auto& replace = std::get<Replace>(step);
+      steps_.emplace_back(Exchange{Splitter(replace.pattern, where), replace.content});
+    }
+  }
+}
+
+std::string Normaliser::operator()(std::string_view section, Place place) const {
+  std::string text(section);
+  for (const auto& step : steps_) {
+    if (text.empty()) break;
+    if (const auto* form = std::get_if<NormalForm>(&step)) {
+      text = normal(text, *form);
+    } else if (const auto* prepend = std::get_if<Prepend>(&step)) {
+      if (place == Place::kStart) text.insert(0, prepend->text);
+    } else {
+      const auto& exchange = std::get<Exchange>(step);
+      text = replaced(text, exchange.pattern, exchange.content);
+    }
+  }
+  return text;
+}
+
+}  // namespace longwave::text

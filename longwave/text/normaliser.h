@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "longwave/text/tokenizer_spec.h"
+
+namespace longwave::text {
+
+/// The changes of a text before it is cut into words.
+///
+/// Errors     DataError if a pattern does not compile, or gives up on a text.
+/// Threads    const use is safe from many threads.
+class Normaliser {
+ public:
+  /// `where` names the tokenizer in messages.
+  Normaliser(const std::vector<NormalStep>& steps, std::string_view where);
+
+  /// The section of a text, changed; in the middle of a text nothing is put before it.
+  std::string operator()(std::string_view section, Place place) const;
+
+ private:
+  struct Exchange {
+    Splitter pattern;
+    std::string content;
+  };
+  std::vector<std::variant<NormalForm, Prepend, Exchange>> steps_;
+};
+
+}  // namespace longwave::text

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "longwave/io/file.h"
+#include "longwave/text/stream_decoder.h"
+#include "longwave/text/tokenizer.h"
+#include "longwave/text/utf8.h"
+
+/// Small tokenizers of every style, and what the reference makes of texts (tests/fixtures,
+/// make_tokenizers.py).
+namespace longwave::text {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using Ids = std::vector<int64_t>;
+
+struct Reference {
+  std::string name;
+  Tokenizer tokenizer;
+  Json cases;
+  Ids begin;
+};
+
+std::vector<Reference> references() {
+  std::vector<Reference> result;
+  for (const auto& entry :
+       fs::directory_iterator(LONGWAVE_SOURCE_DIR "/tests/fixtures/tokenizers")) {
+    const Json file = Json::parse(io::read_text(entry.path(), 1 << 20));
+    result.push_back({entry.path().stem().string(),
+                      Tokenizer::parse(file.at("tokenizer").dump(), entry.path().string()),
+                      file.at("cases"), file.at("begin")});
+  }
+  return result;
+}
+
+bool whole_characters_only(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = character_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+TEST(TokenizerReference, TokensAndTextAreTheReferences) {
+  for (const Reference& reference : references()) {
+    for (const Json& each : reference.cases) {
+      const std::string text = each.at("text");
+      const Ids ids = each.at("ids");
+      EXPECT_EQ(reference.tokenizer.encode(text), ids) << reference.name << ": " << text;
+      EXPECT_EQ(reference.tokenizer.decode(ids), each.at("decoded").get<std::string>())
+          << reference.name << ": " << text;
+      Ids whole = reference.begin;
+      whole.insert(whole.end(), ids.begin(), ids.end());
+      EXPECT_EQ(reference.tokenizer.encode_whole(text), whole) << reference.name;
+    }
+  }
+}
+
+TEST(TokenizerReference, StreamedTextIsWholeCharactersAndTheSame) {
+  for (const Reference& reference : references()) {
+    for (const Json& each : reference.cases) {
+      StreamDecoder decoder(reference.tokenizer);
+      std::string shown;
+      for (const int64_t id : each.at("ids").get<Ids>()) {
+        const std::string part = decoder.push(id);
+        EXPECT_TRUE(whole_characters_only(part)) << reference.name;
+        shown += part;
+      }
+      EXPECT_EQ(shown + decoder.finish(), each.at("decoded").get<std::string>())
+          << reference.name << ": " << each.at("text");
+    }
+  }
+}
+
+/// What goes on with a text has no blank of its own before it.
+TEST(TokenizerReference, TheMiddleOfATextHasNoBlankBefore) {
+  for (const Reference& reference : references()) {
+    const Tokenizer& tokenizer = reference.tokenizer;
+    const Ids ids = tokenizer.encode("hello", Place::kMiddle);
+    EXPECT_EQ(tokenizer.decode(ids, Place::kMiddle), "hello") << reference.name;
+    if (reference.name == "digits") continue;  // It strips every text.
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(" a", Place::kMiddle), Place::kMiddle), " a")
+        << reference.name;
+  }
+}
+
+/// Bytes that are no text stay what they are where bytes have tokens.
+TEST(TokenizerReference, BytesThatAreNoTextSurvive) {
+  const std::string text = "a\xff\xfe\x80 b\xe6\x97 \xc0\x80\xed\xa0\x80";
+  for (const Reference& reference : references()) {
+    if (reference.name.starts_with("unknown")) continue;
+    const Tokenizer& tokenizer = reference.tokenizer;
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, Place::kMiddle), Place::kMiddle), text)
+        << reference.name;
+  }
+}
+
+}  // namespace
+}  // namespace longwave::text

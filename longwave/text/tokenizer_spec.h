@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "longwave/text/bpe.h"
+#include "longwave/text/normal_form.h"
+#include "longwave/text/splitter.h"
+
+/// What the file of a tokenizer says, stage by stage: added tokens stand in the text as they are;
+/// what lies between them (a section) is normalised, cut into words, and each word becomes tokens
+/// by the model; tokens become text again by the decoder.
+namespace longwave::text {
+
+/// Where a text stands: some tokenizers put a blank before the first word, and take it off again.
+enum class Place : uint8_t {
+  kStart,   ///< it begins here
+  kMiddle,  ///< it goes on with what was before
+};
+
+/// A token that stands in the text as it is, before any rule: "<|endoftext|>".
+struct AddedToken {
+  enum class Match : uint8_t { kRaw, kNormalised };  ///< against the text before or after
+  std::string content;
+  int64_t id = 0;
+  Match match = Match::kRaw;
+  bool special = false;  ///< marks something and is not shown
+};
+
+/// Puts a text before every section.
+struct Prepend {
+  std::string text;
+  bool operator==(const Prepend&) const = default;
+};
+
+/// Puts `content` in the place of whatever matches a pattern of PCRE2.
+struct Replace {
+  std::string pattern, content;
+  bool operator==(const Replace&) const = default;
+};
+
+using NormalStep = std::variant<NormalForm, Prepend, Replace>;
+
+/// Puts one text in the place of another inside of each word.
+struct Substitute {
+  std::string from, to;
+  bool operator==(const Substitute&) const = default;
+};
+
+/// Puts a text before words that do not begin with it.
+struct Prefix {
+  enum class Where : uint8_t { kAll, kFirst };  ///< all words, or the one that begins the text
+  std::string text;
+  Where where = Where::kAll;
+  bool operator==(const Prefix&) const = default;
+};
+
+/// Cuts words where a pattern of PCRE2 matches.
+struct Split {
+  enum class Sees : uint8_t { kText, kByteCharacters };  ///< what stands for the bytes, if those
+  std::string pattern;
+  Splitter::Matches matches = Splitter::Matches::kApart;
+  Sees sees = Sees::kText;
+  bool operator==(const Split&) const = default;
+};
+
+using CutStep = std::variant<Substitute, Prefix, Split>;
+
+/// What becomes of characters that are no tokens.
+struct Unknown {
+  enum class Runs : uint8_t { kApart, kTogether };
+  std::optional<int32_t> id;  ///< the token that stands for one; refused without
+  Runs runs = Runs::kApart;   ///< does a run of them become one token?
+  bool as_bytes = false;      ///< tokens "<0x41>" of their bytes first, if all are there
+};
+
+/// Byte-pair encoding by merges.
+struct MergeModel {
+  enum class Alphabet : uint8_t { kBytes, kCharacters };  ///< what merging begins with
+  enum class Whole : uint8_t { kMerge, kFirst };          ///< look whole words up before merging?
+  Alphabet alphabet = Alphabet::kBytes;
+  std::vector<Merge> merges;
+  Whole whole = Whole::kMerge;
+  Unknown unknown;  ///< with characters only: every byte must be a token
+};
+
+/// How tokens become text. Tokens of a model of bytes are their text.
+struct DecodeSpec {
+  enum class Bytes : uint8_t { kText, kNamed };  ///< is "<0x41>" a byte?
+  enum class Leading : uint8_t {
+    kKept,
+    kFirstToken,  ///< the first token loses its marks
+    kBlanks,      ///< the text loses up to `blanks` blanks at its beginning
+  };
+  std::vector<Substitute> substitutes;  ///< in each token, in order
+  Bytes bytes = Bytes::kText;
+  Leading leading = Leading::kKept;
+  std::string mark;    ///< what stands for a blank, for kFirstToken
+  int64_t blanks = 0;  ///< for kBlanks
+};
+
+/// All of it.
+struct TokenizerSpec {
+  std::vector<std::optional<std::string>> tokens;  ///< by id, as the model spells them; bytes where
+                                                   ///< it works on bytes; nothing where unused
+  std::vector<AddedToken> added;
+  std::vector<NormalStep> normal;
+  std::vector<CutStep> cuts;
+  MergeModel model;
+  DecodeSpec decode;
+  std::vector<int64_t> begin, end;  ///< what stands around a whole text, such as <s>
+};
+
+}  // namespace longwave::text

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Small tokenizers of every style that we read, learnt from generated text, and texts that try
+every rule of theirs. Used by compare_tokenizers.py and tests/fixtures/make_tokenizers.py.
+
+    pip install tokenizers sentencepiece
+"""
+
+import json
+import random
+
+from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
+                        processors, trainers)
+
+# Letters, marks, signs, spaces and controls of many scripts.
+PIECES = ["don't", "'LL", "a", "  ", "    ", "\n\n", "\t", "\r\n", "\u00a0", "\u3000", "\u200b",
+          "\x00", "é", "e\u0301", "\u1e9b\u0323", "\u1112\u1161\u11ab", "한글", "日本語", "र्",
+          "😀", "👨‍👩‍👧", "123456", "٣", "½", "Ω", "ﬁ", "—", "“q”", "[]{}", "_x_", "▁", "▁▁a",
+          "<0x41>", "Ünï", "ПРИВЕТ", "שלום", "مرحبا", "ไทย", "ქართ", "²³¹", "$+<=>^`|~", "\ufeff",
+          "\U0010ffff", "\ue000", "12 345,67", " the", " cat", "hello world", "CamelCaseWord",
+          "<|x|>", " <|x|>", "<|x|> ", "<y y>", "</s>"]
+WORDS = ["the", "cat", "that", "hat", "sat", "on", "a", "mat", "and", "it's", "they'll", "12", "345",
+         "naïve", "größe", "日本", "日本語", "привет", "мир", "😀", "x_y", "CamelCase",
+         "end.\n", "hello", "world", "(sic)", "don't", "éa", "ab", "abab", "ababab"]
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+          r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+CASED = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|"
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}|"
+         r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def corpus(seed: int, sentences: int) -> list[str]:
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(3, 12))) for _ in range(sentences)]
+
+
+def texts(seed: int, count: int) -> list[str]:
+    rng = random.Random(seed)
+    made = ["", " ", "a", "hello world", "  two  blanks  ", "<|x|>", "<|x|>a", "a<|x|> b", "<y y>a"]
+    made += [" ".join(rng.choices(WORDS, k=rng.randint(1, 8))) for _ in range(count // 4)]
+    return made + ["".join(rng.choices(PIECES, k=rng.randint(1, 12)))
+                   for _ in range(count - len(made))]
+
+
+def byte_level(*cuts, prefix=False, regex=False, **model):
+    """A model of bytes, cut by these first."""
+    tokenizer = Tokenizer(models.BPE(**model))
+    level = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=regex)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, level]) if cuts else level
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer, pre_tokenizers.ByteLevel.alphabet(), ["<|x|>"]
+
+
+def split(pattern: str, behaviour: str = "isolated"):
+    return pre_tokenizers.Split(Regex(pattern), behaviour)
+
+
+def falcon():
+    tokenizer, alphabet, special = byte_level()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Punctuation("contiguous"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False), pre_tokenizers.Digits(),
+        split("[0-9][0-9][0-9]")])
+    return tokenizer, alphabet, special
+
+
+def composed():
+    tokenizer, alphabet, special = byte_level(regex=True)
+    tokenizer.normalizer = normalizers.NFC()
+    return tokenizer, alphabet, special
+
+
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+
+
+def fallback(normalizer, pre_tokenizer, decoder, **model):
+    """A model of characters; what it lacks becomes bytes."""
+    settings = {"unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True, **model}
+    tokenizer = Tokenizer(models.BPE(**settings))
+    tokenizer.normalizer = normalizer
+    if pre_tokenizer is not None:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoder
+    return tokenizer, [], ["<unk>", "<s>", "</s>", *(BYTES if settings["byte_fallback"] else [])]
+
+
+def marks_to_blanks(*rest):
+    return decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
+                              *rest])
+
+
+def llama():
+    return fallback(normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]),
+                    None, marks_to_blanks(decoders.Strip(" ", 1, 0)))
+
+
+def metaspace(scheme, words):
+    def make():
+        return fallback(None, pre_tokenizers.Metaspace("▁", scheme, words),
+                        decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(),
+                                           decoders.Fuse(), decoders.Strip(" ", 1, 0)]))
+    return make
+
+
+def unknown_runs(together):
+    def make():
+        return fallback(None, pre_tokenizers.Metaspace(), decoders.Metaspace(),
+                        byte_fallback=False, fuse_unk=together)
+    return make
+
+
+def gemma():
+    return fallback(normalizers.Replace(" ", "▁"),
+                    pre_tokenizers.Split(" ", "merged_with_previous"), marks_to_blanks())
+
+
+def digits():
+    return fallback(
+        normalizers.Sequence([normalizers.NFKC(), normalizers.Strip(),
+                              normalizers.Replace(Regex(" {2,}"), " ")]),
+        pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.Punctuation(),
+                                 pre_tokenizers.Metaspace("▁", "always")]),
+        marks_to_blanks(decoders.Strip(" ", 1, 0)))
+
+
+STYLES = {
+    "gpt2": lambda: byte_level(prefix=True, regex=True),
+    "neox": composed,
+    "llama3": lambda: byte_level(split(LLAMA3), ignore_merges=True),
+    "qwen2": lambda: byte_level(split(QWEN2)),
+    "cased": lambda: byte_level(split(CASED), ignore_merges=True),
+    "starcoder": lambda: byte_level(pre_tokenizers.Digits(True), regex=True),
+    "falcon": falcon,
+    "llama": llama,
+    "metaspace_always": metaspace("always", True),
+    "metaspace_first": metaspace("first", False),
+    "metaspace_never": metaspace("never", True),
+    "unknown": unknown_runs(False),
+    "unknown_runs": unknown_runs(True),
+    "gemma": gemma,
+    "digits": digits,
+}
+
+
+def train(style: str, vocabulary: int, sentences: list[str]) -> Tokenizer:
+    tokenizer, alphabet, special = STYLES[style]()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet,
+                                  special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(sentences, trainer)
+    # Bytes are tokens like others, not found in text.
+    file = json.loads(tokenizer.to_str())
+    file["added_tokens"] = [each for each in file["added_tokens"] if each["content"] not in BYTES]
+    tokenizer = Tokenizer.from_str(json.dumps(file))
+    tokenizer.add_tokens([AddedToken("<y y>", special=False, normalized=True)])
+    begin = "<s>" if tokenizer.token_to_id("<s>") is not None else "<|x|>"
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{begin} $A", special_tokens=[(begin, tokenizer.token_to_id(begin))])
+    return tokenizer
