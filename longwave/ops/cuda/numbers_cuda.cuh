@@ -79,7 +79,7 @@ struct RowsToLoad {
 template <int kThreads, int kCount, typename T>
 __device__ void load_rows(const RowsToLoad<T>& load, T (*to)[kCount]) {
   constexpr int kWide = 16 / sizeof(T);
-  if constexpr (kCount % kWide == 0 && kThreads % (kCount / kWide) == 0) {
+  if constexpr (kCount % kWide == 0 && kThreads % ((kCount + kWide - 1) / kWide) == 0) {
     if (load.wide) {
       constexpr int kPieces = kCount / kWide, kRows = kThreads / kPieces;
       const int column = threadIdx.x % kPieces * kWide;

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "longwave/base/view.h"
+#include "longwave/ops/ssd/ssd.h"
+
+struct CUstream_st;
+struct __half;
+struct __nv_bfloat16;
+
+namespace longwave::ops {
+
+/// What an ssd on a GPU reads: device pointers, as SsdArgs otherwise.
+///
+/// T is float, __half or __nv_bfloat16; what concerns the state's dynamics stays float32.
+template <typename T>
+struct SsdCudaInputs {
+  View<const T, 4> x;             // (batch, time, heads, head_dim)
+  View<const T, 3> dt;            // (batch, time, heads)         before bias, softplus and limits
+  View<const float, 1> A;         // (heads)                      decay rate, negative
+  View<const T, 4> B;             // (batch, time, groups, state) heads % groups == 0
+  View<const T, 4> C;             // (batch, time, groups, state)
+  View<const float, 2> D;         // (heads, head_dim or 1), or absent for no skip
+  View<const float, 1> dt_bias;   // (heads), or absent for zero
+  View<const uint8_t, 2> starts;  // (batch, time), or absent
+  SsdLimits<float> limits;
+};
+
+/// ssd on a GPU.
+///
+/// A block goes through the chunks of some heads of one group with their states in registers; a
+/// warp holds 16 rows of a state. C B^T of a chunk is found once for all these heads, all products
+/// run on tensor cores, and no state passes through memory. Where batch and heads are too few for
+/// the chip, time is cut in segments: a first pass finds what each adds to the state.
+///
+/// Source     as SsdArgs; algorithm ours.
+/// Numerics   the state and all sums in float32. Factors of products are rounded to T: the state
+///            where it is read, C B^T with its decay, and inputs with theirs; for float as three
+///            parts of 11 bits. Decays come from sums of exponents over a chunk in double, rounded
+///            once, through ex2.approx. All sums have an order that the shapes fix: the same
+///            arguments give the same bits; it depends on the plan, so that other batch sizes or
+///            lengths may round otherwise, and packed sequences otherwise than separate ones. What
+///            is not a number or beyond the range of T reaches other steps of its chunk.
+/// Cost       as SsdArgs. Each operand is read once (B and C once a block, mostly from the cache);
+///            fastest when rows of head_dim and of states are adjacent and multiples of 16 bytes.
+/// Errors     InvalidArgument if shapes disagree, groups do not divide heads, there are more than
+///            kSsdCudaStates states, or the workspace is too small; DeviceError if the driver
+///            refuses. Faults of a kernel show at the next synchronisation.
+/// Threads    safe for distinct args; runs behind what is in the stream. Outputs must not overlap
+///            other operands.
+template <typename T>
+struct SsdCudaArgs {
+  SsdCudaInputs<T> in;
+  View<float, 4> h;  // (batch, heads, head_dim, state) in: h[-1], out: h[time-1]
+  View<T, 4> y;      // (batch, time, heads, head_dim) out
+};
+
+/// The most states a channel may have on a GPU.
+inline constexpr int64_t kSsdCudaStates = 256;
+
+/// Bytes of device memory that `ssd_cuda` takes; 0 where time is not cut.
+template <typename T>
+size_t ssd_cuda_workspace_bytes(const SsdSize& size);
+
+/// Queues the scan; see SsdCudaArgs. `workspace` is device memory, aligned to 16 bytes.
+template <typename T>
+void ssd_cuda(const SsdCudaArgs<T>& args, std::span<std::byte> workspace, CUstream_st* stream);
+
+}  // namespace longwave::ops

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times ssd on a GPU against the time that its bytes need at the speed of a copy in the same run.
+// Checks against the reference first, and refuses to time a wrong kernel.
+//
+// usage: ssd_cuda_bench [--plans]     --plans times every count of heads, not only the chosen one
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "longwave/ops/ssd/testing/ssd_device.h"
+#include "longwave/ops/testing/device_timer.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::DeviceBuffer;
+using testing::DeviceTime;
+
+constexpr int kRepeats = 20;
+
+// Whether the largest error is within a few roundings of the largest number.
+template <typename T>
+bool is_close(const std::vector<double>& expected, const std::vector<double>& got) {
+  double worst = 0, largest = 1;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double error = std::abs(got[i] - expected[i]);
+    if (std::isnan(error)) return false;
+    worst = std::max(worst, error);
+    largest = std::max(largest, std::abs(expected[i]));
+  }
+  return worst <= (testing::kEpsilon<T> + 1e-5) * largest;
+}
+
+template <typename T>
+bool is_right(const SsdSize& size, int heads, int64_t segments) {
+  testing::SsdProblem<double> oracle(size, {}, 1);
+  testing::round_operands<T>(oracle);
+  testing::SsdDevice<T> device(oracle);
+  oracle.forward();
+  device.run(device.args(), ssd_plan<T>(size, heads, segments));
+  return is_close<T>(oracle.y, device.y()) && is_close<T>(oracle.h, device.h());
+}
+
+/// Random operands of any size, made on the host once and repeated; sets of them take turns, so
+/// that none is left in the cache.
+template <typename T>
+class Operands {
+ public:
+  explicit Operands(const SsdSize& size)
+      : size_(size),
+        A_(numbers(size.heads, -4, -0.1)),
+        D_(numbers(size.heads, -1, 1)),
+        bias_(numbers(size.heads, -5, -2)),
+        h_(size.batch * size.heads * size.head_dim * size.state) {
+    testing::require_cuda(cudaMemset(
+        h_.data(), 0, size.batch * size.heads * size.head_dim * size.state * sizeof(float)));
+    for (Set& set : sets_) {
+      for (auto* signal : {&set.x, &set.y}) *signal = random(signals());
+      for (auto* rows : {&set.B, &set.C}) *rows = random(inputs());
+      set.dt = random(steps());
+    }
+  }
+
+  SsdCudaArgs<T> args(int i) {
+    Set& set = sets_[i % kSets];
+    const auto [batch, time, heads, head_dim, groups, state] = size_;
+    return {.in = inputs_of(set),
+            .h = {h_.data(), {batch, heads, head_dim, state}},
+            .y = {set.y->data(), {batch, time, heads, head_dim}}};
+  }
+
+  double bytes() const { return sizeof(T) * (2.0 * signals() + 2.0 * inputs() + 1.0 * steps()); }
+
+ private:
+  static constexpr int kSets = 3;
+  using Buffer = std::unique_ptr<DeviceBuffer<T>>;
+  struct Set {
+    Buffer x, y, B, C, dt;
+  };
+
+  int64_t steps() const { return size_.batch * size_.time * size_.heads; }
+  int64_t signals() const { return steps() * size_.head_dim; }
+  int64_t inputs() const { return size_.batch * size_.time * size_.groups * size_.state; }
+
+  SsdCudaInputs<T> inputs_of(Set& set) {
+    const auto [batch, time, heads, head_dim, groups, state] = size_;
+    return {.x = {set.x->data(), {batch, time, heads, head_dim}},
+            .dt = {set.dt->data(), {batch, time, heads}},
+            .A = {A_.data(), {heads}},
+            .B = {set.B->data(), {batch, time, groups, state}},
+            .C = {set.C->data(), {batch, time, groups, state}},
+            .D = {D_.data(), {heads, 1}},
+            .dt_bias = {bias_.data(), {heads}},
+            .starts = {},
+            .limits = {}};
+  }
+
+  std::vector<float> numbers(int64_t count, double low, double high) {
+    std::vector<float> list;
+    for (int64_t i = 0; i < count; ++i) list.push_back(float(random_.uniform(low, high)));
+    return list;
+  }
+
+  Buffer random(int64_t count) {
+    constexpr int64_t kOnce = 1 << 18;
+    std::vector<T> some;
+    for (int64_t i = 0; i < kOnce; ++i) some.push_back(static_cast<T>(float(random_.normal())));
+    auto buffer = std::make_unique<DeviceBuffer<T>>(count);
+    for (int64_t i = 0; i < count; i += kOnce) {
+      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
+                                       std::min(kOnce, count - i) * sizeof(T),
+                                       cudaMemcpyHostToDevice));
+    }
+    return buffer;
+  }
+
+  SsdSize size_;
+  Random random_{1};
+  DeviceBuffer<float> A_, D_, bias_, h_;
+  Set sets_[kSets];
+};
+
+void report(const char* what, const char* type, const SsdSize& size, const SsdPlan& plan,
+            const DeviceTime& time, double bytes, double copy_speed) {
+  const double floor = bytes / copy_speed * 1e3;
+  std::printf(
+      "%-8s %-8s B%-2ld L%-6ld H%-4ld P%-3ld G%-2ld N%-4ld %2d %3ld  %8.4f (%.4f to %.4f)  %8.4f "
+      "%5.1f%%\n",
+      what, type, size.batch, size.time, size.heads, size.head_dim, size.groups, size.state,
+      plan.heads, plan.segments, time.median, time.least, time.most, floor,
+      100 * floor / time.median);
+}
+
+template <typename T>
+void time_plan(const char* type, const SsdSize& size, Operands<T>& operands, const SsdPlan& plan,
+               double copy_speed) {
+  const size_t bytes = ssd_plan_bytes(size, plan);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
+    ssd_by_plan(operands.args(i), plan, {workspace.data(), bytes}, nullptr);
+  });
+  report("forward", type, size, plan, time, operands.bytes(), copy_speed);
+}
+
+template <typename T>
+void time_shape(const char* type, const SsdSize& size, double copy_speed, bool all) {
+  Operands<T> operands(size);
+  time_plan(type, size, operands, ssd_plan<T>(size), copy_speed);
+  for (int heads = 1; all && heads <= ssd_most_heads<T>(size); ++heads) {
+    if (size.heads / size.groups % heads != 0) continue;
+    time_plan(type, size, operands, ssd_plan<T>(size, heads, 1), copy_speed);
+  }
+}
+
+int main_of(bool all) {
+  for (const int heads : {1, 2, 5}) {
+    for (const int64_t segments : {1, 3}) {
+      const SsdSize size{1, 300, 10, 64, 1, 128};
+      if (is_right<__nv_bfloat16>(size, heads, segments) &&
+          is_right<float>(size, std::min(heads, 2), segments)) {
+        continue;
+      }
+      std::printf("heads %d, segments %ld: wrong result, not timed\n", heads, segments);
+      return 1;
+    }
+  }
+  cudaDeviceProp device;
+  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
+  const double copy_speed = testing::device_copy_speed();
+  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  std::printf(
+      "pass     type     shape                            heads cuts median ms (least to most)   "
+      "floor ms\n");
+  for (const SsdSize& size : {SsdSize{8, 2048, 80, 64, 1, 128},
+                              {8, 2048, 24, 64, 1, 128},
+                              {1, 65536, 80, 64, 1, 128},
+                              {8, 2048, 80, 64, 8, 64},
+                              {4, 4096, 128, 64, 8, 128}}) {
+    time_shape<__nv_bfloat16>("bfloat16", size, copy_speed, all);
+  }
+  time_shape<float>("float32", {8, 2048, 24, 64, 1, 128}, copy_speed, all);
+  return 0;
+}
+
+}  // namespace
+}  // namespace longwave::ops
+
+int main(int count, char** words) {
+  return longwave::ops::main_of(count > 1 && std::strcmp(words[1], "--plans") == 0);
+}

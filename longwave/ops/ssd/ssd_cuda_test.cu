@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/ssd/ssd_cuda.h"
+#include "longwave/ops/ssd/testing/ssd_device.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::kEpsilon;
+using testing::kSsdCases;
+using testing::name;
+using testing::SsdCase;
+using testing::SsdDevice;
+using testing::SsdOptions;
+using testing::Tolerance;
+using testing::Worst;
+using Oracle = testing::SsdProblem<double>;
+
+constexpr SsdOptions kPacked = {.skips = 2, .bias = true, .starts = true, .limits = false};
+
+// More of what blocks are made of: several tiles of head_dim, every count of states, many heads.
+const std::vector<SsdCase> kWideCases = {{{1, 70, 2, 130, 1, 200}, kPacked},
+                                         {{1, 150, 5, 64, 1, 128}, kPacked},
+                                         {{2, 40, 10, 16, 1, 16}, {}},
+                                         {{1, 130, 6, 48, 1, 64}, kPacked},
+                                         {{1, 100, 2, 64, 2, 256}, {}}};
+
+template <typename T>
+class SsdCuda : public ::testing::Test {};
+using Types = ::testing::Types<float, __half, __nv_bfloat16>;
+TYPED_TEST_SUITE(SsdCuda, Types);
+
+template <typename T>
+Oracle operands(const SsdCase& what, uint64_t seed) {
+  Oracle oracle(what.size, what.options, seed);
+  testing::round_operands<T>(oracle);
+  return oracle;
+}
+
+// float32 sums, and what rounding of factors to T does to terms on `roundings` of their ways; the
+// number itself leaves as Out.
+template <typename T, typename Out>
+void expect_close(const std::string& what, const std::vector<double>& expected,
+                  const std::vector<double>& got, const std::vector<double>& magnitude,
+                  int roundings) {
+  ASSERT_EQ(expected.size(), got.size()) << what;
+  if (got.empty()) return;
+  Worst worst(what);
+  for (size_t i = 0; i < got.size(); ++i) {
+    Tolerance bound = testing::ssd_bound(magnitude[i]);
+    if (sizeof(T) == 2) bound.bound += roundings * kEpsilon<T> / 2 * magnitude[i];
+    bound.bound += kEpsilon<Out> / 2 * std::abs(expected[i]);
+    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
+  }
+  EXPECT_TRUE(worst.ok());
+}
+
+// An oracle before and after its run, and the sums of the sizes of the terms.
+struct Solved {
+  Oracle before, after, magnitude;
+
+  explicit Solved(const Oracle& oracle) : before(oracle), after(oracle), magnitude(oracle) {
+    after.forward();
+    magnitude.make_positive();
+    magnitude.forward();
+  }
+};
+
+template <typename T>
+void expect_outputs(const std::string& what, const Solved& oracle, const SsdDevice<T>& got) {
+  // An input is rounded on its way into the state, and the state where it is read.
+  expect_close<T, T>(what + " y", oracle.after.y, got.y(), oracle.magnitude.y, 2);
+  expect_close<T, float>(what + " h", oracle.after.h, got.h(), oracle.magnitude.h, 1);
+}
+
+// The plan that would be chosen, and all counts of heads with time whole and cut.
+template <typename T>
+std::vector<SsdPlan> plans(const SsdSize& size) {
+  std::vector<SsdPlan> all = {ssd_plan<T>(size)};
+  const int64_t share = size.groups == 0 ? 0 : size.heads / size.groups;
+  for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
+    if (share % heads != 0) continue;
+    for (const int64_t segments : {1, 3}) all.push_back(ssd_plan<T>(size, heads, segments));
+  }
+  return all;
+}
+
+template <typename T>
+void expect_every_plan(const SsdCase& what, uint64_t seed) {
+  const Solved oracle(operands<T>(what, seed));
+  for (const SsdPlan& plan : plans<T>(what.size)) {
+    SsdDevice<T> device(oracle.before);
+    device.run(device.args(), plan);
+    expect_outputs(name(what.size) + " heads " + std::to_string(plan.heads) + " segments " +
+                       std::to_string(plan.segments),
+                   oracle, device);
+  }
+}
+
+TYPED_TEST(SsdCuda, EveryPlanAgreesWithTheOracle) {
+  for (const SsdCase& what : kSsdCases) expect_every_plan<TypeParam>(what, 1);
+}
+
+TYPED_TEST(SsdCuda, WideShapesAgreeWithTheOracle) {
+  for (const SsdCase& what : kWideCases) expect_every_plan<TypeParam>(what, 2);
+}
+
+TYPED_TEST(SsdCuda, StridedRowsAgreeWithTheOracle) {
+  for (const int64_t pad : {8, 3}) {
+    const SsdCase what{{2, 100, 4, 32, 2, 24}, kPacked};
+    const Solved oracle(operands<TypeParam>(what, 3));
+    SsdDevice<TypeParam> device(oracle.before, pad);
+    device.run(device.args(), ssd_plan<TypeParam>(what.size));
+    expect_outputs("pad " + std::to_string(pad), oracle, device);
+  }
+}
+
+TYPED_TEST(SsdCuda, SameArgumentsSameBits) {
+  const SsdCase what{{2, 300, 6, 64, 1, 64}, kPacked};
+  const Oracle same = operands<TypeParam>(what, 4);
+  for (const SsdPlan& plan : plans<TypeParam>(what.size)) {
+    SsdDevice<TypeParam> one(same), other(same);
+    one.run(one.args(), plan);
+    other.run(other.args(), plan);
+    EXPECT_EQ(one.y(), other.y());
+    EXPECT_EQ(one.h(), other.h());
+  }
+}
+
+// The same operands for steps [begin, begin + count).
+template <typename T>
+SsdCudaArgs<T> cut(SsdCudaArgs<T> args, int64_t begin, int64_t count) {
+  SsdCudaInputs<T>& in = args.in;
+  in.x = in.x.slice(1, begin, count);
+  in.dt = in.dt.slice(1, begin, count);
+  in.B = in.B.slice(1, begin, count);
+  in.C = in.C.slice(1, begin, count);
+  in.starts = in.starts.slice(1, begin, count);
+  args.y = args.y.slice(1, begin, count);
+  return args;
+}
+
+TYPED_TEST(SsdCuda, SplitInvariance) {
+  const SsdCase what{{2, 230, 2, 40, 1, 24}, kPacked};
+  const Solved oracle(operands<TypeParam>(what, 5));
+  const SsdPlan plan = ssd_plan<TypeParam>(what.size, 2, 1);
+  SsdDevice<TypeParam> whole(oracle.before);
+  whole.run(whole.args(), plan);
+  for (const int64_t at : {0, 1, 33, 64, 128, 229, 230}) {
+    SsdDevice<TypeParam> parts(oracle.before);
+    parts.run(cut(parts.args(), 0, at), plan);
+    parts.run(cut(parts.args(), at, what.size.time - at), plan);
+    expect_outputs("cut at " + std::to_string(at), oracle, parts);
+    if (at % 64 != 0) continue;
+    EXPECT_EQ(whole.y(), parts.y()) << "cut at " << at;
+    EXPECT_EQ(whole.h(), parts.h()) << "cut at " << at;
+  }
+}
+
+TYPED_TEST(SsdCuda, Causality) {
+  const SsdCase what{{1, 150, 2, 20, 1, 12}, {}};
+  const Oracle same = operands<TypeParam>(what, 6);
+  Oracle other = same;
+  const int64_t row = what.size.heads * what.size.head_dim, at = 70;
+  for (int64_t i = at * row; i < std::ssize(other.x); ++i) other.x[i] = 2 * other.x[i] + 1;
+  SsdDevice<TypeParam> one(same), two(other);
+  one.run(one.args(), ssd_plan<TypeParam>(what.size));
+  two.run(two.args(), ssd_plan<TypeParam>(what.size));
+  const std::vector<double> first = one.y(), second = two.y();
+  EXPECT_TRUE(std::equal(first.begin(), first.begin() + at * row, second.begin()));
+  EXPECT_FALSE(std::equal(first.begin(), first.end(), second.begin()));
+}
+
+TYPED_TEST(SsdCuda, WhatPrecededASequenceDoesNotMatter) {
+  const SsdCase what{{1, 150, 2, 37, 1, 16}, kPacked};
+  Oracle clean = operands<TypeParam>(what, 7), dirty = clean;
+  clean.starts[0] = dirty.starts[0] = 1;
+  std::fill(dirty.h.begin(), dirty.h.end(), std::numeric_limits<double>::infinity());
+  for (const SsdPlan& plan : plans<TypeParam>(what.size)) {
+    SsdDevice<TypeParam> one(clean), other(dirty);
+    one.run(one.args(), plan);
+    other.run(other.args(), plan);
+    EXPECT_EQ(one.y(), other.y());
+    EXPECT_EQ(one.h(), other.h());
+  }
+}
+
+TYPED_TEST(SsdCuda, WrongShapesAreRefused) {
+  const Oracle oracle = operands<TypeParam>({{2, 9, 8, 3, 2, 4}, kPacked}, 8);
+  SsdDevice<TypeParam> device(oracle);
+  auto args = device.args();
+  args.in.A = args.in.A.slice(0, 0, 3);
+  EXPECT_THROW(ssd_cuda(args, {}, nullptr), InvalidArgument);
+  args = device.args();
+  args.in.starts = args.in.starts.slice(1, 0, 8);
+  EXPECT_THROW(ssd_cuda(args, {}, nullptr), InvalidArgument);
+  args = device.args();
+  args.in.B = args.in.B.slice(2, 0, 0);
+  args.in.C = args.in.C.slice(2, 0, 0);
+  EXPECT_THROW(ssd_cuda(args, {}, nullptr), InvalidArgument);
+  args = device.args();
+  args.in.limits = {2.0f, 1.0f};
+  EXPECT_THROW(ssd_cuda(args, {}, nullptr), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace longwave::ops

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <array>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/cuda/launch_cuda.h"
+#include "longwave/ops/ssd/ssd_march_cuda.cuh"
+#include "longwave/ops/ssd/ssd_plan_cuda.h"
+
+namespace longwave::ops {
+namespace ssd_cuda_kernels {
+
+inline constexpr const char* kWhere = "ssd_cuda";
+
+/// States that kernels exist for; others run as the next of these.
+inline constexpr std::array<int, 4> kStateCounts = {32, 64, 128, 256};
+
+/// Bytes of shared memory that a block can have: 227 KB on Hopper.
+inline constexpr int kSharedBytes = 227 * 1024;
+
+/// Multiprocessors of the largest chips.
+inline constexpr int64_t kMultiprocessors = 132;
+
+/// Calls what(std::integral_constant<int, n>) with the first of kStateCounts that holds `state`.
+template <typename What>
+auto with_state_count(int64_t state, What&& what) {
+  if (state <= 32) return what(std::integral_constant<int, 32>());
+  if (state <= 64) return what(std::integral_constant<int, 64>());
+  if (state <= 128) return what(std::integral_constant<int, 128>());
+  return what(std::integral_constant<int, 256>());
+}
+
+/// Warps of a head: 16 rows each of at most kSsdColumns.
+inline int warps_of_head(int64_t head_dim) {
+  const int64_t rows = std::clamp<int64_t>(head_dim, 1, kSsdColumns);
+  return static_cast<int>((rows + kSsdRows - 1) / kSsdRows);
+}
+
+inline int64_t column_tiles(int64_t head_dim) { return (head_dim + kSsdColumns - 1) / kSsdColumns; }
+
+template <typename T, int kStates, SsdMarch kMarch, SsdWay kWay>
+void launch_march(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
+  const auto kernel = march_kernel<T, kStates, kMarch, kWay>;
+  const MarchLayout<T, kStates, kMarch> layout{launch.plan.heads, launch.warps};
+  const View<const T, 4>& x = launch.in.x;
+  gpu::require_device(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes()),
+      kWhere);
+  const int64_t segments = launch.plan.segments - (kMarch == SsdMarch::kEnds ? 1 : 0);
+  const int64_t blocks =
+      x.extent(0) * segments * column_tiles(x.extent(3)) * (x.extent(2) / launch.plan.heads);
+  const int threads = launch.plan.heads * launch.warps * 32;
+  kernel<<<gpu::blocks_for(blocks, 1, kWhere), threads, layout.bytes(), stream>>>(launch);
+  gpu::require_device(cudaGetLastError(), kWhere);
+}
+
+/// Marches through all segments: where there are several, first for what each adds.
+template <typename T, int kStates, SsdMarch kMarch, SsdWay kWay>
+void launch_marches(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
+  if (launch.plan.segments > 1) {
+    constexpr int64_t kThreads = 256;
+    launch_march<T, kStates, SsdMarch::kEnds, kWay>(launch, stream);
+    if (launch.to.size() > 0) {
+      march_carry_kernel<T, kWay>
+          <<<gpu::blocks_for(launch.to.size(), kThreads, kWhere), kThreads, 0, stream>>>(launch);
+      gpu::require_device(cudaGetLastError(), kWhere);
+    }
+  }
+  launch_march<T, kStates, kMarch, kWay>(launch, stream);
+}
+
+/// The march that carries the state, but for its outputs.
+template <typename T>
+SsdMarchLaunch<T> describe_march(const SsdCudaInputs<T>& in, const SsdPlan& plan,
+                                 gpu::DeviceScratch& scratch) {
+  const int64_t batch = in.x.extent(0), heads = in.x.extent(2), head_dim = in.x.extent(3);
+  const int64_t groups = in.B.extent(2), state = in.B.extent(3);
+  SsdMarchLaunch<T> launch{.in = in,
+                           .signals = in.x,
+                           .rows = in.B,
+                           .from = {},
+                           .to = {},
+                           .ends = {},
+                           .totals = {},
+                           .states = {},
+                           .y = {},
+                           .plan = plan,
+                           .share = heads / std::max<int64_t>(groups, 1),
+                           .warps = warps_of_head(head_dim),
+                           .wide_signals = gpu::in_pieces(in.x, head_dim, 16),
+                           .wide_rows = gpu::in_pieces(in.B, state, 16),
+                           .wide_C = gpu::in_pieces(in.C, state, 16),
+                           .wide_y = false};
+  if (plan.segments > 1) {
+    launch.ends = {scratch.take(batch * plan.segments * heads * head_dim * state),
+                   {batch, plan.segments, heads, head_dim, state}};
+    launch.totals = {scratch.take(batch * plan.segments * heads), {batch, plan.segments, heads}};
+  }
+  return launch;
+}
+
+template <typename T>
+SsdSize size_of(const SsdCudaInputs<T>& in) {
+  return {.batch = in.x.extent(0),
+          .time = in.x.extent(1),
+          .heads = in.x.extent(2),
+          .head_dim = in.x.extent(3),
+          .groups = in.B.extent(2),
+          .state = in.B.extent(3)};
+}
+
+}  // namespace ssd_cuda_kernels
+
+template <typename T>
+int ssd_most_heads(const SsdSize& size) {
+  using namespace ssd_cuda_kernels;
+  return with_state_count(size.state, [&](auto states) {
+    constexpr int kStates = states;
+    const int warps = warps_of_head(size.head_dim);
+    int heads = kMarchThreads<T, kStates> / 32 / warps;
+    while (heads > 1 &&
+           MarchLayout<T, kStates, SsdMarch::kOutputs>{heads, warps}.bytes() > kSharedBytes) {
+      --heads;
+    }
+    return heads;
+  });
+}
+
+template <typename T>
+SsdPlan ssd_plan(const SsdSize& size, int heads, int64_t segments) {
+  constexpr int64_t kSteps = kSsdCudaChunk<T>;
+  const int64_t chunks = std::max<int64_t>(1, (size.time + kSteps - 1) / kSteps);
+  const int64_t each = (chunks + segments - 1) / segments;
+  return {heads, (chunks + each - 1) / each, each * kSteps};
+}
+
+template <typename T>
+SsdPlan ssd_plan(const SsdSize& size) {
+  using namespace ssd_cuda_kernels;
+  // What a block does for all its heads, in units of what it does for one.
+  constexpr double kShared = 0.6;
+  // The pass for the ends of segments, likewise.
+  constexpr double kTwice = 1.5;
+  // Shorter segments are not worth a pass.
+  constexpr int64_t kShortest = 4 * kSsdCudaChunk<T>;
+  const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
+  const int64_t units = size.batch * size.heads * column_tiles(size.head_dim);
+  SsdPlan best = ssd_plan<T>(size, 1, 1);
+  double least = std::numeric_limits<double>::infinity();
+  const auto consider = [&](int heads, int64_t segments, double cost) {
+    const SsdPlan plan = ssd_plan<T>(size, heads, segments);
+    const int64_t blocks = units / heads * plan.segments;
+    const int64_t rounds = (blocks + kMultiprocessors - 1) / kMultiprocessors;
+    const double time = cost * rounds * (heads + kShared) / plan.segments;
+    if (time < least) {
+      least = time;
+      best = plan;
+    }
+  };
+  for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
+    if (share % heads != 0) continue;
+    consider(heads, 1, 1);
+    const int64_t blocks = std::max<int64_t>(1, units / heads);
+    const int64_t segments = std::min(size.time / kShortest, kMultiprocessors / blocks);
+    if (segments > 1) consider(heads, segments, kTwice);
+  }
+  return best;
+}
+
+template <typename T>
+void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std::byte> workspace,
+                 cudaStream_t stream) {
+  using namespace ssd_cuda_kernels;
+  const SsdSize size = size_of(args.in);
+  require(workspace.size() >= ssd_plan_bytes(size, plan), kWhere, "the workspace is too small");
+  if (args.in.x.size() == 0) return;
+  gpu::DeviceScratch scratch(workspace.data());
+  SsdMarchLaunch<T> launch = describe_march(args.in, plan, scratch);
+  launch.from = args.h;
+  launch.to = args.h;
+  launch.y = args.y;
+  launch.wide_y = gpu::in_pieces(args.y, size.head_dim, 16);
+  with_state_count(size.state, [&](auto states) {
+    launch_marches<T, states, SsdMarch::kOutputs, SsdWay::kForwards>(launch, stream);
+  });
+}
+
+}  // namespace longwave::ops

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "longwave/ops/ssd/ssd_cuda.h"
+
+namespace longwave::ops {
+
+/// Steps of a chunk on a GPU: tiles of either size take as much shared memory.
+template <typename T>
+inline constexpr int kSsdCudaChunk = sizeof(T) == 2 ? 64 : 32;
+
+/// Rows of a state that a warp holds, and columns of head_dim that a block sees to.
+inline constexpr int kSsdRows = 16;
+inline constexpr int kSsdColumns = 64;
+
+/// How a scan is spread over a GPU.
+struct SsdPlan {
+  int heads = 1;              ///< of a block; divides those of a group
+  int64_t segments = 1;       ///< of time, scanned side by side
+  int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
+};
+
+/// The most heads that a block can see to; the states of each have room in its registers.
+template <typename T>
+int ssd_most_heads(const SsdSize& size);
+
+/// The plan with so many heads a block and at most that many segments.
+template <typename T>
+SsdPlan ssd_plan(const SsdSize& size, int heads, int64_t segments);
+
+/// The plan that fills a GPU; the shapes alone decide.
+template <typename T>
+SsdPlan ssd_plan(const SsdSize& size);
+
+/// Bytes of device memory that a plan takes.
+size_t ssd_plan_bytes(const SsdSize& size, const SsdPlan& plan);
+
+/// ssd_cuda by a given plan, for tests and measurements.
+template <typename T>
+void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std::byte> workspace,
+                 CUstream_st* stream);
+
+}  // namespace longwave::ops
