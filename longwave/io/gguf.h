@@ -55,6 +55,7 @@ struct GgufValue {
 
   static GgufValue uint32(uint32_t number) { return {GgufKind::kUint32, uint64_t{number}}; }
   static GgufValue float32(float number) { return {GgufKind::kFloat32, double{number}}; }
+  static GgufValue float64(double number) { return {GgufKind::kFloat64, number}; }
   static GgufValue flag(bool value) { return {GgufKind::kFlag, value}; }
   static GgufValue text(std::string value) { return {GgufKind::kText, std::move(value)}; }
   static GgufValue texts(std::vector<std::string> items) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "longwave/base/error.h"
@@ -11,12 +13,16 @@ namespace {
 
 constexpr const char* kArchitecture = "general.architecture";
 
-/// "mamba, mamba2 and ..." as messages say it.
+/// "falcon-h1, mamba, mamba2" as messages say it, each once.
 std::string known_architectures() {
-  std::string known;
+  std::set<std::string_view> names;
   for (const PublishedFamily& family : published_families()) {
     if (family.gguf == nullptr) continue;
-    known += (known.empty() ? "" : ", ") + std::string(family.gguf->architecture);
+    names.insert({family.gguf->architecture, family.gguf->architecture_with_experts});
+  }
+  std::string known;
+  for (const std::string_view name : names) {
+    if (!name.empty()) known += (known.empty() ? "" : ", ") + std::string(name);
   }
   return known;
 }
@@ -24,7 +30,9 @@ std::string known_architectures() {
 const PublishedFamily* find_family(PublishedReader& reader, const std::string& architecture) {
   for (const PublishedFamily& family : published_families()) {
     const GgufForm* form = family.gguf;
-    if (form == nullptr || form->architecture != architecture) continue;
+    if (form == nullptr) continue;
+    const bool experts = !architecture.empty() && form->architecture_with_experts == architecture;
+    if (form->architecture != architecture && !experts) continue;
     if (form->describes == nullptr || form->describes(reader)) return &family;
   }
   return nullptr;
@@ -36,9 +44,9 @@ const GgufForm& gguf_form_of(const Config& config) {
   const PublishedFamily& family = family_of(config);
   if (family.gguf != nullptr) return *family.gguf;
   throw ConfigError({.where = std::string(family.model_type),
-                     .what = "models of this family have no form in GGUF files here",
+                     .what = "llama.cpp has no architecture for models of this family",
                      .got = {},
-                     .fix = "these have: " + known_architectures()});
+                     .fix = "it has these: " + known_architectures()});
 }
 
 Config from_gguf(PublishedReader& reader) {
@@ -57,7 +65,7 @@ PublishedConfig to_gguf(const Config& config) {
   check_next_token(PublishedFormat::kGguf, config);
   const GgufForm& form = gguf_form_of(config);
   PublishedConfig result = form.write(config.options);
-  result[kArchitecture] = std::string(form.architecture);
+  result.try_emplace(kArchitecture, std::string(form.architecture));
   result["vocab_size"] = config.interface.input_size;
   result["tie_word_embeddings"] = config.options.at("model.tie");
   PublishedReader reader(result, "GGUF");

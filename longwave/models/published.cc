@@ -13,6 +13,7 @@
 #include "longwave/models/families/family.h"
 #include "longwave/models/families/transformers_keys.h"
 #include "longwave/models/published_config.h"
+#include "longwave/ops/quant/quant.h"
 
 namespace longwave::models {
 namespace {
@@ -66,8 +67,27 @@ float logarithm_of(float y, const std::string& name) {
                    .fix = "convert the model again from its original form"});
 }
 
-/// Copies the rows of a piece in their own type; the other tensor is made if it is not there yet.
 enum class Direction : uint8_t { kToOurs, kToTheirs };
+
+/// Multiplies numbers of any type by the factor of their piece, or divides them.
+void scale(DType dtype, int64_t count, double factor, Direction direction, std::byte* numbers) {
+  const auto single = static_cast<float>(factor);
+  const auto scale_all = [&](std::span<float> all) {
+    for (float& x : all) x = direction == Direction::kToOurs ? x / single : x * single;
+  };
+  if (dtype == DType::kFloat32) {
+    scale_all({reinterpret_cast<float*>(numbers), static_cast<size_t>(count)});
+    return;
+  }
+  Tensor stored(dtype, {1, count});
+  std::copy_n(numbers, stored.bytes(), stored.raw());
+  Tensor plain = ops::dequantize(stored);
+  scale_all(plain.elements<float>());
+  const Tensor scaled = ops::quantize(plain, dtype);
+  std::copy_n(scaled.raw(), scaled.bytes(), numbers);
+}
+
+/// Copies the rows of a piece in their own type; the other tensor is made if it is not there yet.
 void copy_piece(const Placement& piece, Direction direction, const Weights& from,
                 std::map<std::string, Tensor>& into) {
   const bool ours = direction == Direction::kToOurs;
@@ -83,15 +103,20 @@ void copy_piece(const Placement& piece, Direction direction, const Weights& from
          .got = std::string(name_of(source.dtype)) + " and " + std::string(name_of(target.dtype())),
          .fix = {}});
   }
-  const int64_t first = ours ? piece.their_row : piece.our_row;
-  const int64_t row = ours ? piece.our_row : piece.their_row;
-  std::byte* to = target.raw() + bytes_of(source.dtype, row * columns_of(shape));
-  const int64_t count = piece.rows * columns_of(piece.our_shape);
-  std::copy_n(source.row(first), bytes_of(source.dtype, count), to);
-  if (piece.change == Placement::Change::kNone) return;
-  LONGWAVE_ASSERT(source.dtype == DType::kFloat32, "only float32 numbers are changed");
-  for (float& x : std::span(reinterpret_cast<float*>(to), static_cast<size_t>(count))) {
-    x = ours ? logarithm_of(x, piece.theirs) : -std::exp(x);
+  const int64_t runs = piece.their_step == 1 ? 1 : piece.rows;
+  const int64_t count = piece.rows / runs * columns_of(piece.our_shape);
+  for (int64_t run = 0; run < runs; ++run) {
+    const int64_t our_row = piece.our_row + run;
+    const int64_t their_row = piece.their_row + run * piece.their_step;
+    std::byte* to =
+        target.raw() + bytes_of(source.dtype, (ours ? our_row : their_row) * columns_of(shape));
+    std::copy_n(source.row(ours ? their_row : our_row), bytes_of(source.dtype, count), to);
+    if (piece.factor != 1) scale(source.dtype, count, piece.factor, direction, to);
+    if (piece.change == Placement::Change::kNone) continue;
+    LONGWAVE_ASSERT(source.dtype == DType::kFloat32, "only float32 numbers are changed");
+    for (float& x : std::span(reinterpret_cast<float*>(to), static_cast<size_t>(count))) {
+      x = ours ? logarithm_of(x, piece.theirs) : -std::exp(x);
+    }
   }
 }
 
@@ -157,11 +182,13 @@ PublishedConfig to_published(PublishedFormat format, const Config& config) {
 std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Config& config) {
   std::vector<PublishedTensor> tensors;
   for (const Placement& piece : placements(format, config)) {
-    const auto found = std::ranges::find(tensors, piece.theirs, &PublishedTensor::theirs);
+    auto found = std::ranges::find(tensors, piece.theirs, &PublishedTensor::theirs);
     if (found == tensors.end()) {
       tensors.push_back(
           {piece.ours, piece.theirs, piece.their_shape, piece.change != Placement::Change::kNone});
+      found = std::prev(tensors.end());
     }
+    found->scaled = found->scaled || piece.factor != 1;
   }
   return tensors;
 }

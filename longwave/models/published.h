@@ -53,7 +53,8 @@ struct PublishedTensor {
   std::string theirs;
   Shape shape;
   bool rounded =
-      false;  ///< their numbers follow from ours by a formula, so that some bits are lost
+      false;            ///< their numbers follow from ours by a formula, so that some bits are lost
+  bool scaled = false;  ///< their numbers are multiples of ours, so that the last bit may be lost
 };
 
 /// Every tensor of the model that a published file holds, in the order of the data flow.

@@ -78,6 +78,7 @@ void place(TensorMap& map) {
 
 /// Bamba (IBM, Princeton, CMU and UIUC 2024): Mamba-2 with some layers of attention, and an MLP
 /// after each.
-constinit const PublishedFamily kBambaFamily = {"bamba", "BambaForCausalLM", read, write, place};
+constinit const PublishedFamily kBambaFamily = {"bamba", "BambaForCausalLM", read, write,
+                                                place,   &kBambaGguf};
 
 }  // namespace longwave::models

@@ -12,8 +12,10 @@ namespace longwave::models {
 /// A family as llama.cpp writes it into GGUF files; runtime/gguf_file.h is the rest of the file.
 ///
 /// Keys go without the architecture that stands before them: "ssm.conv_kernel". Some are no
-/// metadata and follow from the tensors: "vocab_size", "tie_word_embeddings" and, true for a layer
-/// N with a router, "has_experts.N".
+/// metadata and follow from the tensors: "vocab_size", "tie_word_embeddings", true for a layer N
+/// with a router "has_experts.N", and "has_scan_norm". Others begin with "longwave." because no key
+/// of llama.cpp says it; those under "longwave.multiplier." are multipliers that the tensors hold
+/// already and that are taken out of them again, of files of float32 only.
 struct GgufForm {
   std::string_view architecture;
 
@@ -24,6 +26,9 @@ struct GgufForm {
 
   /// Tells the families of one architecture apart; absent where there is one only.
   bool (*describes)(PublishedReader& reader) = nullptr;
+
+  /// What models with experts are called, if it is another name. `write` then says which it is.
+  std::string_view architecture_with_experts = {};
 };
 
 /// A family of models as transformers publishes it: one file in this folder declares one.
@@ -68,7 +73,8 @@ const PublishedFamily& family_of(const Config& config);
 /// Errors     ConfigError if it has none.
 const GgufForm& gguf_form_of(const Config& config);
 
-/// The families, each declared in the file of its name.
+/// The families, each declared in the file of its name, and forms that are files of their own.
+extern const GgufForm kBambaGguf, kGraniteHybridGguf, kNemotronHGguf;
 extern const PublishedFamily kBambaFamily, kFalconH1Family, kFalconMambaFamily,
     kGraniteMoeHybridFamily, kJambaFamily, kMambaFamily, kMamba2Family, kNemotronHFamily,
     kZamba2Family;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/models/families/gguf_keys.h"
 
-#include "longwave/mixers/attention/attention.h"
+#include <utility>
+
 #include "longwave/mixers/mamba2/mamba2.h"
 #include "longwave/models/pattern.h"
 
 namespace longwave::models {
 namespace {
 
-constexpr const char* kWhere = "GGUF";
 constexpr const char* kEpsilon = "attention.layer_norm_rms_epsilon";
 /// Without attention any length will do; llama.cpp wants a number.
 constexpr int64_t kAnyLength = int64_t{1} << 20;
@@ -16,29 +16,36 @@ constexpr int64_t kAnyLength = int64_t{1} << 20;
 std::string ours_of(int64_t layer) { return "layers." + std::to_string(layer) + ".mixer."; }
 std::string theirs_of(int64_t layer) { return "blk." + std::to_string(layer) + ".ssm_"; }
 
-/// ssm.inner_size as a multiple of the width, and what both mixers share.
-void read_common(PublishedReader& reader, const std::string& mixer, Options& options) {
+/// What no key of llama.cpp says, as transformers has it by default.
+constexpr const char* kExpand = "longwave.expand";
+constexpr int64_t kUsualExpand = 2;
+
+/// ssm.inner_size as a multiple of the width.
+void read_multiple(PublishedReader& reader, const std::string& mixer, Options& options) {
   const int64_t channels = options.integer("model.d_model");
   const int64_t inner = reader.integer("ssm.inner_size");
   if (channels < 1 || inner < channels || inner % channels != 0) {
     reader.refuse("ssm.inner_size", "must be a multiple of embedding_length");
   }
-  options.set(mixer + ".expand", inner / channels, kWhere);
-  options.set(mixer + ".width", reader.integer("ssm.conv_kernel"), kWhere);
-  options.set(mixer + ".state", reader.integer("ssm.state_size"), kWhere);
-  options.set(mixer + ".conv_bias", true, kWhere);
-  options.set(mixer + ".bias", false, kWhere);
+  options.set(mixer + ".expand", inner / channels, kGgufName);
+}
+
+/// What both mixers share.
+void read_common(PublishedReader& reader, const std::string& mixer, Options& options) {
+  options.set(mixer + ".width", reader.integer("ssm.conv_kernel"), kGgufName);
+  options.set(mixer + ".state", reader.integer("ssm.state_size"), kGgufName);
+  options.set(mixer + ".conv_bias", true, kGgufName);
+  options.set(mixer + ".bias", false, kGgufName);
 }
 
 void write_common(const Options& options, const std::string& mixer, PublishedConfig& config) {
-  config["ssm.inner_size"] = options.integer(mixer + ".expand") * options.integer("model.d_model");
   config["ssm.conv_kernel"] = options.at(mixer + ".width");
   config["ssm.state_size"] = options.at(mixer + ".state");
 }
 
 /// A convolution without the extent of 1 in its middle.
-void place_convolution(TensorMap& map, int64_t layer) {
-  const std::string ours = ours_of(layer) + "conv1d.", theirs = theirs_of(layer) + "conv1d.";
+void place_convolution(TensorMap& map, const std::string& our_mixer, int64_t layer) {
+  const std::string ours = our_mixer + "conv1d.", theirs = theirs_of(layer) + "conv1d.";
   if (map.has(ours + "weight")) {
     const Shape& shape = map.shape(ours + "weight");
     map.reshaped(ours + "weight", theirs + "weight", {shape.front(), shape.back()});
@@ -46,16 +53,32 @@ void place_convolution(TensorMap& map, int64_t layer) {
   map.whole(ours + "bias", theirs + "bias");
 }
 
+void read_heads_of_scan(PublishedReader& reader, int64_t inner, Options& options) {
+  const int64_t heads = reader.integer("ssm.time_step_rank");
+  if (heads < 1 || inner < 1 || inner % heads != 0) {
+    reader.refuse("ssm.time_step_rank", "the number of heads must divide ssm.inner_size");
+  }
+  options.set("mamba2.head_dim", inner / heads, kGgufName);
+  options.set("mamba2.groups", reader.integer("ssm.group_count", int64_t{1}), kGgufName);
+}
+
 }  // namespace
+
+int64_t read_gguf_layer_count(PublishedReader& reader) {
+  const int64_t count = reader.integer("block_count");
+  if (count < 1 || count > kMostGgufLayers) reader.refuse("block_count", "is out of range");
+  return count;
+}
 
 void pass_over_gguf(PublishedReader& reader) {
   reader.pass_over({"context_length", "feed_forward_length", "attention.head_count",
-                    "attention.head_count_kv", "rope.dimension_count"});
+                    "attention.head_count_kv", "rope.dimension_count", "has_experts",
+                    "has_scan_norm"});
 }
 
 void read_gguf_width(PublishedReader& reader, Options& options) {
-  options.set("model.d_model", reader.integer("embedding_length"), kWhere);
-  options.set("model.norm_epsilon", reader.real(kEpsilon, 1e-5), kWhere);
+  options.set("model.d_model", reader.integer("embedding_length"), kGgufName);
+  options.set("model.norm_epsilon", reader.real(kEpsilon, 1e-5), kGgufName);
 }
 
 PublishedConfig write_gguf_width(const Options& options) {
@@ -70,13 +93,15 @@ PublishedConfig write_gguf_width(const Options& options) {
 }
 
 void read_gguf_mamba(PublishedReader& reader, Options& options) {
+  read_multiple(reader, "mamba", options);
   read_common(reader, "mamba", options);
-  options.set("mamba.dt_rank", reader.integer("ssm.time_step_rank"), kWhere);
+  options.set("mamba.dt_rank", reader.integer("ssm.time_step_rank"), kGgufName);
 }
 
 void write_gguf_mamba(const Options& options, PublishedConfig& config) {
   constexpr int64_t kChannelsPerRank = 16;
   write_common(options, "mamba", config);
+  config["ssm.inner_size"] = options.integer("mamba.expand") * options.integer("model.d_model");
   const int64_t rank = options.integer("mamba.dt_rank");
   const int64_t channels = options.integer("model.d_model");
   config["ssm.time_step_rank"] =
@@ -84,22 +109,35 @@ void write_gguf_mamba(const Options& options, PublishedConfig& config) {
 }
 
 void read_gguf_mamba2(PublishedReader& reader, Options& options) {
+  read_multiple(reader, "mamba2", options);
   read_common(reader, "mamba2", options);
-  const int64_t inner = options.integer("mamba2.expand") * options.integer("model.d_model");
-  const int64_t heads = reader.integer("ssm.time_step_rank");
-  if (heads < 1 || inner % heads != 0) {
-    reader.refuse("ssm.time_step_rank", "the number of heads must divide ssm.inner_size");
-  }
-  options.set("mamba2.head_dim", inner / heads, kWhere);
-  options.set("mamba2.groups", reader.integer("ssm.group_count", int64_t{1}), kWhere);
+  read_heads_of_scan(reader, options.integer("mamba2.expand") * options.integer("model.d_model"),
+                     options);
+}
+
+void read_gguf_mamba2(PublishedReader& reader, InnerSize said, Options& options) {
+  const int64_t inner = reader.integer("ssm.inner_size");
+  const int64_t expand = reader.integer(kExpand, kUsualExpand);
+  const bool follows = inner == expand * options.integer("model.d_model");
+  options.set("mamba2.expand", expand, kGgufName);
+  options.set("mamba2.inner", said == InnerSize::kMultiple && follows ? 0 : inner, kGgufName);
+  options.set("mamba2.norm_epsilon", options.at("model.norm_epsilon"), kGgufName);
+  read_common(reader, "mamba2", options);
+  read_heads_of_scan(reader, inner, options);
 }
 
 void write_gguf_mamba2(const Options& options, PublishedConfig& config) {
   const mixers::mamba2::Settings settings(options.section("mamba2"),
                                           options.integer("model.d_model"));
   write_common(options, "mamba2", config);
+  config["ssm.inner_size"] = settings.inner;
   config["ssm.time_step_rank"] = settings.heads;
   config["ssm.group_count"] = settings.groups;
+}
+
+void write_gguf_expand(const Options& options, PublishedConfig& config) {
+  const Value& expand = options.at("mamba2.expand");
+  if (expand != Value(kUsualExpand)) config[kExpand] = expand;
 }
 
 void place_gguf_ends(TensorMap& map) {
@@ -134,24 +172,15 @@ void place_gguf_layers(TensorMap& map, void (*place_mixer)(TensorMap& map, int64
 
 void place_gguf_mamba_model(TensorMap& map) { place_gguf_layers(map, place_gguf_mamba); }
 
-void place_gguf_attention(TensorMap& map, int64_t layer) {
-  const mixers::attention::Shapes shapes(map.config().options.section("attention"),
-                                         map.config().options.integer("model.d_model"));
-  const int64_t queries = shapes.heads * shapes.head_dim;
-  const int64_t keys = shapes.kv_heads * shapes.head_dim;
-  const std::string ours = ours_of(layer), theirs = "blk." + std::to_string(layer) + ".attn_";
-  map.stack(
-      ours + "in_proj.weight",
-      {{theirs + "q.weight", queries}, {theirs + "k.weight", keys}, {theirs + "v.weight", keys}});
-  map.whole(ours + "out_proj.weight", theirs + "output.weight");
-}
-
 void place_gguf_mlp(TensorMap& map, int64_t layer) {
   const std::string n = std::to_string(layer);
   const std::string ours = "layers." + n + ".mlp.", theirs = "blk." + n + ".ffn_";
   const int64_t hidden = map.shape(ours + "up.weight").front() / 2;
-  map.stack(ours + "up.weight", {{theirs + "up.weight", hidden}, {theirs + "gate.weight", hidden}});
-  map.whole(ours + "down.weight", theirs + "down.weight");
+  const Options& options = map.config().options;
+  map.stack(ours + "up.weight",
+            {{theirs + "up.weight", hidden},
+             {theirs + "gate.weight", hidden, options.real("model.gate_multiplier")}});
+  map.whole(ours + "down.weight", theirs + "down.weight", options.real("model.down_multiplier"));
 }
 
 void place_gguf_experts(TensorMap& map, int64_t layer) {
@@ -175,7 +204,7 @@ void place_gguf_experts(TensorMap& map, int64_t layer) {
 void place_gguf_mamba(TensorMap& map, int64_t layer) {
   const std::string ours = ours_of(layer), theirs = theirs_of(layer);
   map.whole(ours + "in_proj.weight", theirs + "in.weight");
-  place_convolution(map, layer);
+  place_convolution(map, ours, layer);
   map.whole(ours + "x_proj.weight", theirs + "x.weight");
   map.whole(ours + "dt_proj.weight", theirs + "dt.weight");
   map.whole(ours + "dt_proj.bias", theirs + "dt.bias");
@@ -189,18 +218,37 @@ void place_gguf_mamba(TensorMap& map, int64_t layer) {
 }
 
 void place_gguf_mamba2(TensorMap& map, int64_t layer) {
-  const std::string ours = ours_of(layer), theirs = theirs_of(layer);
+  place_gguf_mamba2(map, ours_of(layer), layer);
+}
+
+void place_gguf_mamba2(TensorMap& map, const std::string& ours, int64_t layer) {
+  const std::string theirs = theirs_of(layer), projection = ours + "in_proj.weight";
   const Options& options = map.config().options;
   const mixers::mamba2::Settings settings(options.section("mamba2"),
                                           options.integer("model.d_model"));
-  map.whole(ours + "in_proj.weight", theirs + "in.weight");
-  place_convolution(map, layer);
+  const auto& by = settings.multipliers;
+  int64_t row = 0;
+  for (const auto& [rows, factor] :
+       {std::pair{settings.inner, by.z}, std::pair{settings.inner, by.x},
+        std::pair{settings.groups * settings.state, by.B},
+        std::pair{settings.groups * settings.state, by.C}, std::pair{settings.heads, by.dt}}) {
+    map.place({.ours = projection,
+               .our_shape = {},
+               .our_row = row,
+               .theirs = theirs + "in.weight",
+               .their_shape = map.shape(projection),
+               .their_row = row,
+               .rows = rows,
+               .factor = by.in * factor});
+    row += rows;
+  }
+  place_convolution(map, ours, layer);
   map.whole(ours + "dt_bias", theirs + "dt.bias");
   map.reshaped(ours + "A_log", theirs + "a", {settings.heads, 1}, Placement::Change::kMinusExp);
   map.reshaped(ours + "D", theirs + "d", {settings.heads, 1});
   map.reshaped(ours + "norm.weight", theirs + "norm.weight",
                {settings.groups, settings.inner / settings.groups});
-  map.whole(ours + "out_proj.weight", theirs + "out.weight");
+  map.whole(ours + "out_proj.weight", theirs + "out.weight", by.out);
 }
 
 }  // namespace longwave::models

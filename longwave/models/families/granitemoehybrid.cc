@@ -76,12 +76,6 @@ Options read(PublishedReader& reader) {
   return options;
 }
 
-/// The number whose reciprocal the multiplier is: what was read, where that has few digits.
-double divisor_of(double multiplier) {
-  const auto few = static_cast<double>(static_cast<float>(1 / multiplier));
-  return 1 / few == multiplier ? few : 1 / multiplier;
-}
-
 PublishedConfig write(const Options& options) {
   const std::vector<Pattern::Layer> layers = parse_pattern(options.text("model.pattern")).layers;
   const bool experts = layers.front().after == AfterMixer::kMoe;
@@ -152,6 +146,6 @@ void place(TensorMap& map) {
 /// Granite 4 (IBM 2025): Mamba-2 and attention, each followed by experts of which one sees every
 /// step, or by an MLP; fixed multipliers of embedding, branches, scores and logits.
 constinit const PublishedFamily kGraniteMoeHybridFamily = {
-    "granitemoehybrid", "GraniteMoeHybridForCausalLM", read, write, place};
+    "granitemoehybrid", "GraniteMoeHybridForCausalLM", read, write, place, &kGraniteHybridGguf};
 
 }  // namespace longwave::models

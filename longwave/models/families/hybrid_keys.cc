@@ -107,6 +107,11 @@ void write_mamba2_keys(const Options& options, PublishedConfig& config) {
   }
 }
 
+double divisor_of(double multiplier) {
+  const auto few = static_cast<double>(static_cast<float>(1 / multiplier));
+  return 1 / few == multiplier ? few : 1 / multiplier;
+}
+
 void set_positions(int64_t positions, Options& options) {
   options.set("attention.positions", positions, kConfigName);
   options.set("attention.window", std::min(kUsualContext, positions), kConfigName);

@@ -33,6 +33,9 @@ void read_norm_epsilon(PublishedReader& reader, double otherwise, Options& optio
 void read_mamba2_keys(PublishedReader& reader, int64_t inner, Options& options);
 void write_mamba2_keys(const Options& options, PublishedConfig& config);
 
+/// The number whose reciprocal a multiplier is: what was read, where that has few digits.
+double divisor_of(double multiplier);
+
 /// How many positions attention knows, and how many a state has memory for unless it is asked.
 void set_positions(int64_t positions, Options& options);
 

@@ -5,6 +5,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/models/families/family.h"
+#include "longwave/models/families/gguf_hybrid.h"
 #include "longwave/models/families/gguf_keys.h"
 #include "longwave/models/families/hybrid_keys.h"
 #include "longwave/models/families/transformers_keys.h"
@@ -185,19 +186,15 @@ void place(TensorMap& map) {
       {.mlp_norm = "pre_ff_layernorm", .norm = "final_layernorm", .feed_forward = place_after});
 }
 
-constexpr const char* kWhere = "GGUF";
-
 /// Which layers attend is told by their heads of keys, which have experts by their tensors.
 Options gguf_options(PublishedReader& reader) {
-  const int64_t count = reader.integer("block_count");
-  if (count < 1 || count > kMostGgufLayers) reader.refuse("block_count", "is out of range");
+  const int64_t count = read_gguf_layer_count(reader);
+  const std::vector<int64_t> heads = read_gguf_counts(reader, "attention.head_count_kv", count);
   std::vector<std::string> layers;
   std::vector<bool> chooses;
-  for (int64_t i = 0; i < count; ++i) {
-    const std::string n = std::to_string(i);
-    const bool attends = reader.integer("attention.head_count_kv." + n, int64_t{0}) > 0;
-    layers.emplace_back(attends ? "attention" : "mamba");
-    chooses.push_back(reader.flag("has_experts." + n, false));
+  for (size_t i = 0; i < heads.size(); ++i) {
+    layers.emplace_back(heads[i] > 0 ? "attention" : "mamba");
+    chooses.push_back(reader.flag("has_experts." + std::to_string(i), false));
   }
   if (std::ranges::find(chooses, true) == chooses.end()) return hybrid_options(layers, "mlp");
   const Every experts = find_every(chooses, "experts");
@@ -208,32 +205,19 @@ Options gguf_options(PublishedReader& reader) {
 Options read_gguf(PublishedReader& reader) {
   Options options = gguf_options(reader);
   read_gguf_width(reader, options);
-  options.set("model.hidden", reader.integer("feed_forward_length"), kWhere);
-  options.set("model.mlp_bias", false, kWhere);
+  options.set("model.hidden", reader.integer("feed_forward_length"), kGgufName);
+  options.set("model.mlp_bias", false, kGgufName);
   if (options.has("moe.experts")) {
-    options.set("moe.experts", reader.integer("expert_count"), kWhere);
-    options.set("moe.chosen", reader.integer("expert_used_count"), kWhere);
-    options.set("moe.renormalise", false, kWhere);
+    options.set("moe.experts", reader.integer("expert_count"), kGgufName);
+    options.set("moe.chosen", reader.integer("expert_used_count"), kGgufName);
+    options.set("moe.renormalise", false, kGgufName);
   }
-  if (options.has("attention.heads")) {
-    const int64_t heads = reader.integer("attention.head_count");
-    if (heads < 1 || options.integer("model.d_model") % heads != 0) {
-      reader.refuse("attention.head_count", "must divide embedding_length");
-    }
-    options.set("attention.heads", heads, kWhere);
-    options.set("attention.head_dim", options.integer("model.d_model") / heads, kWhere);
-    options.set("attention.rotary_base", 0.0, kWhere);
-    set_positions(reader.integer("context_length"), options);
-    for (int64_t i = 0; i < reader.integer("block_count"); ++i) {
-      const std::string key = "attention.head_count_kv." + std::to_string(i);
-      const int64_t kv_heads = reader.integer(key, int64_t{0});
-      if (kv_heads > 0) options.set("attention.kv_heads", kv_heads, kWhere);
-    }
-  }
+  read_gguf_attention(reader, options);
+  if (options.has("attention.rotary_base")) options.set("attention.rotary_base", 0.0, kGgufName);
   if (!options.has("mamba.state")) reader.refuse("attention.head_count_kv.0", "no layer is Mamba");
   read_gguf_mamba(reader, options);
-  options.set("mamba.selection_norm", std::string("learned"), kWhere);
-  options.set("mamba.selection_epsilon", options.at("model.norm_epsilon"), kWhere);
+  options.set("mamba.selection_norm", std::string("learned"), kGgufName);
+  options.set("mamba.selection_epsilon", options.at("model.norm_epsilon"), kGgufName);
   reader.pass_over({"expert_count", "expert_used_count"});
   pass_over_gguf(reader);
   return options;
@@ -247,21 +231,15 @@ PublishedConfig write_gguf(const Options& options) {
                        .fix = "it needs a layer of mamba"});
   }
   const std::vector<Pattern::Layer> layers = parse_pattern(options.text("model.pattern")).layers;
-  const bool attends = options.has("attention.heads"), chooses = options.has("moe.experts");
+  const bool chooses = options.has("moe.experts");
   PublishedConfig config = write_gguf_width(options);
   write_gguf_mamba(options, config);
   config["feed_forward_length"] = options.at("model.hidden");
   config["expert_count"] = chooses ? options.at("moe.experts") : Value(int64_t{0});
   config["expert_used_count"] = chooses ? options.at("moe.chosen") : Value(int64_t{0});
-  PublishedConfig heads;
-  if (attends) write_attention_keys(options, heads);
-  if (attends) config["attention.head_count"] = heads.at("num_attention_heads");
-  if (attends) config["context_length"] = options.at("attention.positions");
+  write_gguf_attention(options, layers, config);
   for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string n = std::to_string(i);
-    config["attention.head_count_kv." + n] =
-        layers[i].family == "attention" ? heads.at("num_key_value_heads") : Value(int64_t{0});
-    if (layers[i].after == AfterMixer::kMoe) config["has_experts." + n] = true;
+    if (layers[i].after == AfterMixer::kMoe) config["has_experts." + std::to_string(i)] = true;
   }
   return config;
 }
@@ -273,7 +251,7 @@ void place_gguf(TensorMap& map) {
     const std::string n = std::to_string(i), ours = "layers." + n + ".", theirs = "blk." + n + ".";
     const auto layer = static_cast<int64_t>(i);
     map.whole(ours + "norm.weight", theirs + "attn_norm.weight");
-    layers[i].family == "attention" ? place_gguf_attention(map, layer)
+    layers[i].family == "attention" ? place_gguf_attention(map, ours + "mixer.", layer)
                                     : place_gguf_mamba(map, layer);
     map.whole(ours + "mlp_norm.weight", theirs + "ffn_norm.weight");
     layers[i].after == AfterMixer::kMoe ? place_gguf_experts(map, layer)

@@ -267,7 +267,7 @@ void place(TensorMap& map) {
 
 /// Nemotron-H: each layer is Mamba-2, attention without positions, an MLP or experts; NVIDIA 2025,
 /// arXiv:2504.03624.
-constinit const PublishedFamily kNemotronHFamily = {"nemotron_h", "NemotronHForCausalLM", read,
-                                                    write, place};
+constinit const PublishedFamily kNemotronHFamily = {
+    "nemotron_h", "NemotronHForCausalLM", read, write, place, &kNemotronHGguf};
 
 }  // namespace longwave::models

@@ -29,13 +29,14 @@ void TensorMap::place(Placement piece) {
   pieces_[piece.ours].push_back(std::move(piece));
 }
 
-void TensorMap::whole(const std::string& ours, const std::string& theirs) {
+void TensorMap::whole(const std::string& ours, const std::string& theirs, double factor) {
   if (!has(ours)) return;
   place({.ours = ours,
          .our_shape = {},
          .theirs = theirs,
          .their_shape = shape(ours),
-         .rows = rows_of(shape(ours))});
+         .rows = rows_of(shape(ours)),
+         .factor = factor});
 }
 
 void TensorMap::reshaped(const std::string& ours, const std::string& theirs, Shape their_shape,
@@ -69,7 +70,8 @@ void TensorMap::stack(const std::string& ours, const std::vector<Part>& parts) {
            .our_row = row,
            .theirs = part.theirs,
            .their_shape = their_shape,
-           .rows = rows});
+           .rows = rows,
+           .factor = part.factor});
     row += rows;
   }
 }

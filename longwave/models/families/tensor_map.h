@@ -22,11 +22,13 @@ struct Placement {
   std::string theirs;
   Shape their_shape;
   int64_t their_row = 0;
+  int64_t their_step = 1;  ///< rows of theirs from one to the next
   int64_t rows = 0;
 
   /// How their numbers follow from ours: the same, or -exp(ours), as GGUF has A of its logarithm.
   enum class Change : uint8_t { kNone, kMinusExp };
   Change change = Change::kNone;
+  double factor = 1;  ///< theirs are ours times this, where a form has no place for a multiplier
 };
 
 /// Rows and columns of a tensor as a Placement sees it.
@@ -55,8 +57,8 @@ class TensorMap {
   /// Whether the file that is read has it; false if there is none.
   bool in_file(const std::string& theirs) const { return in_file_ && in_file_(theirs); }
 
-  /// Theirs is ours.
-  void whole(const std::string& ours, const std::string& theirs);
+  /// Theirs is ours, or a multiple of it.
+  void whole(const std::string& ours, const std::string& theirs, double factor = 1);
 
   /// Theirs is ours, its numbers under another shape, or changed.
   void reshaped(const std::string& ours, const std::string& theirs, Shape their_shape,
@@ -70,6 +72,7 @@ class TensorMap {
   struct Part {
     std::string theirs;
     int64_t rows;
+    double factor = 1;
   };
   void stack(const std::string& ours, const std::vector<Part>& parts);
 
