@@ -25,6 +25,13 @@ __device__ inline void load_transposed_matrices(const void* row, uint32_t (&to)[
                : "memory");
 }
 
+/// The transpose of an 8 x 8 matrix that lies in registers as load_matrices leaves it.
+__device__ inline uint32_t transposed(uint32_t pair) {
+  uint32_t result;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(result) : "r"(pair));
+  return result;
+}
+
 /// sum += a b, 16 x 16 times 16 x 8.
 __device__ inline void multiply_add(__nv_bfloat16, const uint32_t (&a)[4], const uint32_t (&b)[2],
                                     float (&sum)[4]) {

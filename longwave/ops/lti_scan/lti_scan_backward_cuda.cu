@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/lti_scan/lti_grad_kernel_cuda.cuh"
+#include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
+#include "longwave/ops/require_shape.h"
+
+namespace longwave::ops {
+namespace {
+
+using lti_cuda::Borders;
+using lti_cuda::Ends;
+using lti_cuda::Lines;
+using lti_cuda::Parts;
+using lti_cuda::Slope;
+using lti_cuda::SumTiles;
+
+constexpr const char* kWhere = "lti_scan_cuda_backward";
+constexpr int kThreadsOfSmall = 128;
+
+// Scratch memory of the sums; without memory it says how much it would take.
+struct SumsScratch {
+  SumsScratch(const LtiScanCudaSize& size, const LtiCut& cut)
+      : groups(std::max<int64_t>(1, lti_cuda::groups_of(size.modes, SumTiles::kModes))),
+        rows(groups * size.channels),
+        line_groups(lti_cuda::groups_of(size.batch * cut.segments, kLtiLines)),
+        h{nullptr, size.batch, cut.segments, size.channels, SumTiles::kModes},
+        parts{nullptr, nullptr, line_groups, groups, size.channels},
+        end_size(size.batch * size.channels * size.modes) {}
+
+  size_t bytes() const {
+    using lti_cuda::bytes_for;
+    return bytes_for<uint4>(rows * SumTiles::kCount * 32) +
+           bytes_for<float2>(rows * 2 * SumTiles::kModes) + 2 * bytes_for<float2>(h.size(groups)) +
+           bytes_for<float2>(parts.state_count()) + bytes_for<float>(parts.pair_count()) +
+           bytes_for<double>(h.channels * lti_cuda::kChunk) + 2 * bytes_for<float2>(end_size);
+  }
+
+  void lay_out(std::byte* workspace) {
+    using lti_cuda::take;
+    gpu::DeviceScratch scratch(workspace);
+    tiles = take<uint4>(scratch, rows * SumTiles::kCount * 32);
+    hops = take<float2>(scratch, rows * 2 * SumTiles::kModes);
+    h.states = take<float2>(scratch, h.size(groups));
+    s = h;
+    s.states = take<float2>(scratch, h.size(groups));
+    parts.states = take<float2>(scratch, parts.state_count());
+    parts.pairs = take<float>(scratch, parts.pair_count());
+    lags = take<double>(scratch, h.channels * lti_cuda::kChunk);
+    for (auto& end : ends) end = take<std::complex<float>>(scratch, end_size);
+  }
+
+  int64_t groups, rows, line_groups;
+  Borders h, s = {};
+  Parts parts;
+  int64_t end_size;
+  uint4* tiles = nullptr;
+  float2* hops = nullptr;
+  double* lags = nullptr;
+  std::complex<float>* ends[2] = {};
+};
+
+LtiScanCudaSize size_of(const auto& args) {
+  return {args.u.extent(0), args.u.extent(1), args.u.extent(2), args.a.extent(1)};
+}
+
+template <typename T>
+LtiScanCudaSize check(const LtiScanCudaGradArgs<T>& args) {
+  const LtiScanCudaSize size = size_of(args);
+  const std::array<int64_t, 3> state{size.batch, size.channels, size.modes};
+  const std::array<int64_t, 2> factor{size.channels, size.modes};
+  require_shape(kWhere, "a", args.a, factor);
+  require_shape(kWhere, "c", args.c, factor);
+  require_shape(kWhere, "da", args.da, factor);
+  require_shape(kWhere, "dc", args.dc, factor);
+  require_shape(kWhere, "h0", args.h0, state);
+  require_shape(kWhere, "dh0", args.dh0, state);
+  if (!args.dh.absent()) require_shape(kWhere, "dh", args.dh, state);
+  require_shape(kWhere, "dy", args.dy, args.u.extents());
+  require_shape(kWhere, "du", args.du, args.u.extents());
+  require(args.d.absent() == args.dd.absent(), kWhere,
+          "d and dd must be both given or both absent");
+  if (!args.d.absent()) {
+    require_shape(kWhere, "d", args.d, {size.channels});
+    require_shape(kWhere, "dd", args.dd, {size.channels});
+  }
+  return size;
+}
+
+// Sums over steps of dy h and dy dh/da, in parts.
+template <typename T>
+void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut, const SumsScratch& scratch,
+                const Ends& ends, cudaStream_t stream) {
+  const LtiScanCudaSize size = size_of(args);
+  lti_cuda::queue(lti_cuda::sum_factors_kernel,
+                  gpu::blocks_for(scratch.rows, lti_cuda::kFactorWarps, kWhere),
+                  32 * lti_cuda::kFactorWarps, 0,
+                  lti_cuda::SumFactorsLaunch{args.a, scratch.groups, scratch.tiles, scratch.hops},
+                  stream, kWhere);
+  const Lines carried{cut, cut.segments - 1, size.batch, size.time, size.channels};
+  lti_cuda::queue(lti_cuda::carry_kernel<T, SumTiles::kStates, Slope::kToo>,
+                  lti_cuda::blocks_of<T>(carried, scratch.groups, kWhere), lti_cuda::kThreads<T>,
+                  lti_cuda::CarryMemory<T>::kBytes,
+                  lti_cuda::CarryLaunch<T>{.lines = carried,
+                                           .u = lti_cuda::signal_of(args.u),
+                                           .groups = scratch.groups,
+                                           .tiles = scratch.tiles,
+                                           .set = SumTiles::kCount,
+                                           .hops = scratch.hops,
+                                           .hop_rows = 2,
+                                           .h = scratch.h,
+                                           .s = scratch.s},
+                  stream, kWhere);
+  lti_cuda::join<Slope::kToo>({.a = args.a,
+                               .direction = lti_cuda::Direction::kForward,
+                               .first = args.h0,
+                               .steps = cut.steps,
+                               .groups = scratch.groups,
+                               .h = scratch.h,
+                               .s = scratch.s},
+                              stream, kWhere);
+  const Lines lines{cut, cut.segments, size.batch, size.time, size.channels};
+  lti_cuda::queue(lti_cuda::sums_kernel<T>, lti_cuda::blocks_of<T>(lines, scratch.groups, kWhere),
+                  lti_cuda::kThreads<T>, lti_cuda::SumsMemory<T>::kBytes,
+                  lti_cuda::SumsLaunch<T>{.lines = lines,
+                                          .u = lti_cuda::signal_of(args.u),
+                                          .dy = lti_cuda::signal_of(args.dy),
+                                          .groups = scratch.groups,
+                                          .tiles = scratch.tiles,
+                                          .hops = scratch.hops,
+                                          .h = scratch.h,
+                                          .s = scratch.s,
+                                          .parts = scratch.parts,
+                                          .ends = ends},
+                  stream, kWhere);
+}
+
+template <typename T>
+void queue_gradients(const LtiScanCudaGradArgs<T>& args, const SumsScratch& scratch,
+                     const Ends& ends, cudaStream_t stream) {
+  const int64_t channels = args.u.extent(2);
+  lti_cuda::queue(lti_cuda::lags_kernel,
+                  gpu::blocks_for(channels * lti_cuda::kChunk, kThreadsOfSmall, kWhere),
+                  kThreadsOfSmall, 0, lti_cuda::LagsLaunch{scratch.parts, scratch.lags, args.dd},
+                  stream, kWhere);
+  lti_cuda::queue(lti_cuda::gradients_kernel<T>,
+                  gpu::blocks_for(args.a.size(), kThreadsOfSmall, kWhere), kThreadsOfSmall, 0,
+                  lti_cuda::GradientsLaunch<T>{.a = args.a,
+                                               .c = args.c,
+                                               .u = args.u,
+                                               .dh = args.dh,
+                                               .parts = scratch.parts,
+                                               .lags = scratch.lags,
+                                               .ends = ends,
+                                               .da = args.da,
+                                               .dc = args.dc},
+                  stream, kWhere);
+}
+
+}  // namespace
+
+size_t lti_scan_grad_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
+  // The sums begin when the scan of dy is done.
+  return std::max(lti_cuda::scan_pass_bytes(size, plan.scan), SumsScratch(size, plan.sums).bytes());
+}
+
+template <typename T>
+void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan& plan,
+                           std::span<std::byte> workspace, cudaStream_t stream) {
+  const LtiScanCudaSize size = check(args);
+  require(workspace.size() >= lti_scan_grad_plan_bytes(size, plan), kWhere,
+          "the workspace is too small");
+  const lti_cuda::ScanSystem system{lti_cuda::Direction::kAdjoint, args.a, args.c, args.d};
+  lti_cuda::queue_scan<T>({system, lti_cuda::reversed(args.dy), args.dh,
+                           lti_cuda::reversed(args.du), args.dh0, plan.scan, kWhere},
+                          workspace.data(), stream);
+  SumsScratch scratch(size, plan.sums);
+  scratch.lay_out(workspace.data());
+  Ends ends;
+  if (!args.dh.absent()) {
+    ends.h = {scratch.ends[0], {size.batch, size.channels, size.modes}};
+    ends.s = {scratch.ends[1], {size.batch, size.channels, size.modes}};
+  }
+  queue_sums(args, plan.sums, scratch, ends, stream);
+  queue_gradients(args, scratch, ends, stream);
+}
+
+template <typename T>
+size_t lti_scan_cuda_backward_workspace_bytes(const LtiScanCudaSize& size) {
+  return lti_scan_grad_plan_bytes(size, lti_scan_plan<T>(size));
+}
+
+template <typename T>
+void lti_scan_cuda_backward(const LtiScanCudaGradArgs<T>& args, std::span<std::byte> workspace,
+                            cudaStream_t stream) {
+  lti_scan_grad_by_plan(args, lti_scan_plan<T>(check(args)), workspace, stream);
+}
+
+template void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<float>&, const LtiScanPlan&,
+                                    std::span<std::byte>, cudaStream_t);
+template void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<__nv_bfloat16>&, const LtiScanPlan&,
+                                    std::span<std::byte>, cudaStream_t);
+template size_t lti_scan_cuda_backward_workspace_bytes<float>(const LtiScanCudaSize&);
+template size_t lti_scan_cuda_backward_workspace_bytes<__nv_bfloat16>(const LtiScanCudaSize&);
+template void lti_scan_cuda_backward(const LtiScanCudaGradArgs<float>&, std::span<std::byte>,
+                                     cudaStream_t);
+template void lti_scan_cuda_backward(const LtiScanCudaGradArgs<__nv_bfloat16>&,
+                                     std::span<std::byte>, cudaStream_t);
+
+}  // namespace longwave::ops

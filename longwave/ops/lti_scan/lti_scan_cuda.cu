@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
+#include "longwave/ops/require_shape.h"
+
+namespace longwave::ops {
+namespace lti_cuda {
+namespace {
+
+constexpr int kThreadsOfSmall = 128;
+
+// Operands and results of a group of modes.
+template <typename T>
+ScanPass<T> group_of(const ScanPass<T>& pass, int64_t first, int64_t count) {
+  ScanPass<T> group = pass;
+  group.system.a = pass.system.a.slice(1, first, count);
+  group.system.c = pass.system.c.slice(1, first, count);
+  if (first > 0) group.system.d = {};
+  if (!pass.first.absent()) group.first = pass.first.slice(2, first, count);
+  group.last = pass.last.slice(2, first, count);
+  return group;
+}
+
+template <typename T, int kModeTiles>
+void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaStream_t stream) {
+  using Tiles = ScanTiles<kModeTiles>;
+  const int64_t batch = pass.u.extent(0), channels = pass.u.extent(2), time = pass.u.extent(1);
+  const LtiCut& cut = pass.cut;
+  gpu::DeviceScratch scratch(workspace);
+  uint4* const tiles = take<uint4>(scratch, channels * Tiles::kCount * 32);
+  float2* const hops = take<float2>(scratch, channels * Tiles::kModes);
+  Borders h{nullptr, batch, cut.segments, channels, Tiles::kModes};
+  h.states = take<float2>(scratch, h.size(1));
+  queue(scan_factors_kernel<kModeTiles>, gpu::blocks_for(channels, kFactorWarps, pass.where),
+        32 * kFactorWarps, 0, ScanFactorsLaunch{pass.system, tiles, hops}, stream, pass.where);
+  const Lines carried{cut, cut.segments - 1, batch, time, channels};
+  queue(carry_kernel<T, Tiles::kStates, Slope::kNone>, blocks_of<T>(carried, 1, pass.where),
+        kThreads<T>, CarryMemory<T>::kBytes,
+        CarryLaunch<T>{.lines = carried,
+                       .u = signal_of(pass.u),
+                       .groups = 1,
+                       .tiles = tiles,
+                       .set = Tiles::kCount,
+                       .hops = hops,
+                       .hop_rows = 1,
+                       .h = h,
+                       .s = {}},
+        stream, pass.where);
+  join<Slope::kNone>(JoinLaunch{.a = pass.system.a,
+                                .direction = pass.system.direction,
+                                .first = pass.first,
+                                .steps = cut.steps,
+                                .groups = 1,
+                                .h = h,
+                                .s = {}},
+                     stream, pass.where);
+  const Lines lines{cut, cut.segments, batch, time, channels};
+  queue(scan_kernel<T, kModeTiles>, blocks_of<T>(lines, 1, pass.where), kThreads<T>,
+        ScanMemory<T, kModeTiles>::kBytes,
+        ScanLaunch<T>{.lines = lines,
+                      .u = signal_of(pass.u),
+                      .y = signal_of(pass.y),
+                      .add = add,
+                      .tiles = tiles,
+                      .hops = hops,
+                      .h = h,
+                      .last = pass.last},
+        stream, pass.where);
+  if (time % kChunk == 0) return;
+  queue(tail_kernel<T>, gpu::blocks_for(pass.last.size(), kThreadsOfSmall, pass.where),
+        kThreadsOfSmall, 0, TailLaunch<T>{pass.system, pass.u, pass.last}, stream, pass.where);
+}
+
+}  // namespace
+
+size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiCut& cut) {
+  using Tiles = ScanTiles<kLtiScanCudaModes / 8>;
+  const Borders h{nullptr, size.batch, cut.segments, size.channels, Tiles::kModes};
+  return bytes_for<uint4>(size.channels * Tiles::kCount * 32) +
+         bytes_for<float2>(size.channels * Tiles::kModes) + bytes_for<float2>(h.size(1));
+}
+
+template <typename T>
+void queue_scan(const ScanPass<T>& pass, std::byte* workspace, cudaStream_t stream) {
+  const int64_t modes = pass.system.a.extent(1);
+  if (pass.u.extent(0) == 0 || pass.u.extent(2) == 0) return;
+  for (int64_t first = 0; first == 0 || first < modes; first += kLtiScanCudaModes) {
+    const int64_t count = std::min(kLtiScanCudaModes, modes - first);
+    const ScanPass<T> group = group_of(pass, first, count);
+    if (count <= 8) {
+      queue_group<T, 1>(group, first > 0, workspace, stream);
+    } else if (count <= 16) {
+      queue_group<T, 2>(group, first > 0, workspace, stream);
+    } else {
+      queue_group<T, 4>(group, first > 0, workspace, stream);
+    }
+  }
+}
+
+template void queue_scan(const ScanPass<float>&, std::byte*, cudaStream_t);
+template void queue_scan(const ScanPass<__nv_bfloat16>&, std::byte*, cudaStream_t);
+
+}  // namespace lti_cuda
+
+namespace {
+
+constexpr const char* kWhere = "lti_scan_cuda";
+// Blocks that keep a GPU busy, and the shortest segment worth a pass of its own.
+constexpr int64_t kBlocks = 128;
+constexpr int64_t kShortest = 128;
+
+template <typename T>
+LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
+  const int64_t tiles = std::max<int64_t>(
+      1, lti_cuda::groups_of(size.channels, lti_cuda::kChannels<T>) * std::max<int64_t>(1, groups));
+  const int64_t lines = std::max<int64_t>(1, kBlocks / tiles) * kLtiLines;
+  const int64_t wanted = lines / std::max<int64_t>(1, size.batch);
+  return lti_cut(size.time,
+                 std::clamp<int64_t>(size.time / kShortest, 1, std::max<int64_t>(1, wanted)));
+}
+
+template <typename T>
+LtiScanCudaSize check(const LtiScanCudaArgs<T>& args) {
+  const LtiScanCudaSize size{args.u.extent(0), args.u.extent(1), args.u.extent(2),
+                             args.a.extent(1)};
+  require_shape(kWhere, "a", args.a, {size.channels, size.modes});
+  require_shape(kWhere, "c", args.c, {size.channels, size.modes});
+  if (!args.d.absent()) require_shape(kWhere, "d", args.d, {size.channels});
+  require_shape(kWhere, "h", args.h, {size.batch, size.channels, size.modes});
+  require_shape(kWhere, "y", args.y, args.u.extents());
+  return size;
+}
+
+}  // namespace
+
+LtiCut lti_cut(int64_t time, int64_t segments) {
+  const int64_t stages = lti_cuda::groups_of(time, kLtiStage);
+  const int64_t each = lti_cuda::groups_of(stages, std::max<int64_t>(1, segments));
+  return {each == 0 ? 1 : lti_cuda::groups_of(stages, each), each * kLtiStage};
+}
+
+template <typename T>
+LtiScanPlan lti_scan_plan(const LtiScanCudaSize& size) {
+  return {cut_for<T>(size, 1), cut_for<T>(size, lti_cuda::groups_of(size.modes, 16))};
+}
+
+size_t lti_scan_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
+  return lti_cuda::scan_pass_bytes(size, plan.scan);
+}
+
+template <typename T>
+void lti_scan_by_plan(const LtiScanCudaArgs<T>& args, const LtiScanPlan& plan,
+                      std::span<std::byte> workspace, cudaStream_t stream) {
+  const LtiScanCudaSize size = check(args);
+  require(workspace.size() >= lti_scan_plan_bytes(size, plan), kWhere,
+          "the workspace is too small");
+  const lti_cuda::ScanSystem system{lti_cuda::Direction::kForward, args.a, args.c, args.d};
+  lti_cuda::queue_scan<T>({system, args.u, args.h, args.y, args.h, plan.scan, kWhere},
+                          workspace.data(), stream);
+}
+
+template <typename T>
+size_t lti_scan_cuda_workspace_bytes(const LtiScanCudaSize& size) {
+  return lti_scan_plan_bytes(size, lti_scan_plan<T>(size));
+}
+
+template <typename T>
+void lti_scan_cuda(const LtiScanCudaArgs<T>& args, std::span<std::byte> workspace,
+                   cudaStream_t stream) {
+  lti_scan_by_plan(args, lti_scan_plan<T>(check(args)), workspace, stream);
+}
+
+template LtiScanPlan lti_scan_plan<float>(const LtiScanCudaSize&);
+template LtiScanPlan lti_scan_plan<__nv_bfloat16>(const LtiScanCudaSize&);
+template void lti_scan_by_plan(const LtiScanCudaArgs<float>&, const LtiScanPlan&,
+                               std::span<std::byte>, cudaStream_t);
+template void lti_scan_by_plan(const LtiScanCudaArgs<__nv_bfloat16>&, const LtiScanPlan&,
+                               std::span<std::byte>, cudaStream_t);
+template size_t lti_scan_cuda_workspace_bytes<float>(const LtiScanCudaSize&);
+template size_t lti_scan_cuda_workspace_bytes<__nv_bfloat16>(const LtiScanCudaSize&);
+template void lti_scan_cuda(const LtiScanCudaArgs<float>&, std::span<std::byte>, cudaStream_t);
+template void lti_scan_cuda(const LtiScanCudaArgs<__nv_bfloat16>&, std::span<std::byte>,
+                            cudaStream_t);
+
+}  // namespace longwave::ops

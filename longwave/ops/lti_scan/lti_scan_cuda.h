@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "longwave/base/view.h"
+
+struct CUstream_st;
+struct __nv_bfloat16;
+
+namespace longwave::ops {
+
+/// lti_scan on a GPU: device pointers, T is float or __nv_bfloat16; what concerns the state's
+/// dynamics stays float32.
+///
+///   y = K u + c a^(1..16) h      h' = a^16 h + (a^15 ... 1) u      for each 16 steps
+///
+/// A warp sees to 16 lines of a channel: sequences, cut in segments where they are too few for the
+/// chip (a first pass finds what each segment adds to the state). Both products run on tensor
+/// cores, with factors that depend on the channel alone: no FFT and no kernel of the whole length.
+///
+/// Source     as LtiScanArgs; the chunked form of linear recurrences, algorithm ours.
+/// Numerics   factors, states and float inputs enter products as sums of two bfloat16, within 2^-18
+///            of their magnitude; sums and states are float32. y is rounded to T once for each
+///            kLtiScanCudaModes modes. The same arguments give the same bits; other batch sizes or
+///            lengths may round otherwise. An input that is not finite may also spoil y of the 15
+///            steps before it.
+/// Cost       about 350 tensor operations an element at 32 modes. One read and one write, another
+///            read where sequences are cut; fastest when channels are adjacent, in multiples of 16
+///            bytes.
+/// Errors     InvalidArgument if shapes disagree or the workspace is too small; DeviceError if the
+///            driver refuses. Faults of a kernel show at the next synchronisation.
+/// Threads    safe for distinct args; runs behind what is in the stream. Outputs must not overlap
+///            other operands.
+template <typename T>
+struct LtiScanCudaArgs {
+  View<const T, 3> u;                    // (batch, time, channels)
+  View<const std::complex<float>, 2> a;  // (channels, modes)
+  View<const std::complex<float>, 2> c;  // (channels, modes)
+  View<const float, 1> d;                // (channels), or absent for no skip
+  View<std::complex<float>, 3> h;        // (batch, channels, modes) in: h[-1], out: h[time-1]
+  View<T, 3> y;                          // (batch, time, channels) out
+};
+
+/// Gradients of lti_scan_cuda with respect to all its inputs, as LtiScanGradArgs.
+///
+/// du is a scan of dy backwards in time. The other gradients run h and dh/da forwards, and multiply
+/// them with what 16 steps of dy make of a state; no state is kept between scan and gradient.
+///
+/// Numerics   as the scan; sums over time in float32 within a line and in double beyond, in an
+/// order
+///            that the shapes fix.
+/// Cost       about 4 times the scan.
+/// Errors     as the scan.
+/// Threads    as the scan.
+template <typename T>
+struct LtiScanCudaGradArgs {
+  View<const T, 3> u;                    // (batch, time, channels)
+  View<const std::complex<float>, 2> a;  // (channels, modes)
+  View<const std::complex<float>, 2> c;  // (channels, modes)
+  View<const float, 1> d;                // (channels), or absent
+  View<const std::complex<float>, 3>
+      h0;               // (batch, channels, modes) the state before the first step
+  View<const T, 3> dy;  // (batch, time, channels)
+  View<const std::complex<float>, 3> dh;  // (batch, channels, modes) of the final state, or absent
+  View<T, 3> du;                          // out, as u
+  View<std::complex<float>, 2> da;        // out, as a
+  View<std::complex<float>, 2> dc;        // out, as c
+  View<float, 1> dd;                      // out, as d: absent if and only if d is
+  View<std::complex<float>, 3> dh0;       // out, as h0
+};
+
+/// The extents that scratch memory on a GPU depends on.
+struct LtiScanCudaSize {
+  int64_t batch, time, channels, modes;
+};
+
+/// Modes that enter y at once.
+inline constexpr int64_t kLtiScanCudaModes = 32;
+
+/// Bytes of device memory that `lti_scan_cuda` takes.
+template <typename T>
+size_t lti_scan_cuda_workspace_bytes(const LtiScanCudaSize& size);
+
+/// Queues the scan; `workspace` is device memory, aligned to 16 bytes.
+template <typename T>
+void lti_scan_cuda(const LtiScanCudaArgs<T>& args, std::span<std::byte> workspace,
+                   CUstream_st* stream);
+
+/// Bytes of device memory that `lti_scan_cuda_backward` takes.
+template <typename T>
+size_t lti_scan_cuda_backward_workspace_bytes(const LtiScanCudaSize& size);
+
+/// Queues the gradients; `workspace` as for the scan.
+template <typename T>
+void lti_scan_cuda_backward(const LtiScanCudaGradArgs<T>& args, std::span<std::byte> workspace,
+                            CUstream_st* stream);
+
+}  // namespace longwave::ops

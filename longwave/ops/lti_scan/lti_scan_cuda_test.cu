@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "longwave/base/error.h"
+#include "longwave/ops/lti_scan/lti_scan_ref.h"
+#include "longwave/ops/lti_scan/testing/lti_device.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::kEpsilon;
+using testing::kLtiSizes;
+using testing::LtiDevice;
+using testing::name;
+using testing::Tolerance;
+using testing::Worst;
+using Size = testing::LtiSize;
+using Oracle = testing::LtiProblem<double>;
+
+template <typename T>
+class LtiScanCuda : public ::testing::Test {};
+using Types = ::testing::Types<float, __nv_bfloat16>;
+TYPED_TEST_SUITE(LtiScanCuda, Types);
+
+template <typename T>
+Oracle operands(const Size& size, uint64_t seed) {
+  Oracle oracle(size, seed);
+  testing::round_operands<T>(oracle);
+  return oracle;
+}
+
+template <typename Number>
+double largest(const std::vector<Number>& numbers) {
+  double most = 1;
+  for (const Number& x : numbers) most = std::max<double>(most, std::abs(x));
+  return most;
+}
+
+// A state remembers about 50 inputs: poles have radii up to 0.98.
+int64_t state_terms(const Size& size) { return size.modes * 50 + 1; }
+
+// Products of numbers split in two bfloat16, three of four products kept, summed in float32.
+Tolerance split_sum(int64_t terms, double magnitude) {
+  constexpr double kSplit = 3.0 / (1 << 18);
+  Tolerance bound = Tolerance::sum<float>(terms, magnitude);
+  bound.bound += kSplit * std::sqrt(static_cast<double>(terms)) * magnitude;
+  return bound;
+}
+
+// Rounding of the number itself where it leaves as T, once for each group of modes.
+template <typename T, typename Expected, typename Got>
+void expect_close(const std::string& what, const Size& size, const std::vector<Expected>& expected,
+                  const std::vector<Got>& got, Tolerance sum) {
+  ASSERT_EQ(expected.size(), got.size()) << what;
+  if (got.empty()) return;
+  const int64_t groups =
+      std::max<int64_t>(1, (size.modes + kLtiScanCudaModes - 1) / kLtiScanCudaModes);
+  const double rounded = groups > 1 ? groups * largest(expected) : 0;
+  Worst worst(what);
+  for (size_t i = 0; i < got.size(); ++i) {
+    Tolerance bound = sum;
+    bound.bound += kEpsilon<T> / 2 * (std::abs(expected[i]) + rounded);
+    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
+  }
+  EXPECT_TRUE(worst.ok());
+}
+
+template <typename T>
+void expect_outputs(const std::string& what, const Oracle& oracle, const LtiDevice<T>& got) {
+  const Tolerance bound =
+      split_sum(state_terms(oracle.size), largest(oracle.u) * largest(oracle.c));
+  expect_close<T>(what + " y", oracle.size, oracle.y, got.y(), bound);
+  expect_close<float>(what + " h", oracle.size, oracle.h, got.h(), bound);
+}
+
+// Sums over time of products of two states, for da; smaller for the others.
+template <typename T>
+void expect_gradients(const std::string& what, const Oracle& oracle, const LtiDevice<T>& got) {
+  const Size& size = oracle.size;
+  const double state = 50;
+  const Tolerance du = split_sum(state_terms(size), largest(oracle.dy) * largest(oracle.c));
+  const Tolerance sums = split_sum(size.batch * size.time + state_terms(size),
+                                   largest(oracle.dy) * state * largest(oracle.c));
+  expect_close<T>(what + " du", size, oracle.du, got.du(), du);
+  expect_close<float>(what + " dh0", size, oracle.dh0, got.dh0(), du);
+  expect_close<float>(what + " dd", size, oracle.dd, got.dd(), sums);
+  expect_close<float>(what + " dc", size, oracle.dc, got.dc(), sums);
+  expect_close<float>(what + " da", size, oracle.da, got.da(), sums);
+}
+
+// Sequences whole, cut, and as the shapes want it.
+template <typename T>
+std::vector<LtiScanPlan> plans(const Size& size) {
+  std::vector<LtiScanPlan> all = {
+      lti_scan_plan<T>({size.batch, size.time, size.channels, size.modes})};
+  for (const int64_t segments : {1, 3}) {
+    all.push_back({lti_cut(size.time, segments), lti_cut(size.time, segments)});
+  }
+  return all;
+}
+
+// Those of the CPU and more modes than go together, and rows that are copied whole.
+std::vector<Size> sizes() {
+  std::vector<Size> all(kLtiSizes.begin(), kLtiSizes.end());
+  for (const Size& size : {Size{1, 70, 3, 33}, Size{1, 40, 2, 70}, Size{3, 100, 48, 32},
+                           Size{2, 130, 24, 17}, Size{20, 33, 8, 12}}) {
+    all.push_back(size);
+  }
+  return all;
+}
+
+TYPED_TEST(LtiScanCuda, EveryPlanAgreesWithTheOracle) {
+  for (const Size& size : sizes()) {
+    Oracle oracle = operands<TypeParam>(size, 1);
+    const Oracle before = oracle;
+    lti_scan_ref(oracle.args());
+    for (const LtiScanPlan& plan : plans<TypeParam>(size)) {
+      LtiDevice<TypeParam> device(before);
+      device.run(device.args(), plan);
+      expect_outputs(name(size) + " segments " + std::to_string(plan.scan.segments), oracle,
+                     device);
+    }
+  }
+}
+
+TYPED_TEST(LtiScanCuda, EveryPlanAgreesWithTheOracleOnGradients) {
+  for (const Size& size : sizes()) {
+    Oracle oracle = operands<TypeParam>(size, 2);
+    lti_scan_backward_ref(oracle.grad_args());
+    for (const LtiScanPlan& plan : plans<TypeParam>(size)) {
+      LtiDevice<TypeParam> device(oracle);
+      device.run(device.grad_args(), plan);
+      expect_gradients(name(size) + " segments " + std::to_string(plan.sums.segments), oracle,
+                       device);
+    }
+  }
+}
+
+TYPED_TEST(LtiScanCuda, StridedRowsAgreeWithTheOracle) {
+  const Size size{2, 100, 48, 9};
+  for (const int64_t pad : {8, 3}) {
+    Oracle oracle = operands<TypeParam>(size, 3);
+    LtiDevice<TypeParam> device(oracle, pad);
+    lti_scan_backward_ref(oracle.grad_args());
+    lti_scan_ref(oracle.args());
+    const LtiScanPlan plan = plans<TypeParam>(size).back();
+    device.run(device.args(), plan);
+    device.run(device.grad_args(), plan);
+    expect_outputs("pad " + std::to_string(pad), oracle, device);
+    expect_gradients("pad " + std::to_string(pad), oracle, device);
+  }
+}
+
+TYPED_TEST(LtiScanCuda, AbsentOperandsAreZero) {
+  const Size size{2, 45, 20, 6};
+  Oracle oracle = operands<TypeParam>(size, 4);
+  std::fill(oracle.d.begin(), oracle.d.end(), 0.0);
+  std::fill(oracle.dh.begin(), oracle.dh.end(), 0.0);
+  LtiDevice<TypeParam> device(oracle);
+  lti_scan_backward_ref(oracle.grad_args());
+  lti_scan_ref(oracle.args());
+  auto args = device.args();
+  args.d = {};
+  auto grads = device.grad_args();
+  grads.d = {};
+  grads.dh = {};
+  grads.dd = {};
+  const LtiScanPlan plan = plans<TypeParam>(size).back();
+  device.run(args, plan);
+  device.run(grads, plan);
+  expect_outputs("absent", oracle, device);
+  std::fill(oracle.dd.begin(), oracle.dd.end(), 0.0);
+  const Tolerance bound = split_sum(state_terms(size), largest(oracle.dy) * largest(oracle.c));
+  expect_close<TypeParam>("du", size, oracle.du, device.du(), bound);
+}
+
+TYPED_TEST(LtiScanCuda, SameArgumentsSameBits) {
+  const Size size{2, 500, 40, 20};
+  const Oracle oracle = operands<TypeParam>(size, 5);
+  for (const LtiScanPlan& plan : plans<TypeParam>(size)) {
+    LtiDevice<TypeParam> one(oracle), other(oracle);
+    for (auto* device : {&one, &other}) {
+      device->run(device->args(), plan);
+      device->run(device->grad_args(), plan);
+    }
+    EXPECT_EQ(one.y(), other.y());
+    EXPECT_EQ(one.h(), other.h());
+    EXPECT_EQ(one.du(), other.du());
+    EXPECT_EQ(one.da(), other.da());
+    EXPECT_EQ(one.dc(), other.dc());
+  }
+}
+
+// The same operands for steps [begin, begin + count).
+template <typename T>
+LtiScanCudaArgs<T> steps(LtiScanCudaArgs<T> args, int64_t begin, int64_t count) {
+  args.u = args.u.slice(1, begin, count);
+  args.y = args.y.slice(1, begin, count);
+  return args;
+}
+
+TYPED_TEST(LtiScanCuda, SplitInvariance) {
+  const Size size{2, 130, 24, 16};
+  Oracle oracle = operands<TypeParam>(size, 6);
+  const Oracle before = oracle;
+  lti_scan_ref(oracle.args());
+  for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{48}, size.time - 1, size.time}) {
+    LtiDevice<TypeParam> parts(before);
+    parts.run(steps(parts.args(), 0, cut), {lti_cut(cut, 2), {}});
+    parts.run(steps(parts.args(), cut, size.time - cut), {lti_cut(size.time - cut, 2), {}});
+    expect_outputs("cut at " + std::to_string(cut), oracle, parts);
+  }
+}
+
+TYPED_TEST(LtiScanCuda, Causality) {
+  const Size size{1, 100, 16, 8};
+  const Oracle clean = operands<TypeParam>(size, 7);
+  for (const int64_t changed : {0, 5, 16, 63, 99}) {
+    Oracle dirty = clean;
+    for (int64_t c = 0; c < size.channels; ++c) dirty.u[changed * size.channels + c] += 8;
+    LtiDevice<TypeParam> one(clean), other(dirty);
+    const LtiScanPlan plan = plans<TypeParam>(size).back();
+    one.run(one.args(), plan);
+    other.run(other.args(), plan);
+    const std::vector<double> expected = one.y(), got = other.y();
+    EXPECT_TRUE(std::equal(got.begin(), got.begin() + changed * size.channels, expected.begin()))
+        << "step " << changed;
+  }
+}
+
+TYPED_TEST(LtiScanCuda, SlowPolesKeepTheirPrecision) {
+  // Poles near one over many segments: the state is the sum of thousands of inputs.
+  const Size size{1, 4096, 16, 4};
+  Oracle oracle = operands<TypeParam>(size, 8);
+  for (size_t i = 0; i < oracle.a.size(); ++i) {
+    oracle.a[i] = std::complex<double>(std::complex<float>(std::polar(1 - 1e-5 * i, 1e-4 * i)));
+  }
+  LtiDevice<TypeParam> device(oracle);
+  lti_scan_ref(oracle.args());
+  device.run(device.args(), {lti_cut(size.time, 8), {}});
+  const Tolerance bound = split_sum(size.time * size.modes, largest(oracle.u) * largest(oracle.c));
+  expect_close<TypeParam>("y", size, oracle.y, device.y(), bound);
+  expect_close<float>("h", size, oracle.h, device.h(), bound);
+}
+
+TYPED_TEST(LtiScanCuda, WrongShapesAreRefused) {
+  const Oracle oracle = operands<TypeParam>({2, 9, 8, 4}, 9);
+  LtiDevice<TypeParam> device(oracle);
+  auto args = device.args();
+  args.a = args.a.slice(1, 0, 3);
+  EXPECT_THROW(lti_scan_cuda(args, {}, nullptr), InvalidArgument);
+  EXPECT_THROW(lti_scan_cuda(device.args(), {}, nullptr), InvalidArgument);
+  auto grads = device.grad_args();
+  grads.da = grads.da.slice(1, 0, 3);
+  EXPECT_THROW(lti_scan_cuda_backward(grads, {}, nullptr), InvalidArgument);
+  grads = device.grad_args();
+  grads.dd = {};
+  EXPECT_THROW(lti_scan_cuda_backward(grads, {}, nullptr), InvalidArgument);
+  EXPECT_THROW(lti_scan_cuda_backward(device.grad_args(), {}, nullptr), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace longwave::ops
