@@ -57,6 +57,7 @@ using runtime::SamplerOptions;
 using runtime::save_model_folder;
 using runtime::save_state;
 using runtime::Session;
+using runtime::Speculator;
 using runtime::State;
 using runtime::TokenSink;
 using text::StreamDecoder;

@@ -107,6 +107,14 @@ LONGWAVE_C_API longwave_status longwave_step_token(longwave_session* session, in
 LONGWAVE_C_API longwave_status longwave_step(longwave_session* session, const float* sample,
                                              size_t numbers, const float** answer);
 
+/* Tokens that may be wrong, up to 32 at once: the answers to each have the bits of as many steps,
+ * in one pass over the weights, and all but the first `keep` can be taken back as long as the
+ * session was not moved otherwise: the state is then bitwise what it was after those. */
+LONGWAVE_C_API longwave_status longwave_propose_tokens(longwave_session* session,
+                                                       const int64_t* ids, size_t steps,
+                                                       const float** answers, size_t* count);
+LONGWAVE_C_API longwave_status longwave_keep_tokens(longwave_session* session, size_t keep);
+
 /* Steps consumed so far. */
 LONGWAVE_C_API int64_t longwave_session_position(const longwave_session* session);
 /* Back to before the first step. */

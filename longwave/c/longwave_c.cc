@@ -185,6 +185,24 @@ longwave_status longwave_step(longwave_session* session, const float* sample, si
   });
 }
 
+longwave_status longwave_propose_tokens(longwave_session* session, const int64_t* ids, size_t steps,
+                                        const float** answers, size_t* count) {
+  return guarded([&] {
+    need("longwave_propose_tokens", {session, answers, count});
+    const auto result = session->session.propose(span_of(ids, steps, "longwave_propose_tokens"));
+    return hand_out(result, answers, count);
+  });
+}
+
+longwave_status longwave_keep_tokens(longwave_session* session, size_t keep) {
+  return guarded([&] {
+    need("longwave_keep_tokens", {session});
+    require(keep <= INT64_MAX, "longwave_keep_tokens", "so many tokens were not proposed");
+    session->session.keep(static_cast<int64_t>(keep));
+    return LONGWAVE_OK;
+  });
+}
+
 int64_t longwave_session_position(const longwave_session* session) {
   return session == nullptr ? 0 : session->session.state().position;
 }

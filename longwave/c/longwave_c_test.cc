@@ -103,6 +103,21 @@ TEST_F(CInterface, ABatchHasTheNumbersOfSessions) {
   longwave_batch_free(batch);
 }
 
+TEST_F(CInterface, ProposedTokensAreTakenBackBitwise) {
+  const std::vector<float> first = step(7);
+  const int64_t ids[] = {1, 2, 3};
+  const float* answers = nullptr;
+  size_t count = 0;
+  ASSERT_EQ(longwave_propose_tokens(session_, ids, 3, &answers, &count), LONGWAVE_OK);
+  ASSERT_EQ(count, 3u * 256);
+  const std::vector<float> second(answers + 256, answers + 512);
+  EXPECT_EQ(longwave_keep_tokens(session_, 4), LONGWAVE_INVALID_ARGUMENT);
+  EXPECT_EQ(longwave_keep_tokens(session_, SIZE_MAX), LONGWAVE_INVALID_ARGUMENT);
+  ASSERT_EQ(longwave_keep_tokens(session_, 1), LONGWAVE_OK);
+  EXPECT_EQ(longwave_session_position(session_), 2);
+  EXPECT_EQ(step(2), second);
+}
+
 TEST_F(CInterface, ForkRewindSaveAndLoadAreBitwise) {
   step(7);
   longwave_state* fork = nullptr;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "longwave/base/error.h"
 #include "longwave/base/interrupt.h"
 #include "longwave/cli/commands.h"
 #include "longwave/cli/sampler_flags.h"
@@ -63,7 +66,8 @@ runtime::GenerateOptions options_of(const Call& call) {
   const Options& options = call.options;
   return {.sampler = sampler_of(options),
           .max_tokens = options.integer("max_tokens"),
-          .stops = stops_of(call)};
+          .stops = stops_of(call),
+          .draft_tokens = options.integer("draft_tokens")};
 }
 
 std::string_view name_of(End end) {
@@ -84,7 +88,33 @@ void print_json(const runtime::Generation& generation, const text::Tokenizer* to
   nlohmann::ordered_json json{{"ids", generation.ids}};
   if (tokenizer != nullptr) json["text"] = text;
   json["end"] = name_of(generation.end);
+  if (generation.draft.passes > 0) {
+    json["draft"] = {{"passes", generation.draft.passes},
+                     {"proposed", generation.draft.proposed},
+                     {"accepted", generation.draft.accepted}};
+  }
   console.out << json.dump() << '\n';
+}
+
+/// The model that guesses ahead, if one is asked for; its tokens must mean the same.
+std::unique_ptr<runtime::Session> draft_of(const Call& call, const text::Tokenizer* tokenizer) {
+  const std::string& path = call.options.text("draft");
+  if (path.empty()) return nullptr;
+  const auto its = runtime::load_tokenizer(path);
+  if (tokenizer != nullptr && its != nullptr) {
+    bool same = tokenizer->size() == its->size();
+    for (int64_t id = 0; same && id < its->size(); ++id) {
+      same = tokenizer->token(id) == its->token(id);
+    }
+    if (!same) {
+      throw DataError({.where = "--draft",
+                       .what = "the draft has other tokens than the model",
+                       .got = path,
+                       .fix = "take a smaller model of the same family"});
+    }
+  }
+  return std::make_unique<runtime::Session>(
+      runtime::Model::load(path, call.options.real("rate"), call.options.integer("context")));
 }
 
 ExitCode run_generate(Call& call) {
@@ -94,6 +124,9 @@ ExitCode run_generate(Call& call) {
   const std::vector<int64_t> prompt = prompt_of(call, tokenizer.get());
   runtime::Session session(
       runtime::Model::load(folder, call.options.real("rate"), call.options.integer("context")));
+  const std::unique_ptr<runtime::Session> draft = draft_of(call, tokenizer.get());
+  runtime::GenerateOptions options = options_of(call);
+  options.draft = draft.get();
   const Interrupt interrupt;
   std::string text;
   const auto start = std::chrono::steady_clock::now();
@@ -106,7 +139,7 @@ ExitCode run_generate(Call& call) {
     return !Interrupt::asked() && !call.console.closed();
   };
   const runtime::Generation generation =
-      runtime::generate(session, tokenizer.get(), prompt, options_of(call), show);
+      runtime::generate(session, tokenizer.get(), prompt, options, show);
   const auto end = std::chrono::steady_clock::now();
   if (form == Form::kText) call.console.out << '\n';
   if (form == Form::kJson) print_json(generation, tokenizer.get(), text, call.console);
@@ -116,6 +149,13 @@ ExitCode run_generate(Call& call) {
   call.console.say(fmt::format(
       "prompt {} tokens in {:.3f} s; {} tokens, {:.0f} a second; ended by {}", prompt.size(),
       waited, generation.ids.size(), steps > 0 ? steps / drawing : 0.0, name_of(generation.end)));
+  if (const runtime::DraftReport& report = generation.draft; report.passes > 0) {
+    const auto passes = static_cast<double>(report.passes);
+    const auto proposed = static_cast<double>(std::max<int64_t>(report.proposed, 1));
+    call.console.say(fmt::format(
+        "draft: {} of {} guesses taken ({:.0f} %), {:.2f} tokens a pass", report.accepted,
+        report.proposed, 100 * static_cast<double>(report.accepted) / proposed, steps / passes));
+  }
   return Interrupt::asked() ? ExitCode::kInterrupted : ExitCode::kOk;
 }
 
@@ -149,6 +189,18 @@ Command generate_command() {
                           "is text where the model has a tokenizer",
                   .choices = {"auto", "text", "ids", "json"}}}};
   for (Flag& flag : sampler_flags()) flags.push_back(std::move(flag));
+  flags.push_back({.option = {.key = "draft",
+                              .value = std::string(),
+                              .help = "a smaller model of the same tokens that guesses ahead: the "
+                                      "answer is distributed as before, and at temperature 0 the "
+                                      "same"},
+                   .takes = "MODEL"});
+  flags.push_back({.option = {.key = "draft_tokens",
+                              .value = int64_t{4},
+                              .help = "guesses that the model judges in one pass",
+                              .least = 1,
+                              .most = runtime::Session::kMostProposed - 1},
+                   .takes = "COUNT"});
   flags.push_back(
       {.option = {.key = "context",
                   .value = int64_t{0},
@@ -171,6 +223,8 @@ Command generate_command() {
       .examples = {{"longwave generate runs/austen --prompt 'It was'", "256 tokens more"},
                    {"longwave generate runs/austen -t 0.7 --top-p 0.95 --seed 3 -n 1000",
                     "more certain, another seed, longer"},
+                   {"longwave generate large.gguf --draft small.gguf -t 0",
+                    "the same text, faster where the small model often guesses right"},
                    {"longwave generate runs/austen --stop $'\\n\\n'", "one paragraph"},
                    {"longwave generate runs/induction --ids 3,14,7,14 -n 1 -t 0 --format json",
                     "tokens that are no text"}},

@@ -86,6 +86,30 @@ TEST(Generate, ModelsWithoutATokenizerTakeAndGiveNumbers) {
   EXPECT_NE(longwave({"generate", folder, "--ids", "999"}).code, ExitCode::kOk);
 }
 
+TEST(Generate, ADraftChangesNothingButTheSpeed) {
+  const ScratchFolder scratch("generate_draft");
+  const models::testing::ModelCase small = {
+      "Small", {}, {Interface::Input::kTokens, 9, Interface::Output::kStep, 9}};
+  const models::testing::ModelCase other = {
+      "Other", {}, {Interface::Input::kTokens, 8, Interface::Output::kStep, 8}};
+  const std::string model = scratch.save_model("model", small);
+  const std::string stranger = scratch.save_model("stranger", other);
+  const auto generate = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> line = {"generate", model, "--ids", "3,1,4", "-n",
+                                     "20",       "-t",  "0",     "--json"};
+    line.insert(line.end(), more.begin(), more.end());
+    return longwave(line);
+  };
+  const auto alone = nlohmann::json::parse(generate({}).out);
+  const Outcome drafted = generate({"--draft", model, "--draft-tokens", "3"});
+  const auto json = nlohmann::json::parse(drafted.out);
+  EXPECT_EQ(json["ids"], alone["ids"]);
+  EXPECT_EQ(json["draft"]["accepted"], json["draft"]["proposed"]);
+  EXPECT_NE(drafted.err.find("tokens a pass"), std::string::npos);
+  EXPECT_EQ(generate({"--draft", stranger}).code, ExitCode::kBadInput);
+  EXPECT_EQ(generate({"--draft", model, "--draft-tokens", "32"}).code, ExitCode::kUsage);
+}
+
 TEST(Logits, AreARowForEachToken) {
   const ScratchFolder scratch("logits");
   const std::string folder = scratch.save_model("model", kBytesModel);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/mixers/mixer.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -31,10 +32,30 @@ void check_starts(const Mixer& mixer, const Mixer::Prefill& args, const char* wh
   require(agree, where, "starts must be (batch, time)");
 }
 
+void check_causal(const Mixer& mixer, const char* where) {
+  if (mixer.causal()) return;
+  throw InvalidArgument({.where = where,
+                         .what = "a bidirectional layer needs the whole sequence: it has no step",
+                         .got = {},
+                         .fix = "call prefill, or train with bidirectional = false"});
+}
+
 }  // namespace
 
 int64_t Mixer::steps_left(View<const float, 1>) const {
   return std::numeric_limits<int64_t>::max();
+}
+
+void Mixer::tentative_steps(const Tentative& args, Workspace& workspace) const {
+  check(*this, args, "mixer");
+  for (int64_t t = 0; t < args.u.extent(1); ++t) {
+    copy_rows(args.state, at_step(args.journal, t));
+    step({.u = at_step(args.u, t), .state = args.state, .y = at_step(args.y, t)}, workspace);
+  }
+}
+
+void Mixer::take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const {
+  if (kept < journal.extent(1)) copy_rows(at_step(journal, kept), state);
 }
 
 theory::DiscreteSystem Mixer::system(int64_t index) const {
@@ -61,13 +82,27 @@ void check(const Mixer& mixer, const Mixer::Prefill& args, const char* where) {
 }
 
 void check(const Mixer& mixer, const Mixer::Step& args, const char* where) {
-  if (!mixer.causal()) {
-    throw InvalidArgument({.where = where,
-                           .what = "a bidirectional layer needs the whole sequence: it has no step",
-                           .got = {},
-                           .fix = "call prefill, or train with bidirectional = false"});
-  }
+  check_causal(mixer, where);
   check(mixer, as_prefill(args), where);
+}
+
+void check(const Mixer& mixer, const Mixer::Tentative& args, const char* where) {
+  check_causal(mixer, where);
+  check(mixer, as_prefill(args), where);
+  const bool agree = args.journal.extent(0) == args.u.extent(0) &&
+                     args.journal.extent(1) == args.u.extent(1) &&
+                     args.journal.extent(2) == mixer.journal_size();
+  require(agree, where, "the journal must be (batch, time, journal_size)");
+}
+
+void copy_rows(View<const float, 2> from, View<float, 2> to) {
+  for (int64_t b = 0; b < from.extent(0); ++b) {
+    std::copy_n(from[b].data(), from.extent(1), to[b].data());
+  }
+}
+
+Mixer::Prefill as_prefill(const Mixer::Tentative& args) {
+  return {.u = args.u, .state = args.state, .y = args.y, .starts = {}};
 }
 
 Mixer::Prefill as_prefill(const Mixer::Step& args) {

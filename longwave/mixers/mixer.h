@@ -55,6 +55,24 @@ class Mixer {
   /// One sample; never allocates.
   virtual void step(const Step& args, Workspace& workspace) const = 0;
 
+  struct Tentative {
+    View<const float, 3> u;  // (batch, time, channels)
+    View<float, 2> state;    // (batch, state_size) in: before, out: after
+    View<float, 3> y;        // (batch, time, outputs) out
+    View<float, 3> journal;  // (batch, time, journal_size) out: the way back
+  };
+  /// As `time` calls of `step`, with their bits as far as products have those of their rows alone
+  /// (see ops::matmul), and written down so that they can be taken back. Families for fast decoding
+  /// read their weights once for all steps; others run step by step.
+  virtual void tentative_steps(const Tentative& args, Workspace& workspace) const;
+
+  /// Floats that a tentative step is written down in.
+  virtual int64_t journal_size() const { return state_size(); }
+
+  /// Takes back all but the first `kept` of the steps that the journal (batch, time, journal_size)
+  /// holds: the last ones that were taken. The state is bitwise what it was after those.
+  virtual void take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const;
+
   /// False if outputs depend on later inputs: such a mixer has no `step`, and `prefill` must be
   /// given the whole sequence with a zero state.
   virtual bool causal() const { return true; }
@@ -79,8 +97,21 @@ class Mixer {
 /// packed for a mixer that cannot tell them apart. `step` also refuses a mixer that is not causal.
 void check(const Mixer& mixer, const Mixer::Prefill& args, const char* where);
 void check(const Mixer& mixer, const Mixer::Step& args, const char* where);
+void check(const Mixer& mixer, const Mixer::Tentative& args, const char* where);
 
 /// A step seen as a sequence of length 1.
 Mixer::Prefill as_prefill(const Mixer::Step& args);
+
+/// Tentative steps seen as steps that stay.
+Mixer::Prefill as_prefill(const Mixer::Tentative& args);
+
+/// One step of a sequence: (batch, time, size) at `t` as (batch, size).
+template <typename T>
+View<T, 2> at_step(const View<T, 3>& x, int64_t t) {
+  return {x.data() + t * x.stride(1), {x.extent(0), x.extent(2)}, {x.stride(0), x.stride(2)}};
+}
+
+/// Copies rows (batch, size) whose numbers are adjacent, such as those of a state or a journal.
+void copy_rows(View<const float, 2> from, View<float, 2> to);
 
 }  // namespace longwave::mixers

@@ -39,14 +39,18 @@ class Parallel : public Mixer {
     return most + Workspace::bytes_for<float>(batch * time * channels());
   }
   void prefill(const Prefill& args, Workspace& workspace) const override;
+  int64_t journal_size() const override {
+    int64_t size = 0;
+    for (const auto& part : parts_) size += part->journal_size();
+    return size;
+  }
+  void tentative_steps(const Tentative& args, Workspace& workspace) const override;
+  void take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const override;
   void step(const Step& args, Workspace& workspace) const override {
     check(*this, args, "parallel");
     run(as_prefill(args), workspace,
         [&](const Mixer& part, View<float, 2> state, View<float, 3> y) {
-          part.step({.u = args.u,
-                     .state = state,
-                     .y = {y.data(), {y.extent(0), y.extent(2)}, {y.stride(0), y.stride(2)}}},
-                    workspace);
+          part.step({.u = args.u, .state = state, .y = at_step(y, 0)}, workspace);
         });
   }
 
@@ -84,6 +88,29 @@ void Parallel::prefill(const Prefill& args, Workspace& workspace) const {
   run(args, workspace, [&](const Mixer& part, View<float, 2> state, View<float, 3> y) {
     part.prefill({.u = args.u, .state = state, .y = y, .starts = args.starts}, workspace);
   });
+}
+
+void Parallel::tentative_steps(const Tentative& args, Workspace& workspace) const {
+  check(*this, args, "parallel");
+  int64_t begin = 0;
+  run(as_prefill(args), workspace, [&](const Mixer& part, View<float, 2> state, View<float, 3> y) {
+    part.tentative_steps({.u = args.u,
+                          .state = state,
+                          .y = y,
+                          .journal = args.journal.slice(2, begin, part.journal_size())},
+                         workspace);
+    begin += part.journal_size();
+  });
+}
+
+void Parallel::take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const {
+  int64_t in_state = 0, in_journal = 0;
+  for (const auto& part : parts_) {
+    part->take_back(state.slice(1, in_state, part->state_size()),
+                    journal.slice(2, in_journal, part->journal_size()), kept);
+    in_state += part->state_size();
+    in_journal += part->journal_size();
+  }
 }
 
 }  // namespace

@@ -40,12 +40,27 @@ struct ShortConvolution {
 
   /// x (batch, time, channels) to a tensor of its shape in `workspace`. Moves on the history that
   /// state rows begin with: the last width - 1 inputs, oldest first.
+  ///
+  /// With a journal, (batch, time, history), it goes step by step and writes down each step's.
   View<float, 3> apply(const Mixer::Prefill& block, const View<const float, 3>& x,
-                       Workspace& workspace) const {
+                       Workspace& workspace, View<float, 3> journal = {}) const {
+    const View<float, 3> y(workspace.take<float>(x.size()).data(), x.extents());
+    if (journal.absent()) {
+      run(block, x, y);
+      return y;
+    }
+    for (int64_t t = 0; t < x.extent(1); ++t) {
+      copy_rows(block.state.slice(1, 0, journal.extent(2)), at_step(journal, t));
+      run(block, x.slice(1, t, 1), y.slice(1, t, 1));
+    }
+    return y;
+  }
+
+ private:
+  void run(const Mixer::Prefill& block, const View<const float, 3>& x, View<float, 3> y) const {
     const int64_t channels = w.extent(0);
     const View<float, 3> history(block.state.data(), {x.extent(0), w.extent(1) - 1, channels},
                                  {block.state.stride(0), channels, 1});
-    const View<float, 3> y(workspace.take<float>(x.size()).data(), x.extents());
     ops::causal_conv1d<float>({.activation = ops::ConvActivation::kSilu,
                                .x = x,
                                .w = w,
@@ -54,7 +69,6 @@ struct ShortConvolution {
                                .starts = block.starts,
                                .y = y,
                                .final_history = history});
-    return y;
   }
 };
 

@@ -175,6 +175,15 @@ int64_t Block::steps_left(View<const float, 1> state) const {
   return std::min(left, shared_->attention().steps_left(rest));
 }
 
+void Block::take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const {
+  const int64_t own = mixer_->state_size(), written = mixer_->journal_size();
+  mixer_->take_back(state.slice(1, 0, own), journal.slice(2, 0, written), kept);
+  if (!shared_) return;
+  const mixers::Mixer& attention = shared_->attention();
+  attention.take_back(state.slice(1, own, attention.state_size()),
+                      journal.slice(2, written, attention.journal_size()), kept);
+}
+
 size_t Block::workspace_bytes(int64_t batch, int64_t time) const {
   const int64_t rows = batch * time;
   size_t inner = mixer_->workspace_bytes(batch, time);
@@ -197,12 +206,20 @@ void Block::add_branch(View<float, 2> x, Workspace& workspace, const Add& add) c
   for (size_t i = 0; i < branch.size(); ++i) sum[i] += config_.residual_multiplier * branch[i];
 }
 
+/// Numbers [begin, begin + size) of each step, where steps are tentative.
+View<float, 3> part_of_journal(const Block::Run& args, int64_t begin, int64_t size) {
+  if (args.mode != Block::Mode::kTentative) return {};
+  return args.journal.slice(2, begin, size);
+}
+
 void Block::add_shared(const Run& args, View<float, 2> h, Workspace& workspace) const {
   const int64_t begin = mixer_->state_size();
   shared_->run({.x = args.x,
                 .original = args.original,
                 .state = args.state.slice(1, begin, shared_->state_size()),
                 .starts = args.starts,
+                .journal = part_of_journal(args, mixer_->journal_size(),
+                                           shared_->attention().journal_size()),
                 .y = h},
                workspace);
   for (int64_t i = 0; i < h.size(); ++i) h.data()[i] += args.x.data()[i];
@@ -223,14 +240,22 @@ void Block::run_mixer(const Run& args, View<float, 2> h, Workspace& workspace) c
   }
   const View<const float, 2> u = before ? h : stream;
   const View<float, 2> state = args.state.slice(1, 0, mixer_->state_size());
-  if (args.mode == Mode::kStep) {
-    mixer_->step({.u = u, .state = state, .y = v}, workspace);
-  } else {
-    mixer_->prefill({.u = {u.data(), {batch, time, channels}},
-                     .state = state,
-                     .y = {v.data(), {batch, time, channels}},
-                     .starts = args.starts},
-                    workspace);
+  const View<const float, 3> inputs(u.data(), {batch, time, channels});
+  const View<float, 3> outputs(v.data(), {batch, time, channels});
+  switch (args.mode) {
+    case Mode::kStep:
+      mixer_->step({.u = u, .state = state, .y = v}, workspace);
+      break;
+    case Mode::kPrefill:
+      mixer_->prefill({.u = inputs, .state = state, .y = outputs, .starts = args.starts},
+                      workspace);
+      break;
+    case Mode::kTentative:
+      mixer_->tentative_steps({.u = inputs,
+                               .state = state,
+                               .y = outputs,
+                               .journal = part_of_journal(args, 0, mixer_->journal_size())},
+                              workspace);
   }
   add_branch(stream, workspace, [&](View<float, 2> sum) { mixing_->apply(sum, v, workspace); });
   if (!before) norm_->apply(stream, stream);

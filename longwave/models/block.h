@@ -92,13 +92,22 @@ class Block {
     return mixer_->state_size() + (shared_ ? shared_->state_size() : 0);
   }
 
+  /// Floats that a tentative step is written down in: the mixer's, then the shared block's.
+  int64_t journal_size() const {
+    return mixer_->journal_size() + (shared_ ? shared_->attention().journal_size() : 0);
+  }
+
+  /// Takes back tentative steps, see Mixer.
+  void take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const;
+
   /// Steps that can follow a state row, see Mixer.
   int64_t steps_left(View<const float, 1> state) const;
 
   size_t workspace_bytes(int64_t batch, int64_t time) const;
 
-  /// One sample (time must be 1) or any number of them through the mixer.
-  enum class Mode : uint8_t { kStep, kPrefill };
+  /// One sample (time must be 1) or any number of them through the mixer; kTentative needs a
+  /// journal and gives the bits of as many steps.
+  enum class Mode : uint8_t { kStep, kPrefill, kTentative };
 
   struct Run {
     Mode mode;
@@ -106,6 +115,7 @@ class Block {
     View<float, 2> state;             // (batch, state_size())
     View<const uint8_t, 2> starts{};  // (batch, time) as the mixer takes them, or absent
     View<const float, 3> original{};  // as x: the embedding, where a shared block is called
+    View<float, 3> journal{};         // (batch, time, journal_size()) out, of tentative steps
   };
   void run(const Run& args, Workspace& workspace) const;
 

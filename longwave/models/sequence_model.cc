@@ -2,6 +2,7 @@
 #include "longwave/models/sequence_model.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -109,12 +110,14 @@ struct SequenceModel::Parts {
   std::optional<nn::Linear> encoder;
   View<const float, 1> input_shift, input_scale, output_shift, output_scale;
   std::vector<Block> blocks;
-  std::vector<int64_t> state_begin;  // of each layer, and of the pooling
+  std::vector<int64_t> state_begin;    // of each layer, and of the pooling
+  std::vector<int64_t> journal_begin;  // of each layer, and the end
   std::optional<nn::Norm> norm;
   std::optional<nn::Pooling> pooling;
   std::optional<nn::Linear> decoder;
   float embedding_multiplier, logits_multiplier;
   int64_t state_size = 0;
+  int64_t journal_size = 0;
   bool causal = true;
   bool packs = true;
 
@@ -125,14 +128,22 @@ struct SequenceModel::Parts {
   int64_t input_size() const { return config.interface.input_size; }
   int64_t output_size() const { return config.interface.output_size; }
 
-  /// One chunk of time: the views hold its steps only.
-  void run(Block::Mode mode, const Prefill& chunk, Workspace& workspace) const;
+  /// One chunk of time: the views hold its steps only. A journal is of tentative steps.
+  void run(Block::Mode mode, const Prefill& chunk, Workspace& workspace,
+           View<float, 3> journal = {}) const;
   void encode(const Prefill& chunk, View<float, 3> x, Workspace& workspace) const;
   void decode(View<const float, 2> rows, View<float, 3> output, Workspace& workspace) const;
   /// The answer of a sequence, from what the pooling has seen.
   void answer(View<const float, 2> state, View<float, 3> output, Workspace& workspace) const;
   void check(const Prefill& args) const;
   void check_context(View<const float, 2> state, int64_t time) const;
+  int64_t steps_left(View<const float, 1> state) const;
+  /// A layer's part of a journal.
+  template <typename T>
+  View<T, 3> journal_of(size_t layer, View<T, 3> journal) const {
+    const int64_t begin = journal_begin[layer];
+    return journal.slice(2, begin, journal_begin[layer + 1] - begin);
+  }
 };
 
 SequenceModel::Parts::Parts(Config c, const Weights& w, double rate)
@@ -173,10 +184,13 @@ void SequenceModel::Parts::make_blocks(double rate) {
     blocks.emplace_back(layers[i], Block::Layer{config.options, layer, rate, weights});
     state_begin.push_back(state_size);
     state_size += blocks.back().state_size();
+    journal_begin.push_back(journal_size);
+    journal_size += blocks.back().journal_size();
     causal = causal && blocks.back().mixer().causal();
     packs = packs && blocks.back().mixer().packs();
   }
   state_begin.push_back(state_size);
+  journal_begin.push_back(journal_size);
   if (!sequence_output()) return;
   pooling.emplace(nn::pooling_kind(config.options.text("model.pool")), block.channels);
   state_size += pooling->state_size();
@@ -205,20 +219,26 @@ void SequenceModel::Parts::check(const Prefill& args) const {
   check_context(args.state, time);
 }
 
-/// Every layer must be able to take the steps before any of them moves on its state.
-void SequenceModel::Parts::check_context(View<const float, 2> state, int64_t time) const {
+int64_t SequenceModel::Parts::steps_left(View<const float, 1> state) const {
+  int64_t left = std::numeric_limits<int64_t>::max();
   for (size_t i = 0; i < blocks.size(); ++i) {
     const int64_t begin = state_begin[i], size = state_begin[i + 1] - begin;
-    for (int64_t b = 0; b < state.extent(0); ++b) {
-      const int64_t left = blocks[i].steps_left(state[b].slice(0, begin, size));
-      if (time <= left) continue;
-      throw InvalidArgument({.where = "sequence_model",
-                             .what = "the context is full",
-                             .got = std::to_string(time) + " steps more, where " +
-                                    std::to_string(left) + " still fit",
-                             .fix = "give a shorter prompt, reset, or load the model with a longer "
-                                    "context (--context)"});
-    }
+    left = std::min(left, blocks[i].steps_left(state.slice(0, begin, size)));
+  }
+  return left;
+}
+
+/// Every layer must be able to take the steps before any of them moves on its state.
+void SequenceModel::Parts::check_context(View<const float, 2> state, int64_t time) const {
+  for (int64_t b = 0; b < state.extent(0); ++b) {
+    const int64_t left = steps_left(state[b]);
+    if (time <= left) continue;
+    throw InvalidArgument(
+        {.where = "sequence_model",
+         .what = "the context is full",
+         .got = std::to_string(time) + " steps more, where " + std::to_string(left) + " still fit",
+         .fix = "give a shorter prompt, reset, or load the model with a longer "
+                "context (--context)"});
   }
 }
 
@@ -261,7 +281,8 @@ void SequenceModel::Parts::decode(View<const float, 2> rows, View<float, 3> outp
   }
 }
 
-void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace& workspace) const {
+void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace& workspace,
+                               View<float, 3> journal) const {
   const Workspace::Scope scope(workspace);
   const int64_t batch = chunk.state.extent(0), channels = block.channels;
   const int64_t time = embedding ? chunk.tokens.extent(1) : chunk.input.extent(1);
@@ -277,12 +298,13 @@ void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace
   }
   for (size_t i = 0; i < blocks.size(); ++i) {
     const int64_t size = state_begin[i + 1] - state_begin[i];
-    blocks[i].run({.mode = mode,
-                   .x = x,
-                   .state = chunk.state.slice(1, state_begin[i], size),
-                   .starts = chunk.starts,
-                   .original = original},
-                  workspace);
+    Block::Run layer{.mode = mode,
+                     .x = x,
+                     .state = chunk.state.slice(1, state_begin[i], size),
+                     .starts = chunk.starts,
+                     .original = original};
+    if (mode == Block::Mode::kTentative) layer.journal = journal_of(i, journal);
+    blocks[i].run(layer, workspace);
   }
   if (norm) norm->apply(x_rows, x_rows);
   if (!sequence_output()) return decode(x_rows, chunk.output, workspace);
@@ -363,6 +385,41 @@ void SequenceModel::step(const Step& args, Workspace& workspace) const {
   parts.check(chunk);
   parts.run(Block::Mode::kStep, chunk, workspace);
   if (parts.sequence_output()) parts.answer(chunk.state, chunk.output, workspace);
+}
+
+int64_t SequenceModel::journal_size() const { return parts_->journal_size; }
+
+int64_t SequenceModel::steps_left(View<const float, 1> state) const {
+  require(state.extent(0) == parts_->state_size, "sequence_model", "state must be (state_size)");
+  return parts_->steps_left(state);
+}
+
+void SequenceModel::tentative_steps(const Prefill& args, View<float, 3> journal,
+                                    Workspace& workspace) const {
+  const Parts& parts = *parts_;
+  require(parts.causal && !parts.sequence_output() && args.starts.absent(), "sequence_model",
+          "tentative steps are for models with one answer a step, that do not look ahead");
+  parts.check(args);
+  const int64_t batch = args.state.extent(0), time = args.output.extent(1);
+  require(batch * time <= kMostTentative, "sequence_model", "too many tentative steps at once");
+  require(journal.extent(0) == batch && journal.extent(1) == time &&
+              journal.extent(2) == parts.journal_size,
+          "sequence_model", "the journal must be (batch, time, journal_size)");
+  if (batch * time > 0) parts.run(Block::Mode::kTentative, args, workspace, journal);
+}
+
+void SequenceModel::take_back(View<float, 2> state, View<const float, 3> journal,
+                              int64_t kept) const {
+  const Parts& parts = *parts_;
+  require(kept >= 0 && kept <= journal.extent(1), "sequence_model",
+          "so many tentative steps were not taken");
+  require(state.extent(1) == parts.state_size && journal.extent(0) == state.extent(0) &&
+              journal.extent(2) == parts.journal_size,
+          "sequence_model", "the journal must be (batch, time, journal_size)");
+  for (size_t i = 0; i < parts.blocks.size(); ++i) {
+    const int64_t begin = parts.state_begin[i], size = parts.state_begin[i + 1] - begin;
+    parts.blocks[i].take_back(state.slice(1, begin, size), parts.journal_of(i, journal), kept);
+  }
 }
 
 bool SequenceModel::rounds_inputs() const {

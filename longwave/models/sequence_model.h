@@ -11,6 +11,7 @@
 #include "longwave/base/view.h"
 #include "longwave/base/workspace.h"
 #include "longwave/mixers/mixer.h"
+#include "longwave/ops/matmul/matmul.h"
 
 namespace longwave::models {
 
@@ -110,6 +111,22 @@ class SequenceModel {
   };
   /// One sample; never allocates.
   void step(const Step& args, Workspace& workspace) const;
+
+  /// Sequences times tentative steps that go at once, and floats that each is written down in.
+  static constexpr int64_t kMostTentative = ops::kMatmulFewRows;
+  int64_t journal_size() const;
+
+  /// As many calls of `step`, bit by bit, that read the weights once and can be taken back. Only
+  /// for models with one answer a step, and without `starts`.
+  void tentative_steps(const Prefill& args, View<float, 3> journal, Workspace& workspace) const;
+
+  /// Takes back all but the first `kept` of the steps that the journal, (batch, time,
+  /// journal_size), holds: the last ones that were taken. The state is bitwise what it was after
+  /// those.
+  void take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const;
+
+  /// Steps that can follow a state row; see mixers::Mixer.
+  int64_t steps_left(View<const float, 1> state) const;
 
   /// Whether a matrix is of blocks, so that products round what they are given to 8 bits.
   bool rounds_inputs() const;

@@ -114,11 +114,14 @@ void SharedTransformer::run(const Run& args, Workspace& workspace) const {
     std::copy_n(args.original.data() + r * channels_, channels_, both[r].data() + channels_);
   }
   norm_.apply(both, both);
-  attention_->prefill({.u = {both.data(), {batch, time, 2 * channels_}},
-                       .state = args.state,
-                       .y = {seen.data(), {batch, time, channels_}},
-                       .starts = args.starts},
-                      workspace);
+  const View<const float, 3> u(both.data(), {batch, time, 2 * channels_});
+  const View<float, 3> y(seen.data(), {batch, time, channels_});
+  if (args.journal.absent()) {
+    attention_->prefill({.u = u, .state = args.state, .y = y, .starts = args.starts}, workspace);
+  } else {
+    attention_->tentative_steps({.u = u, .state = args.state, .y = y, .journal = args.journal},
+                                workspace);
+  }
   mlp_norm_.apply(seen, seen);
   std::fill_n(sum.data(), sum.size(), 0.0f);
   mlp_.apply(sum, seen, workspace);

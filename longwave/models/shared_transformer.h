@@ -67,6 +67,7 @@ class SharedTransformer {
     View<const float, 3> original;    // (batch, time, channels) dense: the embedding
     View<float, 2> state;             // (batch, state_size)
     View<const uint8_t, 2> starts{};  // (batch, time), or absent
+    View<float, 3> journal{};         // of attention's tentative steps, or absent
     View<float, 2> y;                 // (batch time, channels) dense, out
   };
   void run(const Run& args, Workspace& workspace) const;

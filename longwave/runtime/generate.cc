@@ -2,6 +2,9 @@
 #include "longwave/runtime/generate.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "longwave/base/error.h"
 #include "longwave/runtime/stop_filter.h"
@@ -46,6 +49,68 @@ std::span<const float> feed(Session& session, std::span<const int64_t> prompt) {
   return output.last(vocabulary);
 }
 
+/// Where the tokens come from, one after the other.
+class TokenSource {
+ public:
+  virtual ~TokenSource() = default;
+  /// At most `most` will be asked for, this one included.
+  virtual int64_t next(int64_t most) = 0;
+  /// Leaves the session after all that was drawn but the last token.
+  virtual void finish(Generation&) {}
+};
+
+/// A step of the model for each token.
+class Stepping : public TokenSource {
+ public:
+  Stepping(Session& session, std::span<const int64_t> prompt, const SamplerOptions& options)
+      : session_(session), sampler_(options) {
+    for (const int64_t token : prompt) sampler_.observe(token);
+    logits_ = feed(session, prompt);
+  }
+  int64_t next(int64_t) override {
+    if (last_) logits_ = session_.step(*last_);
+    last_ = sampler_.next(logits_);
+    return *last_;
+  }
+
+ private:
+  Session& session_;
+  Sampler sampler_;
+  std::span<const float> logits_;
+  std::optional<int64_t> last_;
+};
+
+/// A pass of the model for what a draft guesses.
+class Guessing : public TokenSource {
+ public:
+  Guessing(Session& session, std::span<const int64_t> prompt, const GenerateOptions& options)
+      : speculator_(session, *options.draft, options.sampler, options.draft_tokens) {
+    for (const int64_t token : prompt) speculator_.observe(token);
+    feed(*options.draft, prompt);
+    logits_ = feed(session, prompt);
+  }
+  int64_t next(int64_t most) override {
+    if (logits_.empty()) return speculator_.next(most);
+    return speculator_.first(std::exchange(logits_, {}));
+  }
+  void finish(Generation& generation) override {
+    speculator_.finish();
+    generation.draft = speculator_.report();
+  }
+
+ private:
+  Speculator speculator_;
+  std::span<const float> logits_;  // after the prompt, until they are used
+};
+
+std::unique_ptr<TokenSource> source_of(Session& session, std::span<const int64_t> prompt,
+                                       const GenerateOptions& options) {
+  if (options.draft == nullptr) {
+    return std::make_unique<Stepping>(session, prompt, options.sampler);
+  }
+  return std::make_unique<Guessing>(session, prompt, options);
+}
+
 }  // namespace
 
 void check_predicts_tokens(const models::Interface& interface, const char* where) {
@@ -64,15 +129,13 @@ Generation generate(Session& session, const text::Tokenizer* tokenizer,
                     std::span<const int64_t> prompt, const GenerateOptions& options,
                     const TokenSink& sink) {
   check(session.model().network().config().interface, tokenizer, prompt, options);
-  Sampler sampler(options.sampler);
-  for (const int64_t token : prompt) sampler.observe(token);
+  const std::unique_ptr<TokenSource> source = source_of(session, prompt, options);
   StopFilter filter(options.stops);
   std::optional<text::StreamDecoder> decoder;
   if (tokenizer != nullptr) decoder.emplace(*tokenizer, text::Place::kMiddle);
   Generation result;
-  std::span<const float> logits = feed(session, prompt);
-  while (static_cast<int64_t>(result.ids.size()) < options.max_tokens) {
-    const int64_t id = sampler.next(logits);
+  while (std::ssize(result.ids) < options.max_tokens) {
+    const int64_t id = source->next(options.max_tokens - std::ssize(result.ids));
     result.ids.push_back(id);
     // A model may have more tokens than its tokenizer, as padding.
     const bool known = decoder && id < tokenizer->size();
@@ -84,11 +147,11 @@ Generation generate(Session& session, const text::Tokenizer* tokenizer,
     } else if (!goes_on) {
       result.end = Generation::End::kAsked;
     } else {
-      if (static_cast<int64_t>(result.ids.size()) < options.max_tokens) logits = session.step(id);
       continue;
     }
     break;
   }
+  source->finish(result);
   if (decoder) {
     const std::string rest = filter.push(decoder->finish()) + filter.finish();
     if (!rest.empty()) sink(-1, rest);

@@ -9,6 +9,7 @@
 
 #include "longwave/runtime/sampler.h"
 #include "longwave/runtime/session.h"
+#include "longwave/runtime/speculator.h"
 #include "longwave/text/tokenizer.h"
 
 namespace longwave::runtime {
@@ -18,6 +19,11 @@ struct GenerateOptions {
   SamplerOptions sampler;
   int64_t max_tokens = 256;
   std::vector<std::string> stops = {};  ///< texts that end the generation and are not shown
+
+  /// Guesses tokens ahead, see Speculator; or none. It must stand where the session stands, is fed
+  /// with the prompt, too, and is left after all that was drawn but the last token, as the session.
+  Session* draft = nullptr;
+  int64_t draft_tokens = 4;  ///< guesses of a round, 1 to Session::kMostProposed - 1
 };
 
 /// What came out.
@@ -30,6 +36,7 @@ struct Generation {
   };
   End end = End::kLength;
   std::vector<int64_t> ids;  ///< all that were drawn, in order
+  DraftReport draft;         ///< what the draft brought, if there was one
 };
 
 /// Sees each token as it is drawn with the text that can be shown now (none without a tokenizer);
@@ -39,7 +46,7 @@ using TokenSink = std::function<bool(int64_t id, std::string_view text)>;
 /// InvalidArgument at `where` unless the model answers each step with one of its own tokens.
 void check_predicts_tokens(const models::Interface& interface, const char* where);
 
-/// Feeds the prompt to the session, then draws token after token, each fed back.
+/// Feeds the prompt to the session, then draws token after token, each fed back but the last.
 ///
 /// Without a tokenizer there is no text, and stop strings are refused.
 ///

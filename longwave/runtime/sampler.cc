@@ -61,7 +61,7 @@ void Sampler::collect(std::span<const float> logits) {
 
 /// Leaves the most likely candidates, most likely first.
 void Sampler::cut_top_k() {
-  const auto likelier = [](const Candidate& a, const Candidate& b) {
+  const auto likelier = [](const Choice& a, const Choice& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
   };
   const auto all = static_cast<int64_t>(candidates_.size());
@@ -72,9 +72,9 @@ void Sampler::cut_top_k() {
 
 /// Turns logits into probabilities up to a factor, the greatest 1, and cuts the unlikely end off.
 void Sampler::cut_by_probability() {
-  const double best = std::ranges::max_element(candidates_, {}, &Candidate::weight)->weight;
+  const double best = std::ranges::max_element(candidates_, {}, &Choice::weight)->weight;
   double sum = 0;
-  for (Candidate& candidate : candidates_) {
+  for (Choice& candidate : candidates_) {
     candidate.weight = std::exp((candidate.weight - best) / options_.temperature);
     sum += candidate.weight;
   }
@@ -88,31 +88,46 @@ void Sampler::cut_by_probability() {
   candidates_.resize(kept);
 }
 
-int64_t Sampler::drawn() {
-  double sum = 0;
-  for (const Candidate& candidate : candidates_) sum += candidate.weight;
-  double left = random_.uniform() * sum;
-  for (const Candidate& candidate : candidates_) {
-    left -= candidate.weight;
-    if (left < 0) return candidate.token;
+/// Leaves what may be drawn, with weights that need not sum to 1.
+void Sampler::limit(std::span<const float> logits) {
+  collect(logits);
+  if (options_.temperature == 0) {
+    candidates_ = {
+        {.weight = 1, .token = std::ranges::max_element(candidates_, {}, &Choice::weight)->token}};
+    return;
   }
-  // Only rounding leads here.
-  return std::ranges::max_element(candidates_, {}, &Candidate::weight)->token;
+  // Without a limit the order does not matter, and a large vocabulary need not be sorted.
+  if (options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0) cut_top_k();
+  cut_by_probability();
+}
+
+std::span<const Sampler::Choice> Sampler::distribution(std::span<const float> logits) {
+  limit(logits);
+  double sum = 0;
+  for (const Choice& choice : candidates_) sum += choice.weight;
+  for (Choice& choice : candidates_) choice.weight /= sum;
+  return candidates_;
 }
 
 int64_t Sampler::next(std::span<const float> logits) {
-  collect(logits);
-  int64_t token = 0;
-  if (options_.temperature == 0) {
-    token = std::ranges::max_element(candidates_, {}, &Candidate::weight)->token;
-  } else {
-    // Without a limit the order does not matter, and a large vocabulary need not be sorted.
-    if (options_.top_k > 0 || options_.top_p < 1 || options_.min_p > 0) cut_top_k();
-    cut_by_probability();
-    token = drawn();
-  }
+  limit(logits);
+  // At temperature 0 there is nothing to draw, and no number is used up.
+  const int64_t token =
+      options_.temperature == 0 ? candidates_.front().token : pick(candidates_, random_.uniform());
   observe(token);
   return token;
+}
+
+int64_t pick(std::span<const Sampler::Choice> choices, double uniform) {
+  double sum = 0;
+  for (const Sampler::Choice& choice : choices) sum += choice.weight;
+  double left = uniform * sum;
+  for (const Sampler::Choice& choice : choices) {
+    left -= choice.weight;
+    if (left < 0) return choice.token;
+  }
+  // Only rounding leads here.
+  return std::ranges::max_element(choices, {}, &Sampler::Choice::weight)->token;
 }
 
 }  // namespace longwave::runtime

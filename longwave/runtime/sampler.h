@@ -36,7 +36,17 @@ struct SamplerOptions {
 /// Threads    one owner at a time.
 class Sampler {
  public:
+  /// A token that may be drawn. Within the sampler its weight is first the logit, then the
+  /// probability up to a factor.
+  struct Choice {
+    double weight;
+    int64_t token;
+  };
+
   explicit Sampler(const SamplerOptions& options);
+
+  /// What `next` draws from: each token once, with its probability. Valid until the next call.
+  std::span<const Choice> distribution(std::span<const float> logits);
 
   /// The next token; it counts as recent from now on.
   int64_t next(std::span<const float> logits);
@@ -45,11 +55,7 @@ class Sampler {
   void observe(int64_t token);
 
  private:
-  struct Candidate {
-    double weight;  // first the logit, then the probability up to a factor
-    int64_t token;
-  };
-  int64_t drawn();
+  void limit(std::span<const float> logits);
   void collect(std::span<const float> logits);
   void cut_top_k();
   void cut_by_probability();
@@ -58,7 +64,10 @@ class Sampler {
   Random random_;
   std::vector<int64_t> recent_;  // a ring
   size_t oldest_ = 0;
-  std::vector<Candidate> candidates_;
+  std::vector<Choice> candidates_;
 };
+
+/// The choice that a number in [0, 1) falls on, if each takes its share of the weights' sum.
+int64_t pick(std::span<const Sampler::Choice> choices, double uniform);
 
 }  // namespace longwave::runtime

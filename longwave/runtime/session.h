@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,22 @@ class Session {
   std::span<const float> step(std::span<const float> sample);
   std::span<const float> step(int64_t token);
 
+  /// Tokens at once that `propose` takes.
+  static constexpr int64_t kMostProposed = models::SequenceModel::kMostTentative;
+
+  /// Tokens that may be wrong: their answers, row after row, with the bits of as many steps, from
+  /// one pass over the weights. The result is valid until the next call.
+  std::span<const float> propose(std::span<const int64_t> tokens);
+
+  /// Takes back all but the first `count` of the tokens proposed last: the state is bitwise what
+  /// it was after those. May be repeated with fewer.
+  ///
+  /// Errors     InvalidArgument if the session was moved otherwise since, or kept fewer.
+  void keep(int64_t count);
+
+  /// Steps that the context still has room for.
+  int64_t steps_left() const;
+
   const State& state() const { return state_; }
 
   /// Continues from `state`; InvalidArgument if it belongs to another model.
@@ -57,6 +74,9 @@ class Session {
   Workspace step_workspace_;
   std::vector<float> output_;
   Prefiller prefiller_;
+  std::optional<Workspace> proposal_workspace_;
+  std::vector<float> journal_;  // of the tokens proposed last that are still there
+  int64_t proposed_ = 0;        // how many these are
 };
 
 }  // namespace longwave::runtime

@@ -24,28 +24,6 @@ int64_t block_steps(int64_t batch, int64_t time) {
   return std::min(time, std::max(kLeast, kRows / std::max<int64_t>(batch, 1)));
 }
 
-/// The widest head of at most 64 channels that divides them.
-int64_t usual_head_dim(int64_t channels) {
-  int64_t head_dim = std::min<int64_t>(channels, 64);
-  while (channels % head_dim != 0) --head_dim;
-  return head_dim;
-}
-
-void require_multiple(const char* what, int64_t whole, int64_t part) {
-  if (part >= 1 && whole % part == 0) return;
-  throw ConfigError({.where = "attention",
-                     .what = what,
-                     .got = std::to_string(part) + " for " + std::to_string(whole),
-                     .fix = "choose a divisor of " + std::to_string(whole)});
-}
-
-/// Numbers of a head that turn: whole pairs.
-int64_t turned_dims(const Options& options, int64_t head_dim) {
-  if (options.real("rotary_base") == 0) return 0;
-  const double turned = options.real("rotary_part") * static_cast<double>(head_dim);
-  return static_cast<int64_t>(turned) / 2 * 2;
-}
-
 class Attention : public Mixer {
  public:
   Attention(const Shapes& shapes, const Weights& weights, std::vector<nn::Adapter> adapters)
@@ -73,6 +51,9 @@ class Attention : public Mixer {
     check(*this, args, "attention");
     prefill(as_prefill(args), workspace);
   }
+  int64_t journal_size() const override { return 2 * slot_size(); }
+  void tentative_steps(const Tentative& args, Workspace& workspace) const override;
+  void take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const override;
 
  private:
   void make_multipliers();
@@ -82,16 +63,31 @@ class Attention : public Mixer {
             {projected.extent(0), projected.extent(1), count, shapes_.head_dim},
             {projected.stride(0), projected.stride(1), shapes_.head_dim, 1}};
   }
-  View<float, 4> ring(const Prefill& block, int64_t begin) const {
-    return {block.state.data() + begin,
-            {block.state.extent(0), shapes_.window, shapes_.kv_heads, shapes_.head_dim},
-            {block.state.stride(0), shapes_.kv_heads * shapes_.head_dim, shapes_.head_dim, 1}};
+  View<float, 4> ring(View<float, 2> state, int64_t begin) const {
+    return {state.data() + begin,
+            {state.extent(0), shapes_.window, shapes_.kv_heads, shapes_.head_dim},
+            {state.stride(0), shapes_.kv_heads * shapes_.head_dim, shapes_.head_dim, 1}};
+  }
+  /// Heads of some steps.
+  struct Attended {
+    View<const float, 4> q, k, v;
+    View<const uint8_t, 2> starts;
+    View<float, 4> y;
+  };
+  /// What the steps see, and their keys and values into the rings.
+  void attend(const Attended& steps, View<float, 2> state, View<int64_t, 1> seen,
+              Workspace& workspace) const;
+  int64_t slot_size() const { return shapes_.kv_heads * shapes_.head_dim; }
+  /// Where the key (part 0) or value (part 1) of a position lies in a state row.
+  float* slot(View<float, 1> state, int64_t position, int64_t part) const {
+    return state.data() + part * shapes_.ring_size() + position % shapes_.window * slot_size();
   }
   /// Adds what the adapters make of u.
   void adapt(View<const float, 3> u, View<float, 3> projected, Workspace& workspace) const;
   void rotate(View<float, 4> x, View<const int64_t, 1> seen, View<const uint8_t, 2> starts) const;
   /// Some steps of the sequence: the views hold these only.
-  void run(const Prefill& block, View<int64_t, 1> seen, Workspace& workspace) const;
+  void run(const Prefill& block, View<int64_t, 1> seen, Workspace& workspace,
+           View<float, 3> journal = {}) const;
   void forget_earlier_sequences(const Prefill& block, View<const int64_t, 1> seen) const;
 
   Shapes shapes_;
@@ -178,7 +174,31 @@ void Attention::forget_earlier_sequences(const Prefill& block, View<const int64_
   }
 }
 
-void Attention::run(const Prefill& block, View<int64_t, 1> seen, Workspace& workspace) const {
+void Attention::attend(const Attended& steps, View<float, 2> state, View<int64_t, 1> seen,
+                       Workspace& workspace) const {
+  const View<float, 4> ring_k = ring(state, 0), ring_v = ring(state, shapes_.ring_size());
+  ops::attention<float>({.scale = static_cast<float>(shapes_.scale),
+                         .window = shapes_.window,
+                         .q = steps.q,
+                         .k = steps.k,
+                         .v = steps.v,
+                         .ring_k = ring_k,
+                         .ring_v = ring_v,
+                         .seen = seen,
+                         .starts = steps.starts,
+                         .y = steps.y,
+                         .lse = {}},
+                        workspace);
+  ops::push_keys<float>({.k = steps.k,
+                         .v = steps.v,
+                         .starts = steps.starts,
+                         .ring_k = ring_k,
+                         .ring_v = ring_v,
+                         .seen = seen});
+}
+
+void Attention::run(const Prefill& block, View<int64_t, 1> seen, Workspace& workspace,
+                    View<float, 3> journal) const {
   const Workspace::Scope scope(workspace);
   const int64_t batch = block.u.extent(0), time = block.u.extent(1);
   const auto take = [&](int64_t size) {
@@ -193,21 +213,29 @@ void Attention::run(const Prefill& block, View<int64_t, 1> seen, Workspace& work
   rotate(heads(projected, 0, shapes_.heads + shapes_.kv_heads), seen, block.starts);
   const View<float, 4> k = heads(projected, shapes_.heads, shapes_.kv_heads);
   const View<float, 4> v = heads(projected, shapes_.heads + shapes_.kv_heads, shapes_.kv_heads);
-  const View<float, 4> ring_k = ring(block, 0), ring_v = ring(block, shapes_.ring_size());
-  ops::attention<float>({.scale = static_cast<float>(shapes_.scale),
-                         .window = shapes_.window,
-                         .q = heads(projected, 0, shapes_.heads),
-                         .k = k,
-                         .v = v,
-                         .ring_k = ring_k,
-                         .ring_v = ring_v,
-                         .seen = seen,
-                         .starts = block.starts,
-                         .y = heads(y, 0, shapes_.heads),
-                         .lse = {}},
-                        workspace);
-  ops::push_keys<float>(
-      {.k = k, .v = v, .starts = block.starts, .ring_k = ring_k, .ring_v = ring_v, .seen = seen});
+  const Attended all = {.q = heads(projected, 0, shapes_.heads),
+                        .k = k,
+                        .v = v,
+                        .starts = block.starts,
+                        .y = heads(y, 0, shapes_.heads)};
+  if (journal.absent()) {
+    attend(all, block.state, seen, workspace);
+  } else {
+    for (int64_t t = 0; t < time; ++t) {
+      for (int64_t b = 0; b < batch; ++b) {
+        for (int64_t part = 0; part < 2; ++part) {
+          std::copy_n(slot(block.state[b], seen(b), part), slot_size(),
+                      journal[b][t].data() + part * slot_size());
+        }
+      }
+      attend({.q = all.q.slice(1, t, 1),
+              .k = all.k.slice(1, t, 1),
+              .v = all.v.slice(1, t, 1),
+              .starts = {},
+              .y = all.y.slice(1, t, 1)},
+             block.state, seen, workspace);
+    }
+  }
   forget_earlier_sequences(block, seen);
   project({.x = y, .W = out_proj_, .b = out_.bias(), .y = block.y});
   out_.apply(block.y);
@@ -235,6 +263,35 @@ void Attention::prefill(const Prefill& args, Workspace& workspace) const {
   for (int64_t b = 0; b < batch; ++b) store_position(seen(b), args.state[b].data() + position);
 }
 
+void Attention::tentative_steps(const Tentative& args, Workspace& workspace) const {
+  check(*this, args, "attention");
+  const Workspace::Scope scope(workspace);
+  const int64_t batch = args.u.extent(0), position = 2 * shapes_.ring_size();
+  const View<int64_t, 1> seen(workspace.take<int64_t>(batch).data(), {batch});
+  for (int64_t b = 0; b < batch; ++b) {
+    require(args.u.extent(1) <= steps_left(args.state[b]), "attention",
+            "the steps do not fit the window");
+    seen(b) = position_of(args.state[b].data() + position);
+  }
+  run(as_prefill(args), seen, workspace, args.journal);
+  for (int64_t b = 0; b < batch; ++b) store_position(seen(b), args.state[b].data() + position);
+}
+
+void Attention::take_back(View<float, 2> state, View<const float, 3> journal, int64_t kept) const {
+  for (int64_t b = 0; b < state.extent(0); ++b) {
+    float* position = state[b].data() + 2 * shapes_.ring_size();
+    int64_t seen = position_of(position);
+    for (int64_t t = journal.extent(1); t-- > kept;) {
+      --seen;
+      for (int64_t part = 0; part < 2; ++part) {
+        std::copy_n(journal[b][t].data() + part * slot_size(), slot_size(),
+                    slot(state[b], seen, part));
+      }
+    }
+    store_position(seen, position);
+  }
+}
+
 }  // namespace
 
 int64_t position_of(const float* pair) {
@@ -247,100 +304,6 @@ void store_position(int64_t position, float* pair) {
   constexpr auto kLow = static_cast<int64_t>(kHigh);
   pair[0] = static_cast<float>(position % kLow);
   pair[1] = static_cast<float>(position / kLow);
-}
-
-Shapes::Shapes(const Options& options, int64_t channel_count)
-    : channels(channel_count),
-      outputs(channel_count),
-      head_dim(options.integer("head_dim") == 0 ? usual_head_dim(channel_count)
-                                                : options.integer("head_dim")),
-      heads(options.integer("heads") == 0 ? std::max<int64_t>(channel_count / head_dim, 1)
-                                          : options.integer("heads")),
-      kv_heads(options.integer("kv_heads") == 0 ? heads : options.integer("kv_heads")),
-      window(options.integer("window")),
-      all_positions(options.integer("positions") > 0),
-      scale(options.real("scale") == 0 ? 1 / std::sqrt(static_cast<double>(head_dim))
-                                       : options.real("scale")),
-      rotary_base(options.real("rotary_base")),
-      rotary_dims(turned_dims(options, head_dim)),
-      bias(options.flag("bias")),
-      multipliers({.in = options.real("in_multiplier"),
-                   .key = options.real("key_multiplier"),
-                   .out = options.real("out_multiplier")}) {
-  if (all_positions && window > options.integer("positions")) {
-    throw ConfigError(
-        {.where = "attention.window",
-         .what = "the model does not know so many positions",
-         .got = std::to_string(window) + " of " + std::to_string(options.integer("positions")),
-         .fix = "lower it, or the context that was asked for"});
-  }
-  require_multiple("kv_heads must divide the number of heads", heads, kv_heads);
-  if (rotary_dims <= ops::kRotaryMaxDims) return;
-  throw ConfigError({.where = "attention",
-                     .what = "heads are too wide for rotary positions",
-                     .got = std::to_string(head_dim) + " channels",
-                     .fix = "set head_dim to at most " + std::to_string(ops::kRotaryMaxDims)});
-}
-
-Schema schema() {
-  return {
-      {"heads", int64_t{0}, "heads of queries; 0 = channels / head_dim", 0, 65536},
-      {"kv_heads", int64_t{0}, "heads of keys and values, shared among queries; 0 = heads", 0,
-       65536},
-      {"head_dim", int64_t{0}, "channels of a head; 0 = 64, or the next divisor below", 0, 65536},
-      {"window", int64_t{2048},
-       "positions that a step sees, itself included: the state holds so many keys and values", 1,
-       1 << 24},
-      {"positions", int64_t{0},
-       "positions that the model can tell apart if a step has to see all that were before it: then "
-       "no sequence goes beyond the window; 0 = no limit, what leaves the window is forgotten",
-       0, 1 << 30},
-      {"rotary_base", 10000.0, "base of the rotary position encoding; 0 = no encoding", 0, 1e12},
-      {"rotary_part", 1.0, "share of a head's channels that the encoding turns, the first ones", 0,
-       1},
-      {"scale", 0.0, "multiplies products of queries and keys; 0 = 1 / root of head_dim", 0, 1e6},
-      {"bias", false, "whether the projections in and out have biases"},
-      {"in_multiplier", 1.0, "multiplies the input of the layer", -1e6, 1e6},
-      {"key_multiplier", 1.0, "multiplies keys", -1e6, 1e6},
-      {"out_multiplier", 1.0, "multiplies the output of the layer", -1e6, 1e6},
-  };
-}
-
-std::vector<std::pair<const char*, nn::AdapterShape>> Shapes::adapters(int64_t rank) const {
-  const nn::AdapterShape queries = {.rank = rank, .inputs = channels, .outputs = heads * head_dim};
-  const nn::AdapterShape keys = {.rank = rank, .inputs = channels, .outputs = kv_heads * head_dim};
-  return {{"q", queries}, {"k", keys}, {"v", keys}};
-}
-
-ParameterTable parameters(const Options& options, int64_t channels) {
-  return parameters(Shapes(options, channels));
-}
-
-ParameterTable parameters(const Shapes& shapes) {
-  const int64_t inner = shapes.heads * shapes.head_dim;
-  const auto uniform = [](int64_t inputs) {
-    const double bound = 1 / std::sqrt(static_cast<double>(inputs));
-    return uniform_init(-bound, bound);
-  };
-  ParameterTable table = {
-      {"in_proj.weight",
-       {shapes.projected(), shapes.channels},
-       ParameterGroup::kMain,
-       uniform(shapes.channels),
-       Storage::kMatrix},
-      {"out_proj.weight",
-       {shapes.outputs, inner},
-       ParameterGroup::kMain,
-       uniform(inner),
-       Storage::kMatrix},
-  };
-  if (shapes.bias) {
-    table.push_back(
-        {"in_proj.bias", {shapes.projected()}, ParameterGroup::kNoDecay, constant_init(0)});
-    table.push_back(
-        {"out_proj.bias", {shapes.outputs}, ParameterGroup::kNoDecay, constant_init(0)});
-  }
-  return table;
 }
 
 std::unique_ptr<Mixer> make(const Options& options, int64_t channels, const Weights& weights,

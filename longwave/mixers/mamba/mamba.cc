@@ -28,6 +28,10 @@ class Mamba : public Mixer {
     check(*this, args, "mamba");
     prefill(as_prefill(args), workspace);
   }
+  void tentative_steps(const Tentative& args, Workspace& workspace) const override {
+    check(*this, args, "mamba");
+    run(as_prefill(args), workspace, args.journal);
+  }
 
  private:
   ops::SelectiveScanSize scan_size(int64_t batch) const {
@@ -35,8 +39,8 @@ class Mamba : public Mixer {
   }
   void read_selection_norms();
   void norm_selections(View<float, 3> selections) const;
-  /// Some steps of the sequence: the views hold these only.
-  void run(const Prefill& block, Workspace& workspace) const;
+  /// Some steps of the sequence: the views hold these only. A journal is of tentative steps.
+  void run(const Prefill& block, Workspace& workspace, View<float, 3> journal = {}) const;
 
   Shapes shapes_;
   Weights weights_;  // keeps alive what the views look at
@@ -120,7 +124,24 @@ size_t Mamba::workspace_bytes(int64_t batch, int64_t time) const {
          ops::selective_scan_workspace_bytes(scan_size(batch));
 }
 
-void Mamba::run(const Prefill& block, Workspace& workspace) const {
+/// Each step of the scan by itself, after its state row went into the journal if there is one.
+void step_by_step(const ops::SelectiveScanArgs<float>& args, View<float, 2> state,
+                  View<float, 3> journal) {
+  for (int64_t t = 0; t < args.y.extent(1); ++t) {
+    if (!journal.absent()) copy_rows(state, at_step(journal, t));
+    ops::SelectiveScanArgs<float> step = args;
+    step.in.u = args.in.u.slice(1, t, 1);
+    step.in.dt = args.in.dt.slice(1, t, 1);
+    step.in.B = args.in.B.slice(1, t, 1);
+    step.in.C = args.in.C.slice(1, t, 1);
+    step.in.z = args.in.z.slice(1, t, 1);
+    if (!args.in.starts.absent()) step.in.starts = args.in.starts.slice(1, t, 1);
+    step.y = args.y.slice(1, t, 1);
+    ops::selective_scan_step(step);
+  }
+}
+
+void Mamba::run(const Prefill& block, Workspace& workspace, View<float, 3> journal) const {
   const Workspace::Scope scope(workspace);
   const int64_t batch = block.u.extent(0), time = block.u.extent(1), inner = shapes_.inner;
   const auto take = [&](int64_t size) {
@@ -129,7 +150,13 @@ void Mamba::run(const Prefill& block, Workspace& workspace) const {
   const View<float, 3> xz = take(2 * inner), dt = take(inner), y = take(inner);
   const View<float, 3> selections = take(shapes_.selections());
   project({.x = block.u, .W = in_proj_, .b = in_bias_, .y = xz});
-  const View<float, 3> x = conv_.apply(block, xz.slice(2, 0, inner), workspace);
+  const int64_t history = shapes_.history_size();
+  View<float, 3> histories, states;
+  if (!journal.absent()) {
+    histories = journal.slice(2, 0, history);
+    states = journal.slice(2, history, journal.extent(2) - history);
+  }
+  const View<float, 3> x = conv_.apply(block, xz.slice(2, 0, inner), workspace, histories);
   project({.x = x, .W = x_proj_, .b = {}, .y = selections});
   norm_selections(selections);
   if (rate_ != 1) multiply(selections.slice(2, shapes_.dt_rank, shapes_.state), rate_);
@@ -138,24 +165,24 @@ void Mamba::run(const Prefill& block, Workspace& workspace) const {
     return View<const float, 4>(selections.data() + first, {batch, time, 1, shapes_.state},
                                 {selections.stride(0), selections.stride(1), shapes_.state, 1});
   };
-  const ops::SelectiveScanArgs<float> args = {.in = {.u = x,
-                                                     .dt = dt,
-                                                     .A = {A_.data(), {inner, shapes_.state}},
-                                                     .B = select(shapes_.dt_rank),
-                                                     .C = select(shapes_.dt_rank + shapes_.state),
-                                                     .D = D_,
-                                                     .dt_bias = dt_bias_,
-                                                     .z = xz.slice(2, inner, inner),
-                                                     .starts = block.starts},
-                                              .h = {block.state.data() + shapes_.history_size(),
-                                                    {batch, inner, shapes_.state},
-                                                    {block.state.stride(0), shapes_.state, 1}},
-                                              .y = y,
-                                              .states = {}};
-  if (time == 1) {
-    ops::selective_scan_step(args);
-  } else {
+  ops::SelectiveScanArgs<float> args = {.in = {.u = x,
+                                               .dt = dt,
+                                               .A = {A_.data(), {inner, shapes_.state}},
+                                               .B = select(shapes_.dt_rank),
+                                               .C = select(shapes_.dt_rank + shapes_.state),
+                                               .D = D_,
+                                               .dt_bias = dt_bias_,
+                                               .z = xz.slice(2, inner, inner),
+                                               .starts = block.starts},
+                                        .h = {block.state.data() + history,
+                                              {batch, inner, shapes_.state},
+                                              {block.state.stride(0), shapes_.state, 1}},
+                                        .y = y,
+                                        .states = {}};
+  if (time > 1 && journal.absent()) {
     ops::selective_scan(args, workspace);
+  } else {
+    step_by_step(args, block.state.slice(1, history, inner * shapes_.state), states);
   }
   project({.x = y, .W = out_proj_, .b = out_bias_, .y = block.y});
 }

@@ -26,11 +26,15 @@ class Mamba2 : public Mixer {
     check(*this, args, "mamba2");
     prefill(as_prefill(args), workspace);
   }
+  void tentative_steps(const Tentative& args, Workspace& workspace) const override {
+    check(*this, args, "mamba2");
+    run(as_prefill(args), workspace, args.journal);
+  }
 
  private:
   void make_multipliers();
-  /// Some steps of the sequence: the views hold these only.
-  void run(const Prefill& block, Workspace& workspace) const;
+  /// Some steps of the sequence: the views hold these only. A journal is of tentative steps.
+  void run(const Prefill& block, Workspace& workspace, View<float, 3> journal = {}) const;
   /// y = scan of x, B and C side by side, with step sizes from dt.
   void scan(const Prefill& block, View<const float, 3> xBC, View<const float, 3> dt,
             View<float, 3> y, Workspace& workspace) const;
@@ -133,7 +137,11 @@ void Mamba2::scan(const Prefill& block, View<const float, 3> xBC, View<const flo
     ops::ssd(args, workspace);
   }
   if (rate_ == 1) return;
-  for (int64_t i = 0; i < y.size(); ++i) y.data()[i] *= rate_;
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t t = 0; t < y.extent(1); ++t) {
+      for (int64_t i = 0; i < inner; ++i) y(b, t, i) *= rate_;
+    }
+  }
 }
 
 void Mamba2::gate(View<const float, 3> z, View<float, 3> y) const {
@@ -152,7 +160,7 @@ void Mamba2::gate(View<const float, 3> z, View<float, 3> y) const {
       {.f = ops::Activation::kSilu, .value = all_rows(y), .gate = all_rows(z), .y = all_rows(y)});
 }
 
-void Mamba2::run(const Prefill& block, Workspace& workspace) const {
+void Mamba2::run(const Prefill& block, Workspace& workspace, View<float, 3> journal) const {
   const Workspace::Scope scope(workspace);
   const int64_t batch = block.u.extent(0), time = block.u.extent(1), inner = settings_.inner;
   const auto take = [&](int64_t size) {
@@ -163,9 +171,19 @@ void Mamba2::run(const Prefill& block, Workspace& workspace) const {
   in_.apply(projected);
   const View<float, 3> z = projected.slice(2, 0, inner);
   const View<float, 3> dt = projected.slice(2, inner + settings_.convolved(), settings_.heads);
-  const View<float, 3> xBC =
-      conv_.apply(block, projected.slice(2, inner, settings_.convolved()), workspace);
-  scan(block, xBC, dt, y, workspace);
+  const View<float, 3> to_convolve = projected.slice(2, inner, settings_.convolved());
+  if (journal.absent()) {
+    const View<float, 3> xBC = conv_.apply(block, to_convolve, workspace);
+    scan(block, xBC, dt, y, workspace);
+  } else {
+    const int64_t history = settings_.history_size(), rest = state_size() - history;
+    const View<float, 3> xBC =
+        conv_.apply(block, to_convolve, workspace, journal.slice(2, 0, history));
+    for (int64_t t = 0; t < time; ++t) {
+      copy_rows(block.state.slice(1, history, rest), at_step(journal, t).slice(1, history, rest));
+      scan(block, xBC.slice(1, t, 1), dt.slice(1, t, 1), y.slice(1, t, 1), workspace);
+    }
+  }
   gate(z, y);
   project({.x = y, .W = out_proj_, .b = out_.bias(), .y = block.y});
   out_.apply(block.y);
