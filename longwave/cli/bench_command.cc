@@ -63,7 +63,8 @@ BenchTable batches_table(Call& call, const std::shared_ptr<const runtime::Model>
                                {"most", "most", 1},
                                {"step_us", "step us", 1},
                                {"state_bytes", "state bytes", 0},
-                               {"peak_bytes", "peak bytes", 0}},
+                               {"peak_bytes", "peak bytes", 0},
+                               {"memory_bytes_per_second", "memory bytes/s", 0}},
                    .rows = {}};
   for (const int64_t batch : counts_of(call, "batch")) {
     call.console.say(fmt::format("batch {} ...", batch));
@@ -74,7 +75,7 @@ BenchTable batches_table(Call& call, const std::shared_ptr<const runtime::Model>
     table.rows.push_back({static_cast<double>(batch), speed.speed(speed.median),
                           speed.speed(speed.most), speed.speed(speed.least), 1e6 * speed.median,
                           static_cast<double>(speed.state_bytes),
-                          static_cast<double>(speed.peak_bytes)});
+                          static_cast<double>(speed.peak_bytes), speed.memory_speed});
   }
   return table;
 }
@@ -111,7 +112,8 @@ Command bench_command() {
           "median and 99th percentile of single steps that follow it; the workspace of the prefill "
           "and the peak memory of the process so far. With --batch instead, for each number of "
           "sequences: the steps of single sequences in a second when all are moved on together, "
-          "which reads the weights once a step. Loading is not timed. A model whose step and "
+          "which reads the weights once a step, and what memory gives at most. Loading is not "
+          "timed. A model whose step and "
           "prefill disagree is refused.",
       .examples = {{"longwave bench runs/demo", "a table"},
                    {"longwave bench runs/demo --lengths 1000,100000,1000000 --output md",

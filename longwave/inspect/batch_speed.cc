@@ -8,6 +8,7 @@
 
 #include "longwave/base/process_memory.h"
 #include "longwave/inspect/length_cost.h"
+#include "longwave/ops/simd/read_bandwidth.h"
 #include "longwave/runtime/batch.h"
 
 namespace longwave::inspect {
@@ -44,7 +45,8 @@ BatchSpeed measure_batch(const std::shared_ptr<const runtime::Model>& model,
           .most = seconds.back(),
           .state_bytes =
               settings.batch * model->network().state_size() * static_cast<int64_t>(sizeof(float)),
-          .peak_bytes = peak_resident_bytes()};
+          .peak_bytes = peak_resident_bytes(),
+          .memory_speed = ops::measured_read_bandwidth()};
 }
 
 }  // namespace longwave::inspect

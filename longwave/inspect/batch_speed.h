@@ -14,6 +14,7 @@ struct BatchSpeed {
   double median = 0, least = 0, most = 0;  ///< seconds of one step of all sequences
   int64_t state_bytes = 0;                 ///< of all sequences
   int64_t peak_bytes = 0;                  ///< of the process so far
+  double memory_speed = 0;  ///< bytes a second that memory gives: the ceiling of reading weights
 
   /// Steps of single sequences in a second, where a step of all takes `seconds`.
   double speed(double seconds) const { return static_cast<double>(batch) / seconds; }
