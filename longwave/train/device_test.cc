@@ -33,6 +33,11 @@ const std::vector<std::vector<std::string>> kModels = {
     {"model.pattern=mamba*2", "model.norm=layer", "model.mixing=glu", "model.activation=gelu"},
     {"model.pattern=mamba*2", "model.norm=batch", "model.mixing=half_glu1"},
     {"model.pattern=mamba2*2", "model.norm=rms", "mamba2.head_dim=4"},
+    {"model.pattern=s4d*2", "model.norm=layer", "model.mixing=glu"},
+    {"model.pattern=s4d", "s4d.bidirectional=true", "model.d_model=40"},
+    {"model.pattern=dss"},
+    {"model.pattern=s5*2", "model.norm=layer"},
+    {"model.pattern=lru"},
     {"model.pattern=mamba", "model.mixing=half_glu2", "model.activation=silu", "model.d_model=40"}};
 
 std::string name_of(const std::vector<std::string>& model) {

@@ -82,10 +82,26 @@ struct Powers {
   }
 };
 
+__device__ inline double2 power_of(double2 base, int64_t exponent) {
+  double2 result = make_double2(1.0, 0.0);
+  for (; exponent > 0; exponent /= 2) {
+    if (exponent % 2 == 1) result = times(result, base);
+    base = times(base, base);
+  }
+  return result;
+}
+__device__ inline float2 rounded(double2 z) { return make_float2(float(z.x), float(z.y)); }
+
+// How far states go: rows of factors of modes. `hop` and `leap` are what a chunk and a segment
+// leave of a state, the slopes are their derivatives.
+enum HopRow { kHop, kLeap, kHopSlope, kLeapSlope };
+inline constexpr int kScanHops = 2, kSumHops = 4;
+
 struct ScanFactorsLaunch {
   ScanSystem system;
-  uint4* tiles;  // (channels, ScanTiles::kCount, 32)
-  float2* hops;  // (channels, ScanTiles::kModes): a^16
+  int64_t steps;  // of a segment
+  uint4* tiles;   // (channels, ScanTiles::kCount, 32)
+  float2* hops;   // (channels, kScanHops, ScanTiles::kModes)
 };
 
 template <int kModeTiles>
@@ -136,14 +152,18 @@ __global__ void __launch_bounds__(32 * kFactorWarps)
     tiles[(Tiles::kStraight + half) * 32] =
         make_tile([&](int t) { return i >= t ? responses[i - t] : 0.0f; });
   }
-  if (lane < Tiles::kModes) launch.hops[channel * Tiles::kModes + lane] = powers.of[kChunk][lane];
+  if (lane >= Tiles::kModes) return;
+  const double2 pole = make_double2(factors.pole.x, factors.pole.y);
+  float2* const hops = launch.hops + channel * kScanHops * Tiles::kModes + lane;
+  hops[kHop * Tiles::kModes] = powers.of[kChunk][lane];
+  hops[kLeap * Tiles::kModes] = rounded(power_of(pole, launch.steps));
 }
 
 struct SumFactorsLaunch {
   View<const std::complex<float>, 2> a;
-  int64_t groups;
+  int64_t groups, steps;
   uint4* tiles;  // (groups, channels, SumTiles::kCount, 32)
-  float2* hops;  // (groups, channels, 2, SumTiles::kModes): a^16 and 16 a^15
+  float2* hops;  // (groups, channels, kSumHops, SumTiles::kModes)
 };
 
 inline __global__ void __launch_bounds__(32 * kFactorWarps)
@@ -157,7 +177,8 @@ inline __global__ void __launch_bounds__(32 * kFactorWarps)
   const int64_t channel = row % channels, n = row / channels * Tiles::kModes + lane;
   const bool there = lane < Tiles::kModes && n < launch.a.extent(1);
   Powers& powers = all_powers[warp];
-  powers.fill(there ? number(launch.a(channel, n)) : make_float2(0.0f, 0.0f), [](double2, int) {});
+  const float2 pole = there ? number(launch.a(channel, n)) : make_float2(0.0f, 0.0f);
+  powers.fill(pole, [](double2, int) {});
   const int g = lane / 4;
   uint4* const tiles = launch.tiles + row * Tiles::kCount * 32 + lane;
   for (int j = 0; j < Tiles::kStates; ++j) {
@@ -175,10 +196,15 @@ inline __global__ void __launch_bounds__(32 * kFactorWarps)
     tiles[(Tiles::kOutSlope + j) * 32] = make_tile([&](int t) { return part(t + 1, t); });
   }
   if (lane >= Tiles::kModes) return;
-  float2* const hops = launch.hops + row * 2 * Tiles::kModes + lane;
+  float2* const hops = launch.hops + row * kSumHops * Tiles::kModes + lane;
+  const double2 one = make_double2(pole.x, pole.y);
   const float2 before = powers.of[kChunk - 1][lane];
-  hops[0] = powers.of[kChunk][lane];
-  hops[Tiles::kModes] = make_float2(kChunk * before.x, kChunk * before.y);
+  hops[kHop * Tiles::kModes] = powers.of[kChunk][lane];
+  hops[kHopSlope * Tiles::kModes] = make_float2(kChunk * before.x, kChunk * before.y);
+  hops[kLeap * Tiles::kModes] = rounded(power_of(one, launch.steps));
+  const double2 less = launch.steps > 0 ? power_of(one, launch.steps - 1) : make_double2(0.0, 0.0);
+  hops[kLeapSlope * Tiles::kModes] =
+      rounded(make_double2(launch.steps * less.x, launch.steps * less.y));
 }
 
 }  // namespace longwave::ops::lti_cuda

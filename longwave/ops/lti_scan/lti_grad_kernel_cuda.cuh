@@ -42,7 +42,7 @@ struct SumsLaunch {
   Signal<const T> u, dy;
   int64_t groups;      // of 16 modes
   const uint4* tiles;  // (groups, channels, SumTiles::kCount, 32)
-  const float2* hops;  // (groups, channels, 2, SumTiles::kModes)
+  const float2* hops;  // (groups, channels, kSumHops, SumTiles::kModes)
   Borders h, s;        // before each segment
   Parts parts;         // out
   Ends ends;           // out, after all whole chunks
@@ -135,7 +135,7 @@ struct SumStates {
         da[j] = times_plus(slope, p, times_plus(state, state_of(out_slope, r), da[j]));
       }
       const float2 pole = hops[4 * j];
-      hop_slope(s[j], h[j], pole, hops[SumTiles::kModes + 4 * j]);
+      hop_slope(s[j], h[j], pole, hops[kHopSlope * SumTiles::kModes + 4 * j]);
       hop(h[j], pole);
       multiply_add(u.part, tiles[(SumTiles::kIn + j) * 32], h[j]);
       multiply_add(u.part, tiles[(SumTiles::kInSlope + j) * 32], s[j]);
@@ -185,7 +185,7 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
   uint32_t* const dy_panel = u_panel + Panel<T>::kWords;
   const int64_t row = place.group * launch.lines.channels + (lane.there ? lane.channel : 0);
   const uint4* const from = launch.tiles + row * SumTiles::kCount * 32 + threadIdx.x % 32;
-  const float2* const hops = launch.hops + row * 2 * SumTiles::kModes + threadIdx.x % 4;
+  const float2* const hops = launch.hops + row * kSumHops * SumTiles::kModes + threadIdx.x % 4;
   for (int i = 0; i < SumTiles::kCount; ++i) tiles[i * 32] = from[i * 32];
   SumStates states;
   states.load(launch.h, launch.s, place.group, lane);

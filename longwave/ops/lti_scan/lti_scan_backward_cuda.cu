@@ -29,16 +29,17 @@ struct SumsScratch {
   size_t bytes() const {
     using lti_cuda::bytes_for;
     return bytes_for<uint4>(rows * SumTiles::kCount * 32) +
-           bytes_for<float2>(rows * 2 * SumTiles::kModes) + 2 * bytes_for<float2>(h.size(groups)) +
-           bytes_for<float2>(parts.state_count()) + bytes_for<float>(parts.pair_count()) +
-           bytes_for<double>(h.channels * lti_cuda::kChunk) + 2 * bytes_for<float2>(end_size);
+           bytes_for<float2>(rows * lti_cuda::kSumHops * SumTiles::kModes) +
+           2 * bytes_for<float2>(h.size(groups)) + bytes_for<float2>(parts.state_count()) +
+           bytes_for<float>(parts.pair_count()) + bytes_for<double>(h.channels * lti_cuda::kChunk) +
+           2 * bytes_for<float2>(end_size);
   }
 
   void lay_out(std::byte* workspace) {
     using lti_cuda::take;
     gpu::DeviceScratch scratch(workspace);
     tiles = take<uint4>(scratch, rows * SumTiles::kCount * 32);
-    hops = take<float2>(scratch, rows * 2 * SumTiles::kModes);
+    hops = take<float2>(scratch, rows * lti_cuda::kSumHops * SumTiles::kModes);
     h.states = take<float2>(scratch, h.size(groups));
     s = h;
     s.states = take<float2>(scratch, h.size(groups));
@@ -90,11 +91,11 @@ template <typename T>
 void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut, const SumsScratch& scratch,
                 const Ends& ends, cudaStream_t stream) {
   const LtiScanCudaSize size = size_of(args);
-  lti_cuda::queue(lti_cuda::sum_factors_kernel,
-                  gpu::blocks_for(scratch.rows, lti_cuda::kFactorWarps, kWhere),
-                  32 * lti_cuda::kFactorWarps, 0,
-                  lti_cuda::SumFactorsLaunch{args.a, scratch.groups, scratch.tiles, scratch.hops},
-                  stream, kWhere);
+  lti_cuda::queue(
+      lti_cuda::sum_factors_kernel, gpu::blocks_for(scratch.rows, lti_cuda::kFactorWarps, kWhere),
+      32 * lti_cuda::kFactorWarps, 0,
+      lti_cuda::SumFactorsLaunch{args.a, scratch.groups, cut.steps, scratch.tiles, scratch.hops},
+      stream, kWhere);
   const Lines carried{cut, cut.segments - 1, size.batch, size.time, size.channels};
   lti_cuda::queue(lti_cuda::carry_kernel<T, SumTiles::kStates, Slope::kToo>,
                   lti_cuda::blocks_of<T>(carried, scratch.groups, kWhere), lti_cuda::kThreads<T>,
@@ -105,14 +106,13 @@ void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut, const Sum
                                            .tiles = scratch.tiles,
                                            .set = SumTiles::kCount,
                                            .hops = scratch.hops,
-                                           .hop_rows = 2,
+                                           .hop_rows = lti_cuda::kSumHops,
                                            .h = scratch.h,
                                            .s = scratch.s},
                   stream, kWhere);
-  lti_cuda::join<Slope::kToo>({.a = args.a,
-                               .direction = lti_cuda::Direction::kForward,
+  lti_cuda::join<Slope::kToo>({.hops = scratch.hops,
+                               .hop_rows = lti_cuda::kSumHops,
                                .first = args.h0,
-                               .steps = cut.steps,
                                .groups = scratch.groups,
                                .h = scratch.h,
                                .s = scratch.s},

@@ -27,11 +27,12 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
   const LtiCut& cut = pass.cut;
   gpu::DeviceScratch scratch(workspace);
   uint4* const tiles = take<uint4>(scratch, channels * Tiles::kCount * 32);
-  float2* const hops = take<float2>(scratch, channels * Tiles::kModes);
+  float2* const hops = take<float2>(scratch, channels * kScanHops * Tiles::kModes);
   Borders h{nullptr, batch, cut.segments, channels, Tiles::kModes};
   h.states = take<float2>(scratch, h.size(1));
   queue(scan_factors_kernel<kModeTiles>, gpu::blocks_for(channels, kFactorWarps, pass.where),
-        32 * kFactorWarps, 0, ScanFactorsLaunch{pass.system, tiles, hops}, stream, pass.where);
+        32 * kFactorWarps, 0, ScanFactorsLaunch{pass.system, cut.steps, tiles, hops}, stream,
+        pass.where);
   const Lines carried{cut, cut.segments - 1, batch, time, channels};
   queue(carry_kernel<T, Tiles::kStates, Slope::kNone>, blocks_of<T>(carried, 1, pass.where),
         kThreads<T>, CarryMemory<T>::kBytes,
@@ -41,18 +42,14 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
                        .tiles = tiles,
                        .set = Tiles::kCount,
                        .hops = hops,
-                       .hop_rows = 1,
+                       .hop_rows = kScanHops,
                        .h = h,
                        .s = {}},
         stream, pass.where);
-  join<Slope::kNone>(JoinLaunch{.a = pass.system.a,
-                                .direction = pass.system.direction,
-                                .first = pass.first,
-                                .steps = cut.steps,
-                                .groups = 1,
-                                .h = h,
-                                .s = {}},
-                     stream, pass.where);
+  join<Slope::kNone>(
+      JoinLaunch{
+          .hops = hops, .hop_rows = kScanHops, .first = pass.first, .groups = 1, .h = h, .s = {}},
+      stream, pass.where);
   const Lines lines{cut, cut.segments, batch, time, channels};
   queue(scan_kernel<T, kModeTiles>, blocks_of<T>(lines, 1, pass.where), kThreads<T>,
         ScanMemory<T, kModeTiles>::kBytes,
@@ -76,7 +73,8 @@ size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiCut& cut) {
   using Tiles = ScanTiles<kLtiScanCudaModes / 8>;
   const Borders h{nullptr, size.batch, cut.segments, size.channels, Tiles::kModes};
   return bytes_for<uint4>(size.channels * Tiles::kCount * 32) +
-         bytes_for<float2>(size.channels * Tiles::kModes) + bytes_for<float2>(h.size(1));
+         bytes_for<float2>(size.channels * kScanHops * Tiles::kModes) +
+         bytes_for<float2>(h.size(1));
 }
 
 template <typename T>

@@ -77,10 +77,16 @@ struct CarryLaunch {
 
 enum class Slope { kNone, kToo };
 
+__device__ inline void swap(uint32_t*& panel, uint32_t*& other) {
+  uint32_t* const former = panel;
+  panel = other;
+  other = former;
+}
+
 template <typename T>
 struct CarryMemory {
   using Inputs = Reader<T, 3>;
-  static constexpr int kBytes = Inputs::kPieces * 16 + Panel<T>::kWords * 4;
+  static constexpr int kBytes = Inputs::kPieces * 16 + 2 * Panel<T>::kWords * 4;
 };
 
 // Runs segments from zero.
@@ -90,7 +96,8 @@ __global__ void __launch_bounds__(kThreads<T>)
   constexpr int kSlopes = kSlope == Slope::kToo ? kStates : 1;
   constexpr int kModes = 4 * kStates;
   using Inputs = typename CarryMemory<T>::Inputs;
-  uint32_t* const panel = reinterpret_cast<uint32_t*>(shared_memory + Inputs::kPieces);
+  uint32_t* panel = reinterpret_cast<uint32_t*>(shared_memory + Inputs::kPieces);
+  uint32_t* next_panel = panel + Panel<T>::kWords;
   const Place place = place_of<T>(launch.lines, launch.groups);
   const Lane lane = Lane::of<T>(launch.lines, place);
   const int64_t row = place.group * launch.lines.channels + (lane.there ? lane.channel : 0);
@@ -105,10 +112,12 @@ __global__ void __launch_bounds__(kThreads<T>)
     for (int j = 0; j < kStates; ++j) in_slope[j] = tiles[(kStates + j) * 32];
   }
   Inputs u(launch.u, launch.lines, place, shared_memory);
+  u.put(panel);
+  u.fetch();
+  __syncthreads();
   for (int64_t stage = 0; stage < launch.lines.cut.steps; stage += kStage) {
-    u.put(panel);
+    u.put(next_panel);
     u.fetch();
-    __syncthreads();
 #pragma unroll
     for (int c = 0; c < kStage / kChunk; ++c) {
       const Chunk<T> inputs(panel + first_word<T>() + c * (kChunk / 2));
@@ -116,7 +125,7 @@ __global__ void __launch_bounds__(kThreads<T>)
       for (int j = 0; j < kStates; ++j) {
         const float2 pole = hops[4 * j];
         if constexpr (kSlope == Slope::kToo) {
-          hop_slope(s[j], h[j], pole, hops[kModes + 4 * j]);
+          hop_slope(s[j], h[j], pole, hops[kHopSlope * kModes + 4 * j]);
           multiply_add(inputs.part, in_slope[j], s[j]);
         }
         hop(h[j], pole);
@@ -124,6 +133,7 @@ __global__ void __launch_bounds__(kThreads<T>)
       }
     }
     __syncthreads();
+    swap(panel, next_panel);
   }
   if (!lane.there) return;
 #pragma unroll
@@ -142,25 +152,17 @@ __global__ void __launch_bounds__(kThreads<T>)
 }
 
 struct JoinLaunch {
-  View<const std::complex<float>, 2> a;
-  Direction direction;
+  const float2* hops;  // (groups, channels, hop_rows, modes)
+  int64_t hop_rows;
   View<const std::complex<float>, 3> first;  // (batch, channels, modes), or absent for zero
-  int64_t steps, groups;
+  int64_t groups;
   Borders h, s;  // in: what each segment but the last adds; out: the state before each segment
 };
 
-__device__ inline double2 power_of(double2 base, int64_t exponent) {
-  double2 result = make_double2(1.0, 0.0);
-  for (; exponent > 0; exponent /= 2) {
-    if (exponent % 2 == 1) result = times(result, base);
-    base = times(base, base);
-  }
-  return result;
-}
-
-// A thread for each mode of a sequence goes from segment to segment.
+// A thread for each mode of a sequence goes from segment to segment, several reads ahead.
 template <Slope kSlope>
 __global__ void join_kernel(const __grid_constant__ JoinLaunch launch) {
+  constexpr int kAhead = 8;
   const Borders& h = launch.h;
   int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int mode = static_cast<int>(index % h.modes);
@@ -168,31 +170,34 @@ __global__ void join_kernel(const __grid_constant__ JoinLaunch launch) {
   const int64_t channel = index % h.channels, sequence = index / h.channels % h.batch;
   const int64_t group = index / h.channels / h.batch, n = group * h.modes + mode;
   if (group >= launch.groups) return;
-  const bool there = n < launch.a.extent(1);
-  const float2 pole = there ? number(launch.a(channel, n)) : make_float2(0.0f, 0.0f);
-  const double sign = launch.direction == Direction::kForward ? 1.0 : -1.0;
-  const double2 a = make_double2(pole.x, sign * pole.y);
-  const double2 one_less = power_of(a, launch.steps > 0 ? launch.steps - 1 : 0);
-  const double2 over = launch.steps > 0 ? times(one_less, a) : make_double2(1.0, 0.0);
-  double2 state = make_double2(0.0, 0.0), slope = state;
-  if (there && !launch.first.absent()) {
-    const float2 first = number(launch.first(sequence, channel, n));
-    state = make_double2(first.x, first.y);
+  const float2* const hops =
+      launch.hops + (group * h.channels + channel) * launch.hop_rows * h.modes + mode;
+  const float2 leap = hops[kLeap * h.modes];
+  float2 leap_slope = {}, state = {}, slope = {};
+  if constexpr (kSlope == Slope::kToo) leap_slope = hops[kLeapSlope * h.modes];
+  if (!launch.first.absent() && n < launch.first.extent(2)) {
+    state = number(launch.first(sequence, channel, n));
   }
-  for (int64_t segment = 0; segment < h.segments; ++segment) {
-    float2& border = h(group, sequence, segment, channel, mode);
-    const float2 added = segment + 1 < h.segments ? border : make_float2(0.0f, 0.0f);
-    border = make_float2(float(state.x), float(state.y));
-    if constexpr (kSlope == Slope::kToo) {
-      float2& slope_border = launch.s(group, sequence, segment, channel, mode);
-      const float2 more = segment + 1 < h.segments ? slope_border : make_float2(0.0f, 0.0f);
-      slope_border = make_float2(float(slope.x), float(slope.y));
-      const double2 kept = times(over, slope), grown = times(one_less, state);
-      slope = make_double2(kept.x + launch.steps * grown.x + more.x,
-                           kept.y + launch.steps * grown.y + more.y);
+  for (int64_t first = 0; first < h.segments; first += kAhead) {
+    float2 added[kAhead] = {}, added_slope[kAhead] = {};
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (first + i + 1 >= h.segments) continue;
+      added[i] = h(group, sequence, first + i, channel, mode);
+      if constexpr (kSlope == Slope::kToo) {
+        added_slope[i] = launch.s(group, sequence, first + i, channel, mode);
+      }
     }
-    const double2 kept = times(over, state);
-    state = make_double2(kept.x + added.x, kept.y + added.y);
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (first + i >= h.segments) continue;
+      h(group, sequence, first + i, channel, mode) = state;
+      if constexpr (kSlope == Slope::kToo) {
+        launch.s(group, sequence, first + i, channel, mode) = slope;
+        slope = times_plus(leap, slope, times_plus(leap_slope, state, added_slope[i]));
+      }
+      state = times_plus(leap, state, added[i]);
+    }
   }
 }
 
@@ -208,13 +213,13 @@ struct ScanLaunch {
   View<std::complex<float>, 3> last;  // out: (batch, channels, modes) after all whole chunks
 };
 
-// Constants that states are read out with, inputs on their way, and a panel.
+// Constants that states are read out with, inputs on their way, and panels of two stages.
 template <typename T, int kModeTiles>
 struct ScanMemory {
   using Inputs = Reader<T, 2>;
   static constexpr int kInputs = kChannels<T> * ScanTiles<kModeTiles>::kStates * 32;
   static constexpr int kPanel = kInputs + Inputs::kPieces;
-  static constexpr int kBytes = kPanel * 16 + Panel<T>::kWords * 4;
+  static constexpr int kBytes = kPanel * 16 + 2 * Panel<T>::kWords * 4;
 };
 
 // Writes the states of line `row` to a view (batch, channels, modes).
@@ -239,10 +244,11 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
   const Place place = place_of<T>(launch.lines, 1);
   const Lane lane = Lane::of<T>(launch.lines, place);
   uint4* const out = shared_memory + threadIdx.x / 32 * Tiles::kStates * 32 + threadIdx.x % 32;
-  uint32_t* const panel = reinterpret_cast<uint32_t*>(shared_memory + Memory::kPanel);
+  uint32_t* panel = reinterpret_cast<uint32_t*>(shared_memory + Memory::kPanel);
+  uint32_t* next_panel = panel + Panel<T>::kWords;
   const int64_t channel = lane.there ? lane.channel : 0;
   const uint4* const tiles = launch.tiles + channel * Tiles::kCount * 32 + threadIdx.x % 32;
-  const float2* const hops = launch.hops + channel * Tiles::kModes + threadIdx.x % 4;
+  const float2* const hops = launch.hops + channel * kScanHops * Tiles::kModes + threadIdx.x % 4;
   float h[Tiles::kStates][4] = {};
   uint4 in[Tiles::kStates], straight[2];
 #pragma unroll
@@ -264,11 +270,15 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
 
   typename Memory::Inputs u(launch.u, launch.lines, place, shared_memory + Memory::kInputs);
   Writer<T> y(launch.y, launch.lines, place);
+  u.put(panel);
+  u.fetch();
+  __syncthreads();
   int chunk = 0;
   for (int64_t stage = 0; stage < launch.lines.cut.steps; stage += kStage) {
-    u.put(panel);
+    // Outputs of the stage before make room for inputs of the stage after, word by word.
+    if (stage > 0) y.take(next_panel, launch.add);
+    u.put(next_panel);
     u.fetch();
-    __syncthreads();
 #pragma unroll 1
     for (int c = 0; c < kStage / kChunk; ++c, ++chunk) {
 #pragma unroll
@@ -303,8 +313,9 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
       write_chunk<T>(sums, words);
     }
     __syncthreads();
-    y.take(panel, launch.add);
+    swap(panel, next_panel);
   }
+  if (chunk > 0) y.take(next_panel, launch.add);
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     if (chunk == whole[r]) write_states(h, lane, r, launch.last);

@@ -5,6 +5,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/lti_scan/lti_scan.h"
+#include "longwave/ops/lti_scan/lti_scan_device_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -14,12 +15,8 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct Operands {
-  Tensor u, a, c, d, h0;
-};
-
 // Lazy conjugates and negatives become numbers; a skip without elements is none.
-Operands resolved(Operands in) {
+LtiScanTensors resolved(LtiScanTensors in) {
   for (Tensor* tensor : {&in.u, &in.a, &in.c, &in.d, &in.h0}) {
     *tensor = tensor->detach().resolve_conj().resolve_neg();
   }
@@ -28,10 +25,8 @@ Operands resolved(Operands in) {
 }
 
 template <typename T>
-LtiScanOutput forward(const Operands& in) {
+void forward(const LtiScanTensors& in, const LtiScanOutput& out) {
   using Complex = std::complex<T>;
-  LtiScanOutput out{torch::empty(in.u.sizes(), in.u.options()),
-                    in.h0.clone(torch::MemoryFormat::Contiguous)};
   Workspace workspace(lti_scan_workspace_bytes(in.u.size(0), in.u.size(2), in.a.size(1)));
   lti_scan(LtiScanArgs<T>{.u = view_of<const T, 3>(in.u),
                           .a = view_of<const Complex, 2>(in.a),
@@ -40,32 +35,25 @@ LtiScanOutput forward(const Operands& in) {
                           .h = view_of<Complex, 3>(out.h),
                           .y = view_of<T, 3>(out.y)},
            workspace);
-  return out;
 }
 
-// Gradients of u, a, c, d, h0.
 template <typename T>
-Operands backward(const Operands& in, const Tensor& dy, const Tensor& dh) {
+void backward(const LtiScanTensors& in, const LtiScanOutput& d, const LtiScanTensors& grads) {
   using Complex = std::complex<T>;
-  const auto like = [](const Tensor& tensor) {
-    return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : Tensor();
-  };
-  Operands out{like(in.u), like(in.a), like(in.c), like(in.d), like(in.h0)};
   Workspace workspace(lti_scan_backward_workspace_bytes(in.u.size(0), in.u.size(2), in.a.size(1)));
   lti_scan_backward(LtiScanGradArgs<T>{.u = view_of<const T, 3>(in.u),
                                        .a = view_of<const Complex, 2>(in.a),
                                        .c = view_of<const Complex, 2>(in.c),
                                        .d = view_of<const T, 1>(in.d),
                                        .h0 = view_of<const Complex, 3>(in.h0),
-                                       .dy = view_of<const T, 3>(dy),
-                                       .dh = view_of<const Complex, 3>(dh),
-                                       .du = view_of<T, 3>(out.u),
-                                       .da = view_of<Complex, 2>(out.a),
-                                       .dc = view_of<Complex, 2>(out.c),
-                                       .dd = view_of<T, 1>(out.d),
-                                       .dh0 = view_of<Complex, 3>(out.h0)},
+                                       .dy = view_of<const T, 3>(d.y),
+                                       .dh = view_of<const Complex, 3>(d.h),
+                                       .du = view_of<T, 3>(grads.u),
+                                       .da = view_of<Complex, 2>(grads.a),
+                                       .dc = view_of<Complex, 2>(grads.c),
+                                       .dd = view_of<T, 1>(grads.d),
+                                       .dh0 = view_of<Complex, 3>(grads.h0)},
                     workspace);
-  return out;
 }
 
 class LtiScanFunction : public torch::autograd::Function<LtiScanFunction> {
@@ -74,40 +62,58 @@ class LtiScanFunction : public torch::autograd::Function<LtiScanFunction> {
                                const Tensor& c, const Tensor& d, const Tensor& h0) {
     context->save_for_backward({u, a, c, d, h0});
     context->set_materialize_grads(false);
-    const Operands in = resolved({u, a, c, d, h0});
-    const LtiScanOutput out =
-        u.scalar_type() == torch::kFloat32 ? ops::forward<float>(in) : ops::forward<double>(in);
+    const LtiScanTensors in = resolved({u, a, c, d, h0});
+    const LtiScanOutput out{torch::empty(in.u.sizes(), in.u.options()),
+                            in.h0.clone(torch::MemoryFormat::Contiguous)};
+    if (u.is_cuda()) {
+      lti_scan_on_device(in, out);
+    } else {
+      with_precision_of(u, [&](auto number) { ops::forward<decltype(number)>(in, out); });
+    }
     return {out.y, out.h};
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     TORCH_CHECK(!torch::GradMode::is_enabled(), "lti_scan: second derivatives are not offered");
     const variable_list saved = context->get_saved_variables();
-    const Operands in = resolved({saved[0], saved[1], saved[2], saved[3], saved[4]});
-    const Tensor dy = grads[0].defined() ? grads[0].resolve_neg() : torch::zeros_like(in.u);
-    const Tensor dh = grads[1].defined() ? grads[1].resolve_conj().resolve_neg() : Tensor();
-    const Operands out = in.u.scalar_type() == torch::kFloat32 ? ops::backward<float>(in, dy, dh)
-                                                               : ops::backward<double>(in, dy, dh);
+    const LtiScanTensors in = resolved({saved[0], saved[1], saved[2], saved[3], saved[4]});
+    const LtiScanOutput d{grads[0].defined() ? grads[0].resolve_neg() : torch::zeros_like(in.u),
+                          grads[1].defined() ? grads[1].resolve_conj().resolve_neg() : Tensor()};
+    const auto like = [](const Tensor& tensor) {
+      return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : Tensor();
+    };
+    const LtiScanTensors out{like(in.u), like(in.a), like(in.c), like(in.d), like(in.h0)};
+    if (in.u.is_cuda()) {
+      lti_scan_backward_on_device(in, d, out);
+    } else {
+      with_precision_of(in.u, [&](auto number) { ops::backward<decltype(number)>(in, d, out); });
+    }
     return {out.u, out.a, out.c, out.d, out.h0};
   }
 };
 
-void require_type(const char* name, const Tensor& tensor, torch::ScalarType wanted, int64_t rank) {
-  if (tensor.scalar_type() == wanted && tensor.dim() == rank && tensor.device().is_cpu()) return;
+void require_type(const char* name, const Tensor& tensor, const torch::TensorOptions& wanted,
+                  int64_t rank) {
+  if (tensor.scalar_type() == wanted.dtype() && tensor.dim() == rank &&
+      tensor.device() == wanted.device()) {
+    return;
+  }
   throw InvalidArgument({.where = "lti_scan",
                          .what = std::string(name) + " has another type, rank or device",
                          .got = tensor.toString() + " of rank " + std::to_string(tensor.dim()),
-                         .fix = std::string("give it as a CPU tensor of ") +
-                                torch::toString(wanted) + " and rank " + std::to_string(rank)});
+                         .fix = std::string("give it as a tensor of ") +
+                                std::string(wanted.dtype().name()) + " and rank " +
+                                std::to_string(rank) + " on " + wanted.device().str()});
 }
 
 }  // namespace
 
 LtiScanOutput lti_scan(const Tensor& u, const Tensor& a, const Tensor& c, const Tensor& d,
                        const Tensor& h0) {
-  const bool single = u.scalar_type() == torch::kFloat32;
-  const auto real = single ? torch::kFloat32 : torch::kFloat64;
-  const auto complex = single ? torch::kComplexFloat : torch::kComplexDouble;
+  const bool wide = u.scalar_type() == torch::kFloat64 && !u.is_cuda();
+  const auto real =
+      torch::TensorOptions(wide ? torch::kFloat64 : torch::kFloat32).device(u.device());
+  const auto complex = real.dtype(wide ? torch::kComplexDouble : torch::kComplexFloat);
   require_type("u", u, real, 3);
   require_type("a", a, complex, 2);
   require_type("c", c, complex, 2);

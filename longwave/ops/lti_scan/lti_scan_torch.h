@@ -16,11 +16,12 @@ struct LtiScanOutput {
 ///   d (channels) real or undefined for no skip,
 ///   h0 (batch, channels, modes) complex or undefined for zero.
 ///
-/// Any strides will do; none of the inputs is changed. float32 runs the SIMD kernel, float64 the
-/// reference, so that gradients can be checked by finite differences.
+/// Any strides will do; none of the inputs is changed. float32 runs the SIMD kernel, or that of a
+/// GPU where the tensors are there, float64 the reference, so that gradients can be checked by
+/// finite differences.
 ///
-/// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
-///            asking for them throws c10::Error.
+/// Errors     InvalidArgument if types, shapes or devices disagree; DeviceError on a GPU in a build
+///            without CUDA. Second derivatives are not offered: asking for them throws c10::Error.
 LtiScanOutput lti_scan(const torch::Tensor& u, const torch::Tensor& a, const torch::Tensor& c,
                        const torch::Tensor& d = {}, const torch::Tensor& h0 = {});
 

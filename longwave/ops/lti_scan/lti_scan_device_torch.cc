@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/lti_scan/lti_scan_device_torch.h"
+
+#include "longwave/ops/cuda/device_torch.h"
+#include "longwave/ops/lti_scan/lti_scan_cuda.h"
+
+namespace longwave::ops {
+
+#ifdef LONGWAVE_TORCH_CUDA
+namespace {
+
+using gpu::device_view_of;
+using Complex = std::complex<float>;
+
+LtiScanCudaSize size_of(const LtiScanTensors& in) {
+  return {in.u.size(0), in.u.size(1), in.u.size(2), in.a.size(1)};
+}
+
+}  // namespace
+
+void lti_scan_on_device(const LtiScanTensors& in, const LtiScanOutput& out) {
+  const torch::Tensor scratch =
+      gpu::scratch_like(in.u, lti_scan_cuda_workspace_bytes<float>(size_of(in)));
+  lti_scan_cuda(LtiScanCudaArgs<float>{.u = device_view_of<const float, 3>(in.u),
+                                       .a = device_view_of<const Complex, 2>(in.a),
+                                       .c = device_view_of<const Complex, 2>(in.c),
+                                       .d = device_view_of<const float, 1>(in.d),
+                                       .h = device_view_of<Complex, 3>(out.h),
+                                       .y = device_view_of<float, 3>(out.y)},
+                gpu::bytes_of(scratch), gpu::current_stream());
+}
+
+void lti_scan_backward_on_device(const LtiScanTensors& in, const LtiScanOutput& d,
+                                 const LtiScanTensors& grads) {
+  const torch::Tensor scratch =
+      gpu::scratch_like(in.u, lti_scan_cuda_backward_workspace_bytes<float>(size_of(in)));
+  lti_scan_cuda_backward(LtiScanCudaGradArgs<float>{.u = device_view_of<const float, 3>(in.u),
+                                                    .a = device_view_of<const Complex, 2>(in.a),
+                                                    .c = device_view_of<const Complex, 2>(in.c),
+                                                    .d = device_view_of<const float, 1>(in.d),
+                                                    .h0 = device_view_of<const Complex, 3>(in.h0),
+                                                    .dy = device_view_of<const float, 3>(d.y),
+                                                    .dh = device_view_of<const Complex, 3>(d.h),
+                                                    .du = device_view_of<float, 3>(grads.u),
+                                                    .da = device_view_of<Complex, 2>(grads.a),
+                                                    .dc = device_view_of<Complex, 2>(grads.c),
+                                                    .dd = device_view_of<float, 1>(grads.d),
+                                                    .dh0 = device_view_of<Complex, 3>(grads.h0)},
+                         gpu::bytes_of(scratch), gpu::current_stream());
+}
+#else
+void lti_scan_on_device(const LtiScanTensors&, const LtiScanOutput&) {
+  gpu::refuse_device("lti_scan");
+}
+
+void lti_scan_backward_on_device(const LtiScanTensors&, const LtiScanOutput&,
+                                 const LtiScanTensors&) {
+  gpu::refuse_device("lti_scan");
+}
+#endif
+
+}  // namespace longwave::ops
