@@ -11,6 +11,7 @@
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands.h"
 #include "longwave/inspect/batch_speed.h"
+#include "longwave/inspect/endurance.h"
 #include "longwave/inspect/length_cost.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/runtime/session.h"
@@ -80,13 +81,36 @@ BenchTable batches_table(Call& call, const std::shared_ptr<const runtime::Model>
   return table;
 }
 
+BenchTable endurance_table(Call& call, runtime::Session& session) {
+  const int64_t steps = call.options.integer("tokens");
+  call.console.say(fmt::format("{} steps ...", inspect::thousands(steps)));
+  BenchTable table{.columns = {{"steps", "steps", 0},
+                               {"steps_per_second", "steps/s since", 1},
+                               {"resident_bytes", "resident bytes", 0},
+                               {"peak_bytes", "peak bytes", 0}},
+                   .rows = {}};
+  for (const inspect::Endurance& moment : inspect::measure_endurance(session, steps)) {
+    table.rows.push_back(
+        {static_cast<double>(moment.steps), static_cast<double>(moment.since) / moment.seconds,
+         static_cast<double>(moment.resident_bytes), static_cast<double>(moment.peak_bytes)});
+  }
+  return table;
+}
+
+/// The table that the options ask for.
+BenchTable measured(Call& call, const std::shared_ptr<const runtime::Model>& model,
+                    runtime::Session& session) {
+  if (call.options.integer("tokens") > 0) return endurance_table(call, session);
+  if (!call.options.get<std::vector<int64_t>>("batch").empty()) return batches_table(call, model);
+  return lengths_table(call, session);
+}
+
 ExitCode run_bench(Call& call) {
   constexpr int64_t kChecked = 64;
   const auto model = runtime::Model::load(call.words.at(0));
   runtime::Session session(model);
   inspect::check_step_equals_prefill(session, kChecked);
-  const bool batches = !call.options.get<std::vector<int64_t>>("batch").empty();
-  const BenchTable table = batches ? batches_table(call, model) : lengths_table(call, session);
+  const BenchTable table = measured(call, model, session);
   const int64_t state = model->network().state_size() * static_cast<int64_t>(sizeof(float));
   const std::string& form = call.options.text("output");
   if (call.json() || form == "json") {
@@ -112,13 +136,16 @@ Command bench_command() {
           "median and 99th percentile of single steps that follow it; the workspace of the prefill "
           "and the peak memory of the process so far. With --batch instead, for each number of "
           "sequences: the steps of single sequences in a second when all are moved on together, "
-          "which reads the weights once a step, and what memory gives at most. Loading is not "
-          "timed. A model whose step and "
+          "which reads the weights once a step, and what memory gives at most. With --tokens "
+          "instead: speed and memory of the process along one stream, in which a language model is "
+          "fed what it draws. Loading is not timed. A model whose step and "
           "prefill disagree is refused.",
       .examples = {{"longwave bench runs/demo", "a table"},
                    {"longwave bench runs/demo --lengths 1000,100000,1000000 --output md",
                     "flat memory and cost per step up to a million steps, for a document"},
                    {"longwave bench model.gguf --batch 1,2,4,8", "what decoding together brings"},
+                   {"longwave bench model.gguf --tokens 1000000",
+                    "whether memory stays where it is for a million tokens"},
                    {"longwave bench runs/demo --threads 1 --json", "one thread, for a machine"}},
       .positionals = {{.name = "MODEL",
                        .help = "run, or model folder (config.json, model.safetensors)"}},
@@ -130,6 +157,12 @@ Command bench_command() {
                             .value = std::vector<int64_t>{},
                             .help = "sequences that are decoded together, apart by commas"},
                  .takes = "LIST"},
+                {.option = {.key = "tokens",
+                            .value = int64_t{0},
+                            .help = "steps of one stream whose memory is watched; 0 = no stream",
+                            .least = 0,
+                            .most = 1e12},
+                 .takes = "COUNT"},
                 {.option = {.key = "steps",
                             .value = int64_t{32},
                             .help = "steps of a run of a batch",

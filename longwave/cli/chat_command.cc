@@ -12,6 +12,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/interrupt.h"
 #include "longwave/cli/commands.h"
+#include "longwave/cli/context_flag.h"
 #include "longwave/cli/sampler_flags.h"
 #include "longwave/runtime/chat.h"
 
@@ -215,7 +216,8 @@ const std::vector<Talk::Word>& Talk::words() {
 }
 
 ExitCode run_chat(Call& call) {
-  runtime::ChatModel model = runtime::ChatModel::load(call.words.at(0));
+  runtime::ChatModel model =
+      runtime::ChatModel::load(call.words.at(0), call.options.integer("context"));
   if (!model.chat_template) {
     call.console.say(
         "note: this model was taught no conversations (it has no chat template): it goes on with "
@@ -245,6 +247,7 @@ Command chat_command() {
        .takes = "COUNT",
        .letter = 'n'}};
   for (Flag& flag : sampler_flags()) flags.push_back(std::move(flag));
+  flags.push_back(context_flag());
   return {
       .name = "chat",
       .summary = "Talk to a language model",

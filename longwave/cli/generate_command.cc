@@ -12,6 +12,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/interrupt.h"
 #include "longwave/cli/commands.h"
+#include "longwave/cli/context_flag.h"
 #include "longwave/cli/sampler_flags.h"
 #include "longwave/cli/token_list.h"
 #include "longwave/runtime/generate.h"
@@ -201,13 +202,7 @@ Command generate_command() {
                               .least = 1,
                               .most = runtime::Session::kMostProposed - 1},
                    .takes = "COUNT"});
-  flags.push_back(
-      {.option = {.key = "context",
-                  .value = int64_t{0},
-                  .help = "positions that attention layers have memory for: the longest "
-                          "sequence; 0 = 4096, or all that the model knows if fewer",
-                  .least = 0,
-                  .most = 1 << 24}});
+  flags.push_back(context_flag());
   flags.push_back({.option = {.key = "rate",
                               .value = 1.0,
                               .help = "multiplies every step size of the model",

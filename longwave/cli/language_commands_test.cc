@@ -110,6 +110,28 @@ TEST(Generate, ADraftChangesNothingButTheSpeed) {
   EXPECT_EQ(generate({"--draft", model, "--draft-tokens", "32"}).code, ExitCode::kUsage);
 }
 
+TEST(Context, IsTheLongestSequenceOfAHybrid) {
+  const ScratchFolder scratch("context");
+  const models::testing::ModelCase hybrid = {
+      "Hybrid",
+      {"model.pattern=mamba attention", "attention.positions=64", "attention.window=16"},
+      {Interface::Input::kTokens, 256, Interface::Output::kStep, 256}};
+  const std::string folder = scratch.save_model("model", hybrid);
+  runtime::write_tokenizer(folder, text::Tokenizer::bytes());
+  const std::string said = "twenty-three characters";
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"perplexity"}, {"chat", "-n", "8"}}) {
+    const auto run = [&](const std::string& context) {
+      std::vector<std::string> line = command;
+      line.insert(line.end(), {folder, "--context", context, "--json"});
+      return longwave(line, said);
+    };
+    EXPECT_NE(run("16").err.find("the context is full"), std::string::npos) << command[0];
+    EXPECT_EQ(run("64").err.find("the context is full"), std::string::npos) << command[0];
+    EXPECT_EQ(run("65").code, ExitCode::kBadInput) << command[0];
+  }
+}
+
 TEST(Logits, AreARowForEachToken) {
   const ScratchFolder scratch("logits");
   const std::string folder = scratch.save_model("model", kBytesModel);

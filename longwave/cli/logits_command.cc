@@ -9,6 +9,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/cli/commands.h"
+#include "longwave/cli/context_flag.h"
 #include "longwave/cli/token_list.h"
 #include "longwave/runtime/session.h"
 
@@ -75,12 +76,7 @@ Command logits_command() {
                             .value = std::string("text"),
                             .help = "a line a token, or one JSON document",
                             .choices = {"text", "json"}}},
-                {.option = {.key = "context",
-                            .value = int64_t{0},
-                            .help = "positions that attention layers have memory for: the longest "
-                                    "sequence; 0 = 4096, or all that the model knows if fewer",
-                            .least = 0,
-                            .most = 1 << 24}}},
+                context_flag()},
       .run = run_logits,
   };
 }

@@ -211,6 +211,12 @@ TEST(Bench, PrintsEveryFormOfTable) {
   EXPECT_EQ(rows[1]["batch"], 3);
   EXPECT_GT(rows[1]["steps_per_second"], 0);
   EXPECT_EQ(longwave({"bench", folder, "--batch", "0"}).code, ExitCode::kUsage);
+  const Outcome stream = longwave({"bench", folder, "--tokens", "40", "--output", "json"});
+  const auto moments = nlohmann::json::parse(stream.out)["rows"];
+  ASSERT_EQ(moments.size(), 4u);
+  EXPECT_EQ(moments[0]["steps"], 1);
+  EXPECT_EQ(moments[3]["steps"], 40);
+  EXPECT_GT(moments[3]["resident_bytes"], 0);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/interrupt.h"
 #include "longwave/cli/commands.h"
+#include "longwave/cli/context_flag.h"
 #include "longwave/io/file.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/perplexity.h"
@@ -91,7 +92,7 @@ ExitCode run_perplexity(Call& call) {
   }
   std::vector<std::string> files(call.words.begin() + 1, call.words.end());
   if (files.empty()) files.emplace_back("-");
-  runtime::Session session(runtime::Model::load(model));
+  runtime::Session session(runtime::Model::load(model, 1, call.options.integer("context")));
   const Interrupt interrupt;
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   Row all{.file = "all"};
@@ -126,15 +127,15 @@ Command perplexity_command() {
       .summary = "Measure how well a language model foresees texts",
       .description =
           "Reads each text as one sequence in constant memory, so that every token but the first "
-          "is "
-          "foreseen from all before it: there is no window and no stride. Bits a byte compare "
+          "is foreseen from all before it: there is no window and no stride. Hybrids with "
+          "attention have room for --context tokens and refuse a longer text. Bits a byte compare "
           "models with different tokenizers. Without a FILE the text comes from stdin; Ctrl-C ends "
           "with what was read.",
       .examples = {{"longwave perplexity mamba-130m-hf book.txt", "one text"},
                    {"longwave perplexity model.gguf *.txt --json", "several, and all together"}},
       .positionals = {{.name = "MODEL", .help = "run folder, model folder or checkpoint"},
                       {.name = "FILE", .help = "text", .count = Positional::Count::kMany}},
-      .flags = {},
+      .flags = {context_flag()},
       .run = run_perplexity,
   };
 }

@@ -43,7 +43,7 @@ std::string from_hex(const std::string& digits) {
 
 }  // namespace
 
-ChatModel ChatModel::load(const std::filesystem::path& path) {
+ChatModel ChatModel::load(const std::filesystem::path& path, int64_t context) {
   ChatModel result;
   result.tokenizer = load_tokenizer(path);
   if (result.tokenizer == nullptr) {
@@ -53,7 +53,7 @@ ChatModel ChatModel::load(const std::filesystem::path& path) {
                      .fix = "put its tokenizer.json beside it"});
   }
   result.chat_template = load_chat_template(path);
-  result.model = Model::load(path);
+  result.model = Model::load(path, 1, context);
   return result;
 }
 

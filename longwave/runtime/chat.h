@@ -20,8 +20,8 @@ struct ChatModel {
   /// What conversations look like; without one, what is said is continued as plain text.
   std::optional<text::ChatTemplate> chat_template;
 
-  /// DataError if the model has no tokenizer.
-  static ChatModel load(const std::filesystem::path& path);
+  /// `context` as for Model::load. DataError if the model has no tokenizer.
+  static ChatModel load(const std::filesystem::path& path, int64_t context = 0);
 };
 
 /// A conversation with a model: each answer goes on from the state after what was said before,

@@ -66,7 +66,7 @@ void Model::check_own(const State& state) const {
     return;
   }
   throw InvalidArgument({.where = "session",
-                         .what = "the state belongs to another model, or to another rate",
+                         .what = "the state belongs to another model, rate or context",
                          .got = "fingerprint " + std::to_string(state.fingerprint) +
                                 ", this model's is " + std::to_string(fingerprint_),
                          .fix = "load the model that the state was saved from"});
