@@ -4,6 +4,7 @@
     pip install tokenizers sentencepiece
     scripts/compare_tokenizers.py build/train/longwave                        # every style
     scripts/compare_tokenizers.py build/train/longwave tokenizer.json [TEXT...]
+    scripts/compare_tokenizers.py build/train/longwave tokenizer.model [TEXT...]
 
 Without a file small tokenizers of every style are learnt (tokenizer_styles.py). Texts are made of
 pieces that try every rule: contractions, runs of white space, scripts, marks that compose, emoji,
@@ -12,11 +13,13 @@ special tokens. Exit status 1 if any differs.
 
 import json
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
 
 import tokenizer_styles
+from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
 
@@ -29,6 +32,20 @@ def run(longwave: str, action: str, file: pathlib.Path, inputs: list[bytes]) -> 
         command = [longwave, "tokenize", action, "--json", "--tokenizer", file, *names]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def compare_decoded(longwave: str, file: pathlib.Path, decode, size: int) -> int:
+    """How many random sequences of tokens are decoded to something else."""
+    rng = random.Random(5)
+    lists = [rng.choices(range(size), k=rng.randint(1, 8)) for _ in range(1000)]
+    inputs = [" ".join(map(str, ids)).encode() for ids in lists]
+    differ = 0
+    for ids, answer in zip(lists, run(longwave, "decode", file, inputs), strict=True):
+        if answer["text"] != decode(ids):
+            differ += 1
+            print(f"differs: {ids}\n  ours   {answer['text']!r}\n  theirs {decode(ids)!r}")
+    print(f"{file.name}: {len(lists)} random lists of tokens, {differ} differ")
+    return differ
 
 
 def compare(longwave: str, file: pathlib.Path, encode, decode, texts: list[str | bytes]) -> int:
@@ -56,12 +73,23 @@ def compare_json(longwave: str, file: pathlib.Path, texts: list[str]) -> int:
                    theirs.decode, texts)
 
 
+def compare_pieces(longwave: str, file: pathlib.Path, texts: list[str]) -> int:
+    theirs = SentencePieceProcessor(model_file=str(file))
+    # Google's does not find control pieces in text. It takes bytes that are no text, too.
+    texts = [text for text in texts if "<|x|>" not in text and "</s>" not in text]
+    broken = [text.encode()[:-1] + b"\xff a\xe6\x97" for text in texts[::7]]
+    return (compare(longwave, file, theirs.encode, theirs.decode, texts + broken)
+            + compare_decoded(longwave, file, theirs.decode, theirs.vocab_size()))
+
+
 def main() -> int:
     longwave, *files = sys.argv[1:]
     texts = tokenizer_styles.texts(1, 1000)
     if files:
         texts += [pathlib.Path(name).read_text(encoding="utf-8") for name in files[1:]]
-        return 1 if compare_json(longwave, pathlib.Path(files[0]), texts) else 0
+        file = pathlib.Path(files[0])
+        check = compare_pieces if file.suffix == ".model" else compare_json
+        return 1 if check(longwave, file, texts) else 0
     differ = 0
     sentences = tokenizer_styles.corpus(2, 2000)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,6 +97,10 @@ def main() -> int:
             file = pathlib.Path(folder, style + ".json")
             tokenizer_styles.train(style, 600, sentences).save(str(file))
             differ += compare_json(longwave, file, texts)
+        for style in tokenizer_styles.PIECES_STYLES:
+            file = pathlib.Path(folder, style + ".model")
+            file.write_bytes(tokenizer_styles.train_pieces(style, 600, sentences))
+            differ += compare_pieces(longwave, file, texts)
     return 1 if differ else 0
 
 

@@ -5,9 +5,12 @@ every rule of theirs. Used by compare_tokenizers.py and tests/fixtures/make_toke
     pip install tokenizers sentencepiece
 """
 
+import io
 import json
 import random
 
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
                         processors, trainers)
 
@@ -18,8 +21,8 @@ PIECES = ["don't", "'LL", "a", "  ", "    ", "\n\n", "\t", "\r\n", "\u00a0", "\u
           "<0x41>", "Ünï", "ПРИВЕТ", "שלום", "مرحبا", "ไทย", "ქართ", "²³¹", "$+<=>^`|~", "\ufeff",
           "\U0010ffff", "\ue000", "12 345,67", " the", " cat", "hello world", "CamelCaseWord",
           "<|x|>", " <|x|>", "<|x|> ", "<y y>", "</s>"]
-WORDS = ["the", "cat", "that", "hat", "sat", "on", "a", "mat", "and", "it's", "they'll", "12", "345",
-         "naïve", "größe", "日本", "日本語", "привет", "мир", "😀", "x_y", "CamelCase",
+WORDS = ["the", "cat", "that", "hat", "sat", "on", "a", "mat", "and", "it's", "they'll", "12",
+         "345", "naïve", "größe", "日本", "日本語", "привет", "мир", "😀", "x_y", "CamelCase",
          "end.\n", "hello", "world", "(sic)", "don't", "éa", "ab", "abab", "ababab"]
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
           r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -156,3 +159,32 @@ def train(style: str, vocabulary: int, sentences: list[str]) -> Tokenizer:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{begin} $A", special_tokens=[(begin, tokenizer.token_to_id(begin))])
     return tokenizer
+
+
+# Settings of SentencePiece's trainer, by style.
+PIECES_STYLES = {
+    "pieces_llama": {"model_type": "bpe", "byte_fallback": True,
+                     "normalization_rule_name": "identity", "remove_extra_whitespaces": False},
+    "pieces_plain": {"model_type": "bpe", "add_dummy_prefix": False,
+                     "normalization_rule_name": "identity",
+                     "user_defined_symbols": ["<y y>", "12", "▁▁"]},
+    "pieces_unigram": {"model_type": "unigram", "normalization_rule_name": "nmt_nfkc"},
+    "pieces_unigram_bytes": {"model_type": "unigram", "byte_fallback": True,
+                             "normalization_rule_name": "nfkc_cf",
+                             "user_defined_symbols": ["<y y>", "12"], "split_digits": True,
+                             "remove_extra_whitespaces": False},
+}
+
+
+def train_pieces(style: str, vocabulary: int, sentences: list[str], **changes) -> bytes:
+    """The bytes of a SentencePiece model, in which every seventh long piece is not used."""
+    settings = {"hard_vocab_limit": False, "character_coverage": 0.995,
+                "control_symbols": ["<|x|>"], **PIECES_STYLES[style], **changes}
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_writer=made, vocab_size=vocabulary,
+        minloglevel=2, num_threads=1, **settings)
+    model = sentencepiece_model_pb2.ModelProto.FromString(made.getvalue())
+    for piece in [piece for piece in model.pieces if piece.type == 1 and len(piece.piece) > 1][::7]:
+        piece.type = model.SentencePiece.UNUSED
+    return model.SerializeToString()

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -15,9 +16,10 @@
 #include "longwave/io/atomic_file.h"
 #include "longwave/io/file.h"
 #include "longwave/runtime/gguf_file.h"
-#include "longwave/runtime/run_folder.h"
+#include "longwave/runtime/model_folder.h"
 #include "longwave/text/bpe_train.h"
 #include "longwave/text/tokenizer.h"
+#include "longwave/text/utf8.h"
 
 namespace longwave::cli {
 namespace {
@@ -39,20 +41,19 @@ std::vector<std::string> texts_of(Call& call) {
 }
 
 /// "bytes", a tokenizer's file or folder, or a model or run that has one.
-text::Tokenizer tokenizer_of(const std::string& name) {
-  if (name == "bytes") return text::Tokenizer::bytes();
+std::shared_ptr<const text::Tokenizer> tokenizer_of(const std::string& name) {
+  const auto shared = [](text::Tokenizer tokenizer) {
+    return std::make_shared<const text::Tokenizer>(std::move(tokenizer));
+  };
+  if (name == "bytes") return shared(text::Tokenizer::bytes());
   std::error_code ignored;
   const fs::path path = name;
-  if (runtime::is_gguf_file(path)) {
-    const auto tokenizer = runtime::load_tokenizer(path);
-    if (tokenizer != nullptr) return text::Tokenizer::parse(tokenizer->json(), name);
-    throw DataError(
-        {.where = name, .what = "there is no tokenizer in the file", .got = {}, .fix = {}});
-  }
-  const bool is_model =
-      fs::exists(path / "model.safetensors", ignored) || fs::exists(path / "checkpoints", ignored);
-  if (!is_model) return text::Tokenizer::load(path);
-  return text::Tokenizer::load(runtime::find_model_folder(path) / "tokenizer.json");
+  const bool is_model = runtime::is_gguf_file(path) ||
+                        fs::exists(path / "model.safetensors", ignored) ||
+                        fs::exists(path / "checkpoints", ignored);
+  if (!is_model) return shared(text::Tokenizer::load(path));
+  if (auto tokenizer = runtime::load_tokenizer(path)) return tokenizer;
+  throw DataError({.where = name, .what = "the model has no tokenizer", .got = {}, .fix = {}});
 }
 
 ExitCode train(Call& call) {
@@ -77,7 +78,7 @@ ExitCode train(Call& call) {
     bytes += text.size();
     tokens += tokenizer.encode(text).size();
   }
-  io::write_file_atomically(out, tokenizer.json());
+  io::write_file_atomically(out, tokenizer.files().front().content);
   const double each = static_cast<double>(bytes) / static_cast<double>(std::max<size_t>(tokens, 1));
   if (call.json()) {
     const nlohmann::ordered_json report{{"file", out},
@@ -93,9 +94,9 @@ ExitCode train(Call& call) {
 }
 
 ExitCode encode(Call& call) {
-  const text::Tokenizer tokenizer = tokenizer_of(call.options.text("tokenizer"));
+  const auto tokenizer = tokenizer_of(call.options.text("tokenizer"));
   for (const std::string& text : texts_of(call)) {
-    const std::vector<int64_t> ids = tokenizer.encode(text);
+    const std::vector<int64_t> ids = tokenizer->encode(text);
     if (call.json()) {
       call.console.out << nlohmann::json{{"ids", ids}}.dump() << '\n';
     } else {
@@ -106,20 +107,19 @@ ExitCode encode(Call& call) {
 }
 
 ExitCode decode(Call& call) {
-  const text::Tokenizer tokenizer = tokenizer_of(call.options.text("tokenizer"));
+  const auto tokenizer = tokenizer_of(call.options.text("tokenizer"));
   for (const std::string& text : texts_of(call)) {
     const std::vector<int64_t> ids = token_list(text, "tokens");
     for (const int64_t id : ids) {
-      if (id < tokenizer.size()) continue;
+      if (id < tokenizer->size()) continue;
       throw DataError({.where = "tokens",
                        .what = "the token is not in the vocabulary",
-                       .got = fmt::format("{} of {}", id, tokenizer.size()),
+                       .got = fmt::format("{} of {}", id, tokenizer->size()),
                        .fix = {}});
     }
-    const std::string decoded = tokenizer.decode(ids);
+    const std::string decoded = tokenizer->decode(ids);
     if (call.json()) {
-      constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
-      call.console.out << nlohmann::json{{"text", decoded}}.dump(-1, ' ', false, kReplace) << '\n';
+      call.console.out << nlohmann::json{{"text", text::showable(decoded)}}.dump() << '\n';
     } else {
       call.console.out << decoded;
     }
@@ -160,8 +160,8 @@ Command tokenize_command() {
       .flags = {{.option = {.key = "tokenizer",
                             .value = std::string("bytes"),
                             .help =
-                                "bytes, a tokenizer.json, a folder with vocab.json and merges.txt, "
-                                "or a model"},
+                                "bytes, a tokenizer.json or tokenizer.model, a folder with one or "
+                                "with vocab.json and merges.txt, or a model"},
                  .takes = "PATH"},
                 {.option = {.key = "vocab",
                             .value = int64_t{4096},

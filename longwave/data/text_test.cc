@@ -97,14 +97,14 @@ TEST(Text, TokensAreThoseOfTheTokenizer) {
   io::write_file_atomically(folder.path() / "books" / "one.txt", text);
   const std::string_view texts[] = {text};
   const text::Tokenizer trained = text::train_bpe(texts, {.vocabulary = 280});
-  io::write_file_atomically(folder.path() / "tokenizer.json", trained.json());
+  io::write_file_atomically(folder.path() / "tokenizer.json", trained.files().front().content);
   const auto dataset = open("text", {"path=" + (folder.path() / "books").string(),
                                      "tokenizer=" + (folder.path() / "tokenizer.json").string(),
                                      "length=32", "validation=0"});
   EXPECT_EQ(dataset->info().input_size, trained.size());
   EXPECT_EQ(dataset->info().target_size, trained.size());
   ASSERT_NE(dataset->info().tokenizer, nullptr);
-  EXPECT_EQ(dataset->info().tokenizer->json(), trained.json());
+  EXPECT_EQ(dataset->info().tokenizer->files().front().content, trained.files().front().content);
   const Example first = dataset->example(0);
   EXPECT_TRUE(text.starts_with(trained.decode(first.tokens)));
 }

@@ -139,10 +139,12 @@ Generation generate(Session& session, const text::Tokenizer* tokenizer,
     result.ids.push_back(id);
     // A model may have more tokens than its tokenizer, as padding.
     const bool known = decoder && id < tokenizer->size();
-    const bool goes_on = sink(id, known ? filter.push(decoder->push(id)) : std::string());
+    const bool ends = known && tokenizer->is_end(id);
+    const bool shows = known && !ends;
+    const bool goes_on = sink(id, shows ? filter.push(decoder->push(id)) : std::string());
     if (filter.stopped()) {
       result.end = Generation::End::kStop;
-    } else if (known && tokenizer->is_special(id)) {
+    } else if (ends) {
       result.end = Generation::End::kSpecial;
     } else if (!goes_on) {
       result.end = Generation::End::kAsked;

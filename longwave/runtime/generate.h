@@ -31,7 +31,7 @@ struct Generation {
   enum class End : uint8_t {
     kLength,   ///< max_tokens were drawn
     kStop,     ///< a stop string was met
-    kSpecial,  ///< the model drew a special token, such as the end of a text
+    kSpecial,  ///< the model drew a token that ends a text, or another special one
     kAsked,    ///< the sink asked to end
   };
   End end = End::kLength;

@@ -21,7 +21,6 @@ namespace {
 constexpr const char* kFormat = "longwave-model";
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kWeightsName = "model.safetensors";
-constexpr const char* kTokenizerName = "tokenizer.json";
 
 /// Bytes of a config.json that are read at most.
 constexpr uint64_t kConfigLimit = 1 << 20;
@@ -186,15 +185,16 @@ void write_model_files(const std::filesystem::path& folder, const models::Config
 }
 
 void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer& tokenizer) {
-  io::write_file_atomically(folder / kTokenizerName, tokenizer.json());
+  for (const text::StoredFile& file : tokenizer.files()) {
+    io::write_file_atomically(folder / file.name, file.content);
+  }
 }
 
 std::shared_ptr<const text::Tokenizer> load_tokenizer(const std::filesystem::path& path) {
   if (is_gguf_file(path)) return load_gguf_tokenizer(path);
-  const std::filesystem::path file = find_model_folder(path) / kTokenizerName;
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return nullptr;
-  return std::make_shared<const text::Tokenizer>(text::Tokenizer::load(file));
+  auto tokenizer = text::Tokenizer::find(find_model_folder(path));
+  if (!tokenizer) return nullptr;
+  return std::make_shared<const text::Tokenizer>(std::move(*tokenizer));
 }
 
 std::optional<text::ChatTemplate> load_chat_template(const std::filesystem::path& path) {

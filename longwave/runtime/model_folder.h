@@ -20,7 +20,7 @@ namespace longwave::runtime {
 ///                      and a section for each family in the pattern}
 ///   model.safetensors  tensors under the names of the parameter table: float32, and matrices of
 ///                      any type for weights
-///   tokenizer.json     what the tokens mean, if they are text
+///   tokenizer.json     what the tokens mean, if they are text; or tokenizer.model
 struct ModelFolder {
   models::Config config;
   Weights weights;
@@ -65,7 +65,7 @@ void save_model_folder(const std::filesystem::path& folder, const models::Config
 void write_model_files(const std::filesystem::path& folder, const models::Config& config,
                        const Weights& weights);
 
-/// Adds tokenizer.json to a folder that is being written.
+/// Adds the tokenizer's files to a folder that is being written.
 void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer& tokenizer);
 
 /// The tokenizer that a model, or the best checkpoint of a run, was trained with; none if its

@@ -38,9 +38,10 @@ class AddedTokens {
     if (done < text.size()) between(text.substr(done));
   }
 
- private:
+  /// The longest token that `text`, which is not empty, begins with.
   const AddedToken* at_front(std::string_view text) const;
 
+ private:
   std::array<std::vector<AddedToken>, 256> by_byte_;  // by first byte, longest first
 };
 

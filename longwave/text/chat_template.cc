@@ -8,6 +8,7 @@
 #include "longwave/io/file.h"
 #include "longwave/text/jinja/evaluate.h"
 #include "longwave/text/jinja/syntax.h"
+#include "longwave/text/token_settings.h"
 
 namespace longwave::text {
 namespace {
@@ -17,17 +18,6 @@ using Json = nlohmann::json;
 /// Bytes of a template, or of the file that it is in, that are read at most.
 constexpr uint64_t kFileLimit = uint64_t{16} << 20;
 constexpr size_t kSourceLimit = size_t{1} << 20;
-
-/// "bos_token" may be text or an object that holds it.
-std::string token_of(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return {};
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_object() && found->contains("content") && (*found)["content"].is_string()) {
-    return (*found)["content"].get<std::string>();
-  }
-  return {};
-}
 
 /// "chat_template" may be text, or a list of which "default" counts.
 std::optional<std::string> source_of(const Json& config) {
@@ -103,7 +93,8 @@ std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& fold
     source = source_of(config);
   }
   if (!source) return std::nullopt;
-  return parse(*source, where, token_of(config, "bos_token"), token_of(config, "eos_token"));
+  const TokenSettings tokens = load_token_settings(folder);
+  return parse(*source, where, tokens.begin.value_or(""), tokens.end.value_or(""));
 }
 
 std::string ChatTemplate::render(std::span<const Message> messages) const {

@@ -9,7 +9,10 @@
 namespace longwave::text {
 namespace {
 
-std::string spelling(const DecodeSpec& spec, std::string token) {
+enum class Marks : uint8_t { kShown, kDropped };
+
+std::string spelling(const DecodeSpec& spec, std::string token, Marks marks) {
+  if (marks == Marks::kDropped) token = substituted(token, {spec.mark, ""});
   for (const Substitute& substitute : spec.substitutes) token = substituted(token, substitute);
   if (spec.bytes == DecodeSpec::Bytes::kNamed) {
     if (const auto byte = named_byte(token)) return {*byte};
@@ -17,15 +20,34 @@ std::string spelling(const DecodeSpec& spec, std::string token) {
   return token;
 }
 
+std::string spelling_of_piece(const TokenizerSpec& spec, size_t id, Marks marks) {
+  using Type = PieceModel::Type;
+  std::string_view text = *spec.tokens[id];
+  const Type type = spec.pieces->pieces[id].type;
+  if (type == Type::kByte) return {named_byte(text).value_or('?')};
+  if (type == Type::kUnknown) return spec.decode.unknown_text;
+  if (type == Type::kControl) return std::string(text);
+  if (marks == Marks::kDropped && text.starts_with(kBlankMark)) {
+    text.remove_prefix(std::string_view(kBlankMark).size());
+  }
+  return substituted(text, {kBlankMark, " "});
+}
+
+std::string spelling(const TokenizerSpec& spec, size_t id, Marks marks) {
+  if (!spec.tokens[id]) return {};
+  if (spec.pieces) return spelling_of_piece(spec, id, marks);
+  return spelling(spec.decode, *spec.tokens[id], marks);
+}
+
 }  // namespace
 
 Decoder::Decoder(const TokenizerSpec& spec)
     : leading_(spec.decode.leading), blanks_(spec.decode.blanks) {
-  for (const std::optional<std::string>& each : spec.tokens) {
-    const std::string token = each.value_or("");
-    spelt_.push_back(spelling(spec.decode, token));
-    if (leading_ != DecodeSpec::Leading::kFirstToken) continue;
-    first_.push_back(spelling(spec.decode, substituted(token, {spec.decode.mark, ""})));
+  const bool first_differ = leading_ == DecodeSpec::Leading::kFirstToken ||
+                            leading_ == DecodeSpec::Leading::kFirstVisible;
+  for (size_t id = 0; id < spec.tokens.size(); ++id) {
+    spelt_.push_back(spelling(spec, id, Marks::kShown));
+    if (first_differ) first_.push_back(spelling(spec, id, Marks::kDropped));
   }
 }
 
@@ -35,9 +57,11 @@ void Decoder::append(int64_t id, Position& position, std::string& text) const {
     text += bytes;
     return;
   }
-  if (leading_ == DecodeSpec::Leading::kFirstToken) {
-    text += first_[static_cast<size_t>(id)];
-    position.place = Place::kMiddle;
+  if (leading_ != DecodeSpec::Leading::kBlanks) {
+    const std::string& first = first_[static_cast<size_t>(id)];
+    text += first;
+    const bool goes_on = leading_ == DecodeSpec::Leading::kFirstVisible && first.empty();
+    if (!goes_on) position.place = Place::kMiddle;
     return;
   }
   const size_t found = std::min(bytes.find_first_not_of(' '), bytes.size());

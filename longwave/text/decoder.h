@@ -33,7 +33,7 @@ class Decoder {
  private:
   DecodeSpec::Leading leading_ = DecodeSpec::Leading::kKept;
   int64_t blanks_ = 0;
-  std::vector<std::string> spelt_, first_;  // by id; the latter for kFirstToken
+  std::vector<std::string> spelt_, first_;  // by id; the latter for first tokens
 };
 
 }  // namespace longwave::text

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/text/gguf_vocabulary.h"
 
-#include <algorithm>
-#include <initializer_list>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -10,50 +8,16 @@
 
 #include "longwave/base/error.h"
 #include "longwave/text/byte_level.h"
+#include "longwave/text/gguf_cuts.h"
+#include "longwave/text/gguf_keys.h"
+#include "longwave/text/json_reader.h"
+#include "longwave/text/sentencepiece_file.h"
 #include "longwave/text/tokenizer_json.h"
 
 namespace longwave::text {
 namespace {
 
-constexpr const char* kModel = "tokenizer.ggml.model";
-constexpr const char* kCut = "tokenizer.ggml.pre";
-constexpr const char* kTokens = "tokenizer.ggml.tokens";
-constexpr const char* kTypes = "tokenizer.ggml.token_type";
-constexpr const char* kMerges = "tokenizer.ggml.merges";
-constexpr const char* kJson = "tokenizer.huggingface.json";
-constexpr size_t kMostTokens = size_t{1} << 22;
-
-/// What a token is, by llama.cpp's numbers.
-enum TokenType : int64_t { kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5 };
-
-constexpr const char* kLlama3 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
-    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2 = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
-                               R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-/// How text is cut into words, by llama.cpp's names; the first of each is the one to write.
-struct Cut {
-  std::vector<std::string_view> names;
-  std::vector<std::string> patterns;
-  MergeModel::Whole whole = MergeModel::Whole::kMerge;
-};
-const std::vector<Cut>& cuts() {
-  static const std::vector<Cut> kCuts = {
-      {{"gpt-2", "mpt", "olmo", "jais", "phi-2"}, {kWordPattern}},
-      {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1"},
-       {kLlama3},
-       MergeModel::Whole::kFirst},
-      {{"qwen2"}, {kQwen2}},
-      {{"starcoder", "refact", "command-r", "smollm", "codeshell"}, {R"(\p{N})", kWordPattern}}};
-  return kCuts;
-}
-
-std::vector<CutStep> steps_of(const Cut& cut) {
-  std::vector<CutStep> steps;
-  for (const std::string& pattern : cut.patterns) steps.emplace_back(Split{pattern});
-  return steps;
-}
+using namespace gguf;
 
 [[noreturn]] void refuse(std::string_view where, std::string what, std::string got,
                          std::string fix = {}) {
@@ -61,14 +25,6 @@ std::vector<CutStep> steps_of(const Cut& cut) {
                    .what = std::move(what),
                    .got = std::move(got),
                    .fix = std::move(fix)});
-}
-
-const Cut& cut_named(const std::string& name, std::string_view where) {
-  for (const Cut& cut : cuts()) {
-    if (std::ranges::find(cut.names, name) != cut.names.end()) return cut;
-  }
-  refuse(where, std::string(kCut) + " names a cut into words that is not known", "\"" + name + "\"",
-         "give the ids of tokens, or put the model's tokenizer.json beside");
 }
 
 /// Tokens of the file by id, with their types.
@@ -79,7 +35,7 @@ struct Listed {
 
 Listed listed(const io::GgufMetadata& metadata, std::string_view where) {
   const auto* tokens = io::gguf_items<std::string>(metadata, kTokens);
-  if (tokens == nullptr || tokens->empty() || tokens->size() > kMostTokens) {
+  if (tokens == nullptr || tokens->empty() || tokens->size() > static_cast<size_t>(kMostTokens)) {
     refuse(where, std::string(kTokens) + " must be a list of texts", {});
   }
   Listed result{*tokens, std::vector<int64_t>(tokens->size(), kNormal)};
@@ -127,13 +83,97 @@ void read_merges(const io::GgufMetadata& metadata, const Listed& list, Tokenizer
   }
 }
 
-/// The first of these that is an added token.
-std::optional<int64_t> first_of(const Tokenizer& tokenizer,
-                                std::initializer_list<const char*> contents) {
-  for (const char* content : contents) {
-    if (const auto id = tokenizer.added(content)) return id;
+template <typename T>
+std::optional<T> single(const io::GgufMetadata& metadata, std::string_view key) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return std::nullopt;
+  const T* value = std::get_if<T>(&found->second.content);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+/// What the file says about the tokens around texts.
+TokenSettings settings_of(const io::GgufMetadata& metadata) {
+  const auto* tokens = io::gguf_items<std::string>(metadata, kTokens);
+  const auto token = [&](std::string_view key) -> std::optional<std::string> {
+    const auto id = single<uint64_t>(metadata, key);
+    if (!id || tokens == nullptr || *id >= tokens->size()) return std::nullopt;
+    return (*tokens)[*id];
+  };
+  TokenSettings settings{.add_begin = single<bool>(metadata, kAddBegin),
+                         .add_end = single<bool>(metadata, kAddEnd),
+                         .begin = token(kBegin),
+                         .end = token(kEnd),
+                         .ends = {}};
+  // The end of a turn and of a message.
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    const auto id = single<uint64_t>(metadata, key);
+    if (id && *id < static_cast<uint64_t>(kMostTokens)) {
+      settings.ends.push_back(static_cast<int64_t>(*id));
+    }
   }
-  return std::nullopt;
+  return settings;
+}
+
+Tokenizer merged_bytes(const io::GgufMetadata& metadata, TokenSettings settings,
+                       std::string_view where) {
+  const std::string* name = io::gguf_text(metadata, kCut);
+  const GgufCut* cut = gguf_cut(name == nullptr ? "" : *name);
+  if (cut == nullptr) {
+    refuse(where, std::string(kCut) + " names a cut into words that is not known",
+           "\"" + (name == nullptr ? "" : *name) + "\"",
+           "give the ids of tokens, or put the model's tokenizer.json beside");
+  }
+  TokenizerSpec spec;
+  spec.cuts = cut->steps;
+  spec.model.whole = cut->whole;
+  if (!settings.add_begin && cut->begin == GgufCut::Begin::kToken) settings.add_begin = true;
+  const Listed list = listed(metadata, where);
+  read_tokens(list, spec, where);
+  read_merges(metadata, list, spec, where);
+  return Tokenizer::parse(format_tokenizer(spec), where, settings);
+}
+
+/// Bytes may be listed with a sign or without.
+std::string charsmap_of(const io::GgufMetadata& metadata) {
+  std::string bytes;
+  if (const auto* numbers = io::gguf_items<uint64_t>(metadata, kCharsmap)) {
+    for (const uint64_t number : *numbers) bytes += static_cast<char>(number);
+  } else if (const auto* signed_numbers = io::gguf_items<int64_t>(metadata, kCharsmap)) {
+    for (const int64_t number : *signed_numbers) bytes += static_cast<char>(number);
+  }
+  return bytes;
+}
+
+/// The pieces become a SentencePiece model, which is what the tokenizer is kept as.
+Tokenizer pieces(const io::GgufMetadata& metadata, PieceModel::Algorithm algorithm,
+                 TokenSettings settings, std::string_view where) {
+  const Listed list = listed(metadata, where);
+  const auto* scores = io::gguf_items<double>(metadata, kScores);
+  if (scores == nullptr || scores->size() != list.tokens.size()) {
+    refuse(where, std::string(kScores) + " must be as long as the tokens",
+           std::to_string(scores == nullptr ? 0 : scores->size()));
+  }
+  SentencePieceFile file;
+  file.algorithm = algorithm;
+  size_t used = list.tokens.size();
+  while (used > 0 && list.types[used - 1] == kUnused) --used;
+  int64_t bytes = 0;
+  for (size_t id = 0; id < used; ++id) {
+    if (list.types[id] < kNormal || list.types[id] > kByte) {
+      refuse(where, "a token is of an unknown type", std::to_string(list.types[id]));
+    }
+    file.pieces.push_back({list.tokens[id], static_cast<float>((*scores)[id]),
+                           static_cast<PieceModel::Type>(list.types[id])});
+    bytes += list.types[id] == kByte ? 1 : 0;
+  }
+  file.byte_fallback = bytes > 0;
+  file.normal = {.charsmap = charsmap_of(metadata),
+                 .blank_first = single<bool>(metadata, kBlankFirst).value_or(true),
+                 .single_blanks = single<bool>(metadata, kSingleBlanks).value_or(false)};
+  file.begin_piece = settings.begin.value_or("");
+  file.end_piece = settings.end.value_or("");
+  if (!settings.add_begin) settings.add_begin = settings.begin.has_value();
+  return Tokenizer::parse_pieces(format_sentencepiece(file), where, settings);
 }
 
 }  // namespace
@@ -142,67 +182,16 @@ std::optional<Tokenizer> tokenizer_of_gguf(const io::GgufMetadata& metadata,
                                            std::string_view where) {
   const std::string* model = io::gguf_text(metadata, kModel);
   if (model == nullptr || *model == "no_vocab") return std::nullopt;
+  const TokenSettings settings = settings_of(metadata);
   if (const std::string* json = io::gguf_text(metadata, kJson)) {
-    return Tokenizer::parse(*json, std::string(where) + " " + kJson);
+    return Tokenizer::parse(*json, std::string(where) + " " + kJson, settings);
   }
-  if (*model != "gpt2") {
-    refuse(where, "tokenizers of this kind are not supported", std::string(kModel) + " " + *model,
-           "give the ids of tokens");
-  }
-  const std::string* name = io::gguf_text(metadata, kCut);
-  const Cut& cut = cut_named(name == nullptr ? "" : *name, where);
-  TokenizerSpec spec;
-  spec.cuts = steps_of(cut);
-  spec.model.whole = cut.whole;
-  const Listed list = listed(metadata, where);
-  read_tokens(list, spec, where);
-  read_merges(metadata, list, spec, where);
-  return Tokenizer::parse(format_tokenizer(spec), where);
-}
-
-void add_vocabulary(const Tokenizer& tokenizer, int64_t vocabulary, io::GgufMetadata& metadata) {
-  const TokenizerSpec& spec = tokenizer.spec();
-  const auto size = static_cast<size_t>(vocabulary);
-  if (spec.tokens.size() > size) {
-    throw InvalidArgument(
-        {.where = "add_vocabulary",
-         .what = "the tokenizer has more tokens than the model",
-         .got = std::to_string(spec.tokens.size()) + " and " + std::to_string(vocabulary),
-         .fix = "use the tokenizer that the model was trained with"});
-  }
-  std::vector<std::string> tokens(size);
-  std::vector<int64_t> types(size, kNormal);
-  for (size_t id = 0; id < size; ++id) {
-    const bool used = id < spec.tokens.size() && spec.tokens[id].has_value();
-    tokens[id] = used ? characters_of_bytes(*spec.tokens[id]) : "[PAD" + std::to_string(id) + "]";
-    if (!used) types[id] = kUnused;
-  }
-  for (const AddedToken& added : spec.added) {
-    tokens[static_cast<size_t>(added.id)] = added.content;
-    types[static_cast<size_t>(added.id)] = added.special ? kControl : kUserDefined;
-  }
-  std::vector<std::string> merges;
-  for (const Merge& merge : spec.model.merges) {
-    merges.push_back(tokens[static_cast<size_t>(merge.left)] + " " +
-                     tokens[static_cast<size_t>(merge.right)]);
-  }
-  using io::GgufValue;
-  metadata.insert_or_assign(kModel, GgufValue::text("gpt2"));
-  metadata.insert_or_assign(kTokens, GgufValue::texts(std::move(tokens)));
-  metadata.insert_or_assign(kTypes, GgufValue::int32s(std::move(types)));
-  metadata.insert_or_assign(kMerges, GgufValue::texts(std::move(merges)));
-  metadata.insert_or_assign(kJson, GgufValue::text(tokenizer.json()));
-  for (const Cut& cut : cuts()) {
-    if (steps_of(cut) != spec.cuts || cut.whole != spec.model.whole) continue;
-    metadata.insert_or_assign(kCut, GgufValue::text(std::string(cut.names.front())));
-  }
-  const auto end = first_of(tokenizer, {"<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "</s>"});
-  const auto begin = first_of(tokenizer, {"<|begin_of_text|>", "<s>", "<|endoftext|>"});
-  const auto put = [&](const char* key, std::optional<int64_t> id) {
-    if (id) metadata.insert_or_assign(key, GgufValue::uint32(static_cast<uint32_t>(*id)));
-  };
-  put("tokenizer.ggml.eos_token_id", end);
-  put("tokenizer.ggml.bos_token_id", begin);
+  using Algorithm = PieceModel::Algorithm;
+  if (*model == kBytes) return merged_bytes(metadata, settings, where);
+  if (*model == kMerging) return pieces(metadata, Algorithm::kMerging, settings, where);
+  if (*model == kUnigram) return pieces(metadata, Algorithm::kUnigram, settings, where);
+  refuse(where, "tokenizers of this kind are not supported", std::string(kModel) + " " + *model,
+         "give the ids of tokens");
 }
 
 }  // namespace longwave::text

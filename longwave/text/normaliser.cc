@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/text/normaliser.h"
 
+#include <utility>
+
 namespace longwave::text {
 namespace {
 
@@ -16,12 +18,15 @@ std::string replaced(const std::string& text, const Splitter& pattern, const std
 
 }  // namespace
 
-Normaliser::Normaliser(const std::vector<NormalStep>& steps, std::string_view where) {
-  for (const NormalStep& step : steps) {
+Normaliser::Normaliser(const TokenizerSpec& spec, std::string_view where) {
+  for (const NormalStep& step : spec.normal) {
     if (const auto* form = std::get_if<NormalForm>(&step)) {
       steps_.emplace_back(*form);
     } else if (const auto* prepend = std::get_if<Prepend>(&step)) {
       steps_.emplace_back(*prepend);
+    } else if (const auto* pieces = std::get_if<PieceNormal>(&step)) {
+      AddedTokens kept(spec.added, AddedToken::Match::kInWords);
+      steps_.emplace_back(PieceNormaliser(*pieces, std::move(kept), where));
     } else {
       const auto& replace = std::get<Replace>(step);
       steps_.emplace_back(Exchange{Splitter(replace.pattern, where), replace.content});
@@ -37,6 +42,8 @@ std::string Normaliser::operator()(std::string_view section, Place place) const 
       text = normal(text, *form);
     } else if (const auto* prepend = std::get_if<Prepend>(&step)) {
       if (place == Place::kStart) text.insert(0, prepend->text);
+    } else if (const auto* pieces = std::get_if<PieceNormaliser>(&step)) {
+      text = (*pieces)(text, place);
     } else {
       const auto& exchange = std::get<Exchange>(step);
       text = replaced(text, exchange.pattern, exchange.content);

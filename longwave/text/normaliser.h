@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "longwave/text/piece_normaliser.h"
 #include "longwave/text/tokenizer_spec.h"
 
 namespace longwave::text {
@@ -18,7 +19,7 @@ namespace longwave::text {
 class Normaliser {
  public:
   /// `where` names the tokenizer in messages.
-  Normaliser(const std::vector<NormalStep>& steps, std::string_view where);
+  Normaliser(const TokenizerSpec& spec, std::string_view where);
 
   /// The section of a text, changed; in the middle of a text nothing is put before it.
   std::string operator()(std::string_view section, Place place) const;
@@ -28,7 +29,7 @@ class Normaliser {
     Splitter pattern;
     std::string content;
   };
-  std::vector<std::variant<NormalForm, Prepend, Exchange>> steps_;
+  std::vector<std::variant<NormalForm, Prepend, Exchange, PieceNormaliser>> steps_;
 };
 
 }  // namespace longwave::text

@@ -7,6 +7,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/io/file.h"
+#include "longwave/text/sentencepiece_file.h"
 #include "longwave/text/tokenizer_json.h"
 
 namespace longwave::text {
@@ -16,6 +17,8 @@ namespace fs = std::filesystem;
 
 /// Bytes of a tokenizer's file that are read at most.
 constexpr uint64_t kFileLimit = uint64_t{256} << 20;
+constexpr const char* kJsonName = "tokenizer.json";
+constexpr const char* kPiecesName = "tokenizer.model";
 
 /// Tokens that are looked for in normalised text are normalised themselves.
 std::vector<AddedToken> normalised(std::vector<AddedToken> tokens, const Normaliser& normaliser) {
@@ -29,8 +32,8 @@ std::vector<AddedToken> normalised(std::vector<AddedToken> tokens, const Normali
 
 /// Where blanks are characters such tokens stand for all that they were found as.
 TokenizerSpec with_found(TokenizerSpec spec, std::string_view where) {
-  if (spec.model.alphabet == MergeModel::Alphabet::kBytes) return spec;
-  for (const AddedToken& token : normalised(spec.added, Normaliser(spec.normal, where))) {
+  if (spec.pieces || spec.model.alphabet == MergeModel::Alphabet::kBytes) return spec;
+  for (const AddedToken& token : normalised(spec.added, Normaliser(spec, where))) {
     spec.tokens[static_cast<size_t>(token.id)] = token.content;
   }
   return spec;
@@ -46,16 +49,19 @@ std::optional<fs::path> first_of(const fs::path& folder, std::initializer_list<c
 
 }  // namespace
 
-Tokenizer::Tokenizer(TokenizerSpec spec, std::string json, std::string_view where)
+Tokenizer::Tokenizer(TokenizerSpec spec, StoredFile file, std::string_view where,
+                     const TokenSettings& settings)
     : spec_(with_found(std::move(spec), where)),
-      json_(std::move(json)),
-      normaliser_(spec_.normal, where),
+      files_(format_token_settings(settings)),
+      normaliser_(spec_, where),
       raw_(spec_.added, AddedToken::Match::kRaw),
       normalised_(normalised(spec_.added, normaliser_), AddedToken::Match::kNormalised),
       cutter_(spec_.cuts, where),
       model_(make_word_model(spec_, where)),
       decoder_(spec_),
       special_(spec_.tokens.size(), 0) {
+  files_.insert(files_.begin(), std::move(file));
+  apply(settings, spec_);
   for (const AddedToken& added : spec_.added) {
     special_[static_cast<size_t>(added.id)] = added.special ? 1 : 0;
   }
@@ -65,37 +71,55 @@ Tokenizer Tokenizer::bytes() {
   TokenizerSpec spec;
   for (int byte = 0; byte < 256; ++byte) spec.tokens.emplace_back(std::string(1, char(byte)));
   std::string json = format_tokenizer(spec);
-  return {std::move(spec), std::move(json), "bytes"};
+  return {std::move(spec), {kJsonName, std::move(json)}, "bytes", {}};
 }
 
-Tokenizer Tokenizer::parse(std::string json, std::string_view where) {
+Tokenizer Tokenizer::parse(std::string json, std::string_view where,
+                           const TokenSettings& settings) {
   TokenizerSpec spec = parse_tokenizer(json, where);
-  return {std::move(spec), std::move(json), where};
+  return {std::move(spec), {kJsonName, std::move(json)}, where, settings};
+}
+
+Tokenizer Tokenizer::parse_pieces(std::string model, std::string_view where,
+                                  const TokenSettings& settings) {
+  TokenizerSpec spec = spec_of(parse_sentencepiece(model, where), where);
+  return {std::move(spec), {kPiecesName, std::move(model)}, where, settings};
 }
 
 Tokenizer Tokenizer::parse_gpt2(std::string_view vocabulary, std::string_view merges,
-                                std::string_view where) {
+                                std::string_view where, const TokenSettings& settings) {
   TokenizerSpec spec = parse_gpt2_files(vocabulary, merges, where);
   std::string json = format_tokenizer(spec);
-  return {std::move(spec), std::move(json), where};
+  return {std::move(spec), {kJsonName, std::move(json)}, where, settings};
 }
 
 Tokenizer Tokenizer::load(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
-    return parse(io::read_text(path, kFileLimit), path.string());
+    const std::string content = io::read_text(path, kFileLimit);
+    return path.extension() == ".model" ? parse_pieces(content, path.string())
+                                        : parse(content, path.string());
   }
-  if (const auto json = first_of(path, {"tokenizer.json"})) return load(*json);
-  const auto vocabulary = first_of(path, {"vocab.json", "encoder.json"});
-  const auto merges = first_of(path, {"merges.txt", "vocab.bpe"});
-  if (!vocabulary || !merges) {
-    throw IoError({.where = path.string(),
-                   .what = "holds no tokenizer",
-                   .got = {},
-                   .fix = "a folder with tokenizer.json, or with vocab.json and merges.txt"});
+  if (auto found = find(path)) return std::move(*found);
+  throw IoError({.where = path.string(),
+                 .what = "holds no tokenizer",
+                 .got = {},
+                 .fix = "a folder with tokenizer.json, tokenizer.model, or vocab.json and "
+                        "merges.txt"});
+}
+
+std::optional<Tokenizer> Tokenizer::find(const fs::path& folder) {
+  const auto read = [](const fs::path& path) { return io::read_text(path, kFileLimit); };
+  if (const auto json = first_of(folder, {kJsonName})) {
+    return parse(read(*json), json->string(), load_token_settings(folder));
   }
-  return parse_gpt2(io::read_text(*vocabulary, kFileLimit), io::read_text(*merges, kFileLimit),
-                    path.string());
+  if (const auto pieces = first_of(folder, {kPiecesName, "spiece.model"})) {
+    return parse_pieces(read(*pieces), pieces->string(), load_token_settings(folder));
+  }
+  const auto vocabulary = first_of(folder, {"vocab.json", "encoder.json"});
+  const auto merges = first_of(folder, {"merges.txt", "vocab.bpe"});
+  if (!vocabulary || !merges) return std::nullopt;
+  return parse_gpt2(read(*vocabulary), read(*merges), folder.string(), load_token_settings(folder));
 }
 
 std::vector<int64_t> Tokenizer::encode(std::string_view text, Place place) const {
@@ -157,6 +181,10 @@ std::string_view Tokenizer::token(int64_t id) const {
 
 bool Tokenizer::is_special(int64_t id) const {
   return id >= 0 && id < size() && special_[static_cast<size_t>(id)] != 0;
+}
+
+bool Tokenizer::is_end(int64_t id) const {
+  return is_special(id) || std::ranges::find(spec_.ends, id) != spec_.ends.end();
 }
 
 std::optional<int64_t> Tokenizer::added(std::string_view content) const {

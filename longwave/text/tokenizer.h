@@ -13,6 +13,7 @@
 #include "longwave/text/added_tokens.h"
 #include "longwave/text/decoder.h"
 #include "longwave/text/normaliser.h"
+#include "longwave/text/token_settings.h"
 #include "longwave/text/tokenizer_spec.h"
 #include "longwave/text/word_cutter.h"
 #include "longwave/text/word_model.h"
@@ -20,7 +21,8 @@
 namespace longwave::text {
 
 /// Text to tokens and back: a byte-pair encoding of bytes or characters, as Hugging Face's
-/// tokenizer.json says. The tokenizer of plain bytes is one without merges.
+/// tokenizer.json says, or the pieces of a SentencePiece model. The tokenizer of plain bytes is an
+/// encoding without merges.
 ///
 /// Errors     DataError names what a file holds that is wrong or not supported; IoError.
 /// Threads    immutable: share it freely.
@@ -29,19 +31,29 @@ class Tokenizer {
   /// 256 tokens, one a byte.
   static Tokenizer bytes();
 
-  /// Reads a tokenizer.json, or a folder that holds one, or GPT-2's vocab.json (or encoder.json)
-  /// and merges.txt (or vocab.bpe).
+  /// Reads a tokenizer.json, a SentencePiece model (*.model), or a folder as `find`.
   static Tokenizer load(const std::filesystem::path& path);
 
+  /// The tokenizer in a folder, as the settings beside it say: a tokenizer.json, else a
+  /// tokenizer.model (or spiece.model), else GPT-2's vocab.json (or encoder.json) and merges.txt
+  /// (or vocab.bpe); nothing if there is none.
+  static std::optional<Tokenizer> find(const std::filesystem::path& folder);
+
   /// Reads the text of a tokenizer.json; `where` names it in messages.
-  static Tokenizer parse(std::string json, std::string_view where);
+  static Tokenizer parse(std::string json, std::string_view where,
+                         const TokenSettings& settings = {});
+
+  /// Reads the bytes of a SentencePiece model.
+  static Tokenizer parse_pieces(std::string model, std::string_view where,
+                                const TokenSettings& settings = {});
 
   /// Reads GPT-2's pair of files.
   static Tokenizer parse_gpt2(std::string_view vocabulary, std::string_view merges,
-                              std::string_view where);
+                              std::string_view where, const TokenSettings& settings = {});
 
-  /// The text of tokenizer.json, which `parse` reads back.
-  const std::string& json() const { return json_; }
+  /// What `find` reads back from a folder: first tokenizer.json or tokenizer.model, then the
+  /// settings, if there are any.
+  const std::vector<StoredFile>& files() const { return files_; }
 
   /// One more than the largest id: the vocabulary of a model.
   int64_t size() const { return static_cast<int64_t>(spec_.tokens.size()); }
@@ -70,18 +82,23 @@ class Tokenizer {
 
   bool is_special(int64_t id) const;
 
-  /// The id of an added token.
+  /// Does the token end a text that a model makes? Special tokens do, and those that the settings
+  /// name.
+  bool is_end(int64_t id) const;
+
+  /// The id of an added token, also of a piece that the user of SentencePiece defined.
   std::optional<int64_t> added(std::string_view content) const;
 
   const TokenizerSpec& spec() const { return spec_; }
 
  private:
-  Tokenizer(TokenizerSpec spec, std::string json, std::string_view where);
+  Tokenizer(TokenizerSpec spec, StoredFile file, std::string_view where,
+            const TokenSettings& settings);
 
   void encode_words(const WordCutter::Words& words, std::vector<int64_t>& ids) const;
 
   TokenizerSpec spec_;
-  std::string json_;
+  std::vector<StoredFile> files_;
   Normaliser normaliser_;
   AddedTokens raw_, normalised_;
   WordCutter cutter_;

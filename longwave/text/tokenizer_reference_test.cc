@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longwave/io/file.h"
+#include "longwave/text/gguf_vocabulary.h"
 #include "longwave/text/stream_decoder.h"
 #include "longwave/text/tokenizer.h"
 #include "longwave/text/utf8.h"
@@ -27,13 +28,24 @@ struct Reference {
   Ids begin;
 };
 
+std::string from_hex(const std::string& digits) {
+  std::string bytes;
+  for (size_t i = 0; i < digits.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
 std::vector<Reference> references() {
   std::vector<Reference> result;
   for (const auto& entry :
        fs::directory_iterator(LONGWAVE_SOURCE_DIR "/tests/fixtures/tokenizers")) {
     const Json file = Json::parse(io::read_text(entry.path(), 1 << 20));
+    const std::string where = entry.path().string();
     result.push_back({entry.path().stem().string(),
-                      Tokenizer::parse(file.at("tokenizer").dump(), entry.path().string()),
+                      file.contains("model")
+                          ? Tokenizer::parse_pieces(from_hex(file.at("model")), where)
+                          : Tokenizer::parse(file.at("tokenizer").dump(), where),
                       file.at("cases"), file.at("begin")});
   }
   return result;
@@ -79,13 +91,50 @@ TEST(TokenizerReference, StreamedTextIsWholeCharactersAndTheSame) {
   }
 }
 
+/// A vocabulary inside a GGUF file gives the same tokens; that of merged characters needs its
+/// tokenizer.json, which llama.cpp passes over.
+TEST(TokenizerReference, GgufFilesHoldTheSame) {
+  for (const Reference& reference : references()) {
+    io::GgufMetadata metadata;
+    add_vocabulary(reference.tokenizer, reference.tokenizer.size() + 3, metadata);
+    const auto again = tokenizer_of_gguf(metadata, "f.gguf");
+    ASSERT_TRUE(again.has_value());
+    for (const Json& each : reference.cases) {
+      const Ids ids = each.at("ids");
+      EXPECT_EQ(again->encode(each.at("text").get<std::string>()), ids) << reference.name;
+      EXPECT_EQ(again->decode(ids), each.at("decoded").get<std::string>()) << reference.name;
+    }
+    EXPECT_EQ(again->encode_whole("a"), reference.tokenizer.encode_whole("a")) << reference.name;
+  }
+}
+
+/// Also without the tokenizer.json, as llama.cpp and its relatives write them.
+TEST(TokenizerReference, GgufFilesOfOthersHoldTheSame) {
+  for (const Reference& reference : references()) {
+    io::GgufMetadata metadata;
+    add_vocabulary(reference.tokenizer, reference.tokenizer.size(), metadata);
+    metadata.erase("tokenizer.huggingface.json");
+    const bool bytes = *io::gguf_text(metadata, "tokenizer.ggml.model") == "gpt2";
+    // A prefix of the cut, and the normal form, are not told.
+    const bool told = reference.name != "gpt2" && reference.name != "neox";
+    if (bytes ? !told : !reference.name.starts_with("pieces")) continue;
+    const auto again = tokenizer_of_gguf(metadata, "f.gguf");
+    ASSERT_TRUE(again.has_value());
+    for (const Json& each : reference.cases) {
+      EXPECT_EQ(again->encode(each.at("text").get<std::string>()), each.at("ids").get<Ids>())
+          << reference.name << ": " << each.at("text");
+    }
+  }
+}
+
 /// What goes on with a text has no blank of its own before it.
 TEST(TokenizerReference, TheMiddleOfATextHasNoBlankBefore) {
   for (const Reference& reference : references()) {
     const Tokenizer& tokenizer = reference.tokenizer;
     const Ids ids = tokenizer.encode("hello", Place::kMiddle);
     EXPECT_EQ(tokenizer.decode(ids, Place::kMiddle), "hello") << reference.name;
-    if (reference.name == "digits") continue;  // It strips every text.
+    // It strips every text.
+    if (reference.name == "digits") continue;
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(" a", Place::kMiddle), Place::kMiddle), " a")
         << reference.name;
   }
@@ -95,7 +144,8 @@ TEST(TokenizerReference, TheMiddleOfATextHasNoBlankBefore) {
 TEST(TokenizerReference, BytesThatAreNoTextSurvive) {
   const std::string text = "a\xff\xfe\x80 b\xe6\x97 \xc0\x80\xed\xa0\x80";
   for (const Reference& reference : references()) {
-    if (reference.name.starts_with("unknown")) continue;
+    // There what is unknown is lost, and SentencePiece makes U+FFFD of what is no text.
+    if (reference.name.starts_with("unknown") || reference.name.starts_with("pieces")) continue;
     const Tokenizer& tokenizer = reference.tokenizer;
     EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, Place::kMiddle), Place::kMiddle), text)
         << reference.name;

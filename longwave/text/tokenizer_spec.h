@@ -24,7 +24,11 @@ enum class Place : uint8_t {
 
 /// A token that stands in the text as it is, before any rule: "<|endoftext|>".
 struct AddedToken {
-  enum class Match : uint8_t { kRaw, kNormalised };  ///< against the text before or after
+  enum class Match : uint8_t {
+    kRaw,         ///< it stands in the text before that is normalised
+    kNormalised,  ///< or after
+    kInWords,     ///< it is a part of a word that nothing else takes apart
+  };
   std::string content;
   int64_t id = 0;
   Match match = Match::kRaw;
@@ -43,7 +47,16 @@ struct Replace {
   bool operator==(const Replace&) const = default;
 };
 
-using NormalStep = std::variant<NormalForm, Prepend, Replace>;
+/// What SentencePiece does with a text.
+struct PieceNormal {
+  std::string charsmap;       ///< characters and what they become; empty: they stay
+  bool blank_first = true;    ///< puts a blank before the text
+  bool single_blanks = true;  ///< several become one; none at the beginning and end
+  bool marks = true;          ///< writes U+2581 for blanks
+  bool operator==(const PieceNormal&) const = default;
+};
+
+using NormalStep = std::variant<NormalForm, Prepend, Replace, PieceNormal>;
 
 /// Puts one text in the place of another inside of each word.
 struct Substitute {
@@ -88,19 +101,41 @@ struct MergeModel {
   Unknown unknown;  ///< with characters only: every byte must be a token
 };
 
+/// The pieces of SentencePiece, which take their text from `TokenizerSpec::tokens`.
+struct PieceModel {
+  enum class Algorithm : uint8_t {
+    kMerging,  ///< neighbours that make the best piece are merged, until none do
+    kUnigram,  ///< the pieces whose scores add up to most
+  };
+  /// Numbered as in the file, and in GGUF.
+  enum class Type : uint8_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
+  struct Piece {
+    float score = 0;
+    Type type = Type::kNormal;
+  };
+  Algorithm algorithm = Algorithm::kUnigram;
+  std::vector<Piece> pieces;  ///< by id
+  Unknown unknown;
+};
+
+/// U+2581, what stands for a blank in pieces.
+inline constexpr const char* kBlankMark = "\xe2\x96\x81";
+
 /// How tokens become text. Tokens of a model of bytes are their text.
 struct DecodeSpec {
   enum class Bytes : uint8_t { kText, kNamed };  ///< is "<0x41>" a byte?
   enum class Leading : uint8_t {
     kKept,
-    kFirstToken,  ///< the first token loses its marks
-    kBlanks,      ///< the text loses up to `blanks` blanks at its beginning
+    kFirstToken,    ///< the first token loses its marks; a piece loses the first of them
+    kFirstVisible,  ///< so do all tokens up to the first that shows something
+    kBlanks,        ///< the text loses up to `blanks` blanks at its beginning
   };
   std::vector<Substitute> substitutes;  ///< in each token, in order
   Bytes bytes = Bytes::kText;
   Leading leading = Leading::kKept;
-  std::string mark;    ///< what stands for a blank, for kFirstToken
-  int64_t blanks = 0;  ///< for kBlanks
+  std::string mark;          ///< what stands for a blank, for kFirstToken
+  int64_t blanks = 0;        ///< for kBlanks
+  std::string unknown_text;  ///< of the unknown piece
 };
 
 /// All of it.
@@ -111,8 +146,10 @@ struct TokenizerSpec {
   std::vector<NormalStep> normal;
   std::vector<CutStep> cuts;
   MergeModel model;
+  std::optional<PieceModel> pieces;  ///< instead of `model`
   DecodeSpec decode;
   std::vector<int64_t> begin, end;  ///< what stands around a whole text, such as <s>
+  std::vector<int64_t> ends;        ///< what ends a text that a model makes, beside special tokens
 };
 
 }  // namespace longwave::text

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "longwave/text/word_model.h"
+
+namespace longwave::text {
+
+/// The two algorithms of SentencePiece, for a tokenizer that has pieces. The whole text is a word.
+///
+/// Source     google/sentencepiece, bpe_model.cc and unigram_model.cc (EncodeOptimized); Kudo 2018,
+///            arXiv:1804.10959.
+/// Cost       merging: n log n for n characters; unigram: n times the longest piece.
+std::unique_ptr<const WordModel> make_merging_pieces(const TokenizerSpec& spec,
+                                                     std::string_view where);
+std::unique_ptr<const WordModel> make_unigram(const TokenizerSpec& spec, std::string_view where);
+
+}  // namespace longwave::text
