@@ -92,9 +92,9 @@ __device__ inline double2 power_of(double2 base, int64_t exponent) {
 }
 __device__ inline float2 rounded(double2 z) { return make_float2(float(z.x), float(z.y)); }
 
-// How far states go: rows of factors of modes. `hop` and `leap` are what a chunk and a segment
-// leave of a state, the slopes are their derivatives.
-enum HopRow { kHop, kLeap, kHopSlope, kLeapSlope };
+// Rows of factors of modes: what a chunk and a segment leave of a state, and the derivatives of
+// these with respect to the pole.
+inline constexpr int kHop = 0, kLeap = 1, kHopSlope = 2, kLeapSlope = 3;
 inline constexpr int kScanHops = 2, kSumHops = 4;
 
 struct ScanFactorsLaunch {
