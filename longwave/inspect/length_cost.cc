@@ -33,7 +33,7 @@ double quantile_of(std::vector<double> values, double q) {
 std::span<const float> run_prefill(runtime::Session& session, const RandomSequence& sequence) {
   session.reset();
   return sequence.tokens.empty() ? session.prefill(std::span<const float>(sequence.values))
-                                 : session.prefill(std::span<const int64_t>(sequence.tokens));
+                                 : session.prefill_last(sequence.tokens);
 }
 
 std::span<const float> run_step(runtime::Session& session, const RandomSequence& sequence,

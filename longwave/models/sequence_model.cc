@@ -133,6 +133,8 @@ struct SequenceModel::Parts {
            View<float, 3> journal = {}) const;
   void encode(const Prefill& chunk, View<float, 3> x, Workspace& workspace) const;
   void decode(View<const float, 2> rows, View<float, 3> output, Workspace& workspace) const;
+  /// The answers after the last step of a chunk, or none where the output has no row for them.
+  void decode_last(View<const float, 3> x, const Prefill& chunk, Workspace& workspace) const;
   /// The answer of a sequence, from what the pooling has seen.
   void answer(View<const float, 2> state, View<float, 3> output, Workspace& workspace) const;
   void check(const Prefill& args) const;
@@ -206,8 +208,11 @@ void SequenceModel::Parts::check(const Prefill& args) const {
           "input must be (batch, time, input_size)");
   require(args.state.extent(0) == batch && args.state.extent(1) == state_size, "sequence_model",
           "state must be (batch, state_size)");
+  const int64_t answers = args.output.extent(1);
+  const bool of_all = answers == time && !sequence_output();
+  const bool of_last = answers == 1 && (time > 0 || sequence_output());
   require(args.output.extent(0) == batch && args.output.extent(2) == output_size() &&
-              args.output.extent(1) == (sequence_output() ? 1 : time),
+              (of_all || of_last),
           "sequence_model", "output must be (batch, time or 1, output_size)");
   if (!args.starts.absent()) {
     require(packs && !sequence_output(), "sequence_model",
@@ -281,6 +286,20 @@ void SequenceModel::Parts::decode(View<const float, 2> rows, View<float, 3> outp
   }
 }
 
+void SequenceModel::Parts::decode_last(View<const float, 3> x, const Prefill& chunk,
+                                       Workspace& workspace) const {
+  if (chunk.output.extent(1) == 0) return;
+  const Workspace::Scope scope(workspace);
+  const int64_t batch = x.extent(0), last = x.extent(1) - 1;
+  const View<float, 2> rows(workspace.take<float>(batch * block.channels).data(),
+                            {batch, block.channels});
+  for (int64_t b = 0; b < batch; ++b) {
+    std::copy_n(&x(b, last, 0), block.channels, &rows(b, 0));
+  }
+  if (norm) norm->apply(rows, rows);
+  decode(rows, chunk.output, workspace);
+}
+
 void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace& workspace,
                                View<float, 3> journal) const {
   const Workspace::Scope scope(workspace);
@@ -306,6 +325,7 @@ void SequenceModel::Parts::run(Block::Mode mode, const Prefill& chunk, Workspace
     if (mode == Block::Mode::kTentative) layer.journal = journal_of(i, journal);
     blocks[i].run(layer, workspace);
   }
+  if (!sequence_output() && chunk.output.extent(1) < time) return decode_last(x, chunk, workspace);
   if (norm) norm->apply(x_rows, x_rows);
   if (!sequence_output()) return decode(x_rows, chunk.output, workspace);
   pooling->add(x, chunk.state.slice(1, state_begin.back(), pooling->state_size()));
@@ -343,7 +363,7 @@ size_t SequenceModel::workspace_bytes(int64_t batch, int64_t time) const {
   const int64_t streams = shares(parts_->layers) ? 2 : 1;
   const size_t stream = streams * Workspace::bytes_for<float>(rows * parts_->block.channels);
   const size_t pooled = Workspace::bytes_for<float>(batch * parts_->block.channels);
-  return std::max(stream + std::max(inner, output), pooled + output);
+  return stream + std::max(inner, pooled + output);
 }
 
 void SequenceModel::prefill(const Prefill& args, Workspace& workspace) const {
@@ -361,7 +381,11 @@ void SequenceModel::prefill(const Prefill& args, Workspace& workspace) const {
       chunk.input = args.input.slice(1, begin, count);
     }
     if (!args.starts.absent()) chunk.starts = args.starts.slice(1, begin, count);
-    if (!parts.sequence_output()) chunk.output = args.output.slice(1, begin, count);
+    if (!parts.sequence_output() && args.output.extent(1) == time) {
+      chunk.output = args.output.slice(1, begin, count);
+    } else if (begin + count < time) {
+      chunk.output = args.output.slice(1, 0, 0);  // only the last chunk answers
+    }
     parts.run(Block::Mode::kPrefill, chunk, workspace);
   }
   if (parts.sequence_output()) parts.answer(args.state, args.output, workspace);
@@ -401,6 +425,8 @@ void SequenceModel::tentative_steps(const Prefill& args, View<float, 3> journal,
           "tentative steps are for models with one answer a step, that do not look ahead");
   parts.check(args);
   const int64_t batch = args.state.extent(0), time = args.output.extent(1);
+  require(time == (parts.embedding ? args.tokens.extent(1) : args.input.extent(1)),
+          "sequence_model", "tentative steps each have an answer");
   require(batch * time <= kMostTentative, "sequence_model", "too many tentative steps at once");
   require(journal.extent(0) == batch && journal.extent(1) == time &&
               journal.extent(2) == parts.journal_size,

@@ -96,8 +96,9 @@ class SequenceModel {
     View<const float, 3> input{};     // (batch, time, input_size)
     View<const int64_t, 2> tokens{};  // (batch, time)
     View<float, 2> state;             // (batch, state_size) in: before, out: after
-    View<float, 3> output;  // (batch, time, output_size), or (batch, 1, output_size) where
-                            // one answer a sequence is asked: the one after the last step
+    View<float, 3> output;  // (batch, time, output_size), or (batch, 1, output_size) for the
+                            // answer after the last step alone: the only one where one answer a
+                            // sequence is asked, and elsewhere without the work for the others
     View<const uint8_t, 2> starts{};  // (batch, time), or absent: sequences packed in a row, see
                                       // mixers::Mixer; only with one answer a step
   };

@@ -64,6 +64,25 @@ TEST_P(SequenceModelLaws, NoStepsLeaveTheStateAsItIs) {
   for (float value : run.output) EXPECT_TRUE(std::isfinite(value));
 }
 
+TEST_P(SequenceModelLaws, TheLastAnswerAloneIsTheLastOfAll) {
+  const auto size = static_cast<size_t>(model_.config().interface.output_size);
+  for (const int64_t time : {int64_t{1}, int64_t{2}, int64_t{37}}) {
+    Trial all(model_, kBatch, time, kSeed), last(model_, kBatch, time, kSeed);
+    all.prefill();
+    std::vector<float> expected, got(kBatch * size, std::numeric_limits<float>::quiet_NaN());
+    for (int64_t b = 1; b <= kBatch; ++b) {
+      const auto end = all.output.begin() + b * (std::ssize(all.output) / kBatch);
+      expected.insert(expected.end(), end - static_cast<int64_t>(size), end);
+    }
+    SequenceModel::Prefill args = last.args(0, time);
+    args.output = {got.data(), {kBatch, 1, static_cast<int64_t>(size)}};
+    Workspace workspace(model_.workspace_bytes(kBatch, time));
+    model_.prefill(args, workspace);
+    EXPECT_TRUE(close("output", model_, time, expected, got)) << time << " steps";
+    EXPECT_EQ(all.state, last.state) << time << " steps";
+  }
+}
+
 TEST_P(SequenceModelLaws, BatchInvariance) {
   constexpr int64_t kTime = 29;
   Trial all(model_, kBatch, kTime, kSeed), alone(model_, 1, kTime, kSeed);
@@ -167,6 +186,14 @@ TEST(SequenceModel, ChunksOfTimeDoNotShow) {
   parts.prefill(0, 777);
   parts.prefill(777, kTime - 777);
   EXPECT_TRUE(close("output", model, kTime, whole.output, parts.output));
+  Trial last(model, 1, kTime, 3);
+  float answer = std::numeric_limits<float>::quiet_NaN();
+  SequenceModel::Prefill args = last.args(0, kTime);
+  args.output = {&answer, {1, 1, 1}};
+  Workspace workspace(model.workspace_bytes(1, kTime));
+  model.prefill(args, workspace);
+  EXPECT_TRUE(close("output", model, kTime, {whole.output.back()}, {answer}));
+  EXPECT_EQ(whole.state, last.state);
 }
 
 TEST(SequenceModel, StandardisationIsThatOfTheBuffers) {

@@ -162,7 +162,7 @@ void Chat::rewind(int64_t turns) {
   constexpr size_t kPiece = 256;
   const std::span<const int64_t> all(tokens);
   for (size_t at = 0; at < all.size(); at += kPiece) {
-    session_->prefill(all.subspan(at, std::min(kPiece, all.size() - at)));
+    session_->prefill_last(all.subspan(at, std::min(kPiece, all.size() - at)));
   }
   fed_ = to.fed;
 }

@@ -40,13 +40,11 @@ void check(const models::Interface& interface, const text::Tokenizer* tokenizer,
 /// The logits after the last token of the prompt, in pieces that bound the memory.
 std::span<const float> feed(Session& session, std::span<const int64_t> prompt) {
   constexpr size_t kPiece = 1024;
-  const auto vocabulary =
-      static_cast<size_t>(session.model().network().config().interface.output_size);
   std::span<const float> output;
   for (size_t at = 0; at < prompt.size(); at += kPiece) {
-    output = session.prefill(prompt.subspan(at, std::min(kPiece, prompt.size() - at)));
+    output = session.prefill_last(prompt.subspan(at, std::min(kPiece, prompt.size() - at)));
   }
-  return output.last(vocabulary);
+  return output;
 }
 
 /// Where the tokens come from, one after the other.

@@ -28,26 +28,27 @@ std::span<const float> Prefiller::run(const Model& model, Place place,
   const int64_t time = std::ssize(input) / width;
   Network::Prefill args;
   args.input = {input.data(), {1, time, width}};
-  return run(model, place, args, time);
+  return run(model, place, args, time, Answers::kAll);
 }
 
 std::span<const float> Prefiller::run(const Model& model, Place place,
-                                      std::span<const int64_t> tokens) {
+                                      std::span<const int64_t> tokens, Answers answers) {
   require(model.takes_tokens(), "session", "this model takes real inputs");
   Network::Prefill args;
   args.tokens = {tokens.data(), {1, std::ssize(tokens)}};
-  return run(model, place, args, std::ssize(tokens));
+  return run(model, place, args, std::ssize(tokens), answers);
 }
 
 std::span<const float> Prefiller::run(const Model& model, Place place, Network::Prefill args,
-                                      int64_t time) {
+                                      int64_t time, Answers which) {
   const Network& network = model.network();
   require(network.causal() || place.position == 0, "session",
           "a model that looks ahead needs the whole sequence at once: reset first");
   const size_t bytes = network.workspace_bytes(1, time);
   if (!workspace_ || workspace_->capacity() < bytes) workspace_.emplace(bytes);
   const bool per_step = network.config().interface.output == models::Interface::Output::kStep;
-  const int64_t answers = per_step ? time : 1;
+  const bool only_last = which == Answers::kLast && time > 0;
+  const int64_t answers = per_step && !only_last ? time : 1;
   const auto size = static_cast<int64_t>(model.output_size());
   output_.resize(std::max<size_t>(output_.size(), answers * size));
   args.state = {place.state.data(), {1, network.state_size()}};

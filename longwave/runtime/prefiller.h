@@ -27,14 +27,19 @@ class Prefiller {
     int64_t& position;
   };
 
+  /// Which answers are worked out.
+  enum class Answers : uint8_t { kAll, kLast };
+
   /// Answers row after row: one for each step, or only the last where one a sequence is asked. They
   /// are valid until the next call.
   std::span<const float> run(const Model& model, Place place, std::span<const float> input);
-  std::span<const float> run(const Model& model, Place place, std::span<const int64_t> tokens);
+  std::span<const float> run(const Model& model, Place place, std::span<const int64_t> tokens,
+                             Answers answers = Answers::kAll);
 
  private:
   using Network = models::SequenceModel;
-  std::span<const float> run(const Model& model, Place place, Network::Prefill args, int64_t time);
+  std::span<const float> run(const Model& model, Place place, Network::Prefill args, int64_t time,
+                             Answers which);
 
   std::optional<Workspace> workspace_;
   std::vector<float> output_;

@@ -26,6 +26,11 @@ std::span<const float> Session::prefill(std::span<const int64_t> tokens) {
   return prefiller_.run(*model_, place(), tokens);
 }
 
+std::span<const float> Session::prefill_last(std::span<const int64_t> tokens) {
+  proposed_ = 0;
+  return prefiller_.run(*model_, place(), tokens, Prefiller::Answers::kLast);
+}
+
 std::span<const float> Session::step(std::span<const float> sample) {
   check_samples(*model_, sample);
   require(sample.size() == model_->input_size(), "session",

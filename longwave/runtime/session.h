@@ -37,6 +37,9 @@ class Session {
   std::span<const float> prefill(std::span<const float> input);
   std::span<const float> prefill(std::span<const int64_t> tokens);
 
+  /// The same without the work for the answers before the last: a prompt that is gone on from.
+  std::span<const float> prefill_last(std::span<const int64_t> tokens);
+
   /// One sample; never allocates. The result is valid until the next call.
   std::span<const float> step(std::span<const float> sample);
   std::span<const float> step(int64_t token);
