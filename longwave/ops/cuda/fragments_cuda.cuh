@@ -205,8 +205,20 @@ inline constexpr int kTilePadding = 16 / static_cast<int>(sizeof(T));
 template <int kRows, int kCount, typename T>
 __device__ void load_tile(const TileToLoad<T>& tile, T* to) {
   constexpr int kStride = kCount + kTilePadding<T>;
+  constexpr int kWide = 16 / static_cast<int>(sizeof(T)), kPieces = kCount / kWide;
+  if (kPieces <= 32 && tile.wide) {
+    // Each thread keeps to one column.
+    const int column = threadIdx.x % kPieces * kWide, rows = blockDim.x / kPieces;
+    const int first = threadIdx.x / kPieces, there = column < tile.count ? tile.rows : 0;
+    const T* from = tile.from + first * tile.row_stride + column;
+    const int64_t from_step = rows * tile.row_stride;
+    T* at = to + first * kStride + column;
+    for (int row = first; row < kRows; row += rows, from += from_step, at += rows * kStride) {
+      copy_16_bytes_or_zero(at, row < there ? from : tile.from, row < there);
+    }
+    return;
+  }
   if (tile.wide) {
-    constexpr int kWide = 16 / static_cast<int>(sizeof(T)), kPieces = kCount / kWide;
     for (int i = threadIdx.x; i < kRows * kPieces; i += blockDim.x) {
       const int row = i / kPieces, column = i % kPieces * kWide;
       const bool there = row < tile.rows && column < tile.count;

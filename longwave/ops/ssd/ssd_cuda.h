@@ -59,6 +59,39 @@ struct SsdCudaArgs {
   View<T, 4> y;      // (batch, time, heads, head_dim) out
 };
 
+/// ssd_backward on a GPU: gradients of ssd_cuda with respect to everything that it reads.
+///
+/// Two marches leave the state before each chunk and the adjoint behind it in memory; then all
+/// chunks go at once, head after head: what the steps of a chunk give each other is added up over
+/// the heads of a group before it is multiplied by B and C. There are no atomic additions.
+///
+/// Source     as SsdGradArgs; algorithm ours.
+/// Numerics   as the scan; states and adjoints are rounded to T in memory, and the pairs of steps
+/// of
+///            a chunk once more behind the sum over heads. Sums over time are in float32 within a
+///            chunk and in double beyond, sums over heads in float32. The gradients of step sizes
+///            are sums of what passes a step, not differences of what goes before and behind.
+/// Cost       about three times the scan. Device memory of two numbers of T a state and chunk.
+/// Errors     as the scan; InvalidArgument also if a gradient is absent or present otherwise than
+///            its operand.
+/// Threads    as the scan.
+template <typename T>
+struct SsdCudaGradArgs {
+  SsdCudaInputs<T> in;
+  View<const float, 4> h0;  // (batch, heads, head_dim, state) h[-1], or absent for zero
+  View<const T, 4> dy;      // (batch, time, heads, head_dim)
+  View<const float, 4>
+      dh;             // (batch, heads, head_dim, state) of the final state, or absent for zero
+  View<T, 4> dx;      // out, as x
+  View<T, 3> ddt;     // out, as dt
+  View<float, 1> dA;  // out, as A
+  View<T, 4> dB;      // out, as B
+  View<T, 4> dC;      // out, as C
+  View<float, 2> dD;  // out, as D: absent if and only if D is
+  View<float, 1> ddt_bias;  // out, as dt_bias: absent if and only if dt_bias is
+  View<float, 4> dh0;       // (batch, heads, head_dim, state) out
+};
+
 /// The most states a channel may have on a GPU.
 inline constexpr int64_t kSsdCudaStates = 256;
 
@@ -69,5 +102,14 @@ size_t ssd_cuda_workspace_bytes(const SsdSize& size);
 /// Queues the scan; see SsdCudaArgs. `workspace` is device memory, aligned to 16 bytes.
 template <typename T>
 void ssd_cuda(const SsdCudaArgs<T>& args, std::span<std::byte> workspace, CUstream_st* stream);
+
+/// Bytes of device memory that `ssd_cuda_backward` takes.
+template <typename T>
+size_t ssd_cuda_backward_workspace_bytes(const SsdSize& size);
+
+/// Queues the gradients; see SsdCudaGradArgs. `workspace` as for the scan.
+template <typename T>
+void ssd_cuda_backward(const SsdCudaGradArgs<T>& args, std::span<std::byte> workspace,
+                       CUstream_st* stream);
 
 }  // namespace longwave::ops

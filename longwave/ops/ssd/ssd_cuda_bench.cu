@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times ssd on a GPU against the time that its bytes need at the speed of a copy in the same run.
-// Checks against the reference first, and refuses to time a wrong kernel.
+// Times ssd and its gradient on a GPU against the time that its bytes need at the speed of a copy
+// in the same run. Checks against the reference first, and refuses to time a wrong kernel.
 //
 // usage: ssd_cuda_bench [--plans]     --plans times every count of heads, not only the chosen one
 #include <cuda_runtime.h>
@@ -46,6 +46,21 @@ bool is_right(const SsdSize& size, int heads, int64_t segments) {
   return is_close<T>(oracle.y, device.y()) && is_close<T>(oracle.h, device.h());
 }
 
+template <typename T>
+bool is_gradient_right(const SsdSize& size) {
+  testing::SsdProblem<double> oracle(size, {}, 1);
+  testing::round_operands<T>(oracle);
+  testing::SsdGradDevice<T> device(oracle);
+  oracle.backward();
+  device.run(device.grad_args(), ssd_grad_plan<T>(size));
+  const auto expected = testing::gradients_of(oracle);
+  const auto got = device.gradients();
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (!is_close<T>(*expected[i].numbers, got[i])) return false;
+  }
+  return true;
+}
+
 /// Random operands of any size, made on the host once and repeated; sets of them take turns, so
 /// that none is left in the cache.
 template <typename T>
@@ -56,13 +71,17 @@ class Operands {
         A_(numbers(size.heads, -4, -0.1)),
         D_(numbers(size.heads, -1, 1)),
         bias_(numbers(size.heads, -5, -2)),
-        h_(size.batch * size.heads * size.head_dim * size.state) {
+        h_(size.batch * size.heads * size.head_dim * size.state),
+        dA_(size.heads),
+        dD_(size.heads),
+        dbias_(size.heads),
+        dh0_(size.batch * size.heads * size.head_dim * size.state) {
     testing::require_cuda(cudaMemset(
         h_.data(), 0, size.batch * size.heads * size.head_dim * size.state * sizeof(float)));
     for (Set& set : sets_) {
-      for (auto* signal : {&set.x, &set.y}) *signal = random(signals());
-      for (auto* rows : {&set.B, &set.C}) *rows = random(inputs());
-      set.dt = random(steps());
+      for (auto* signal : {&set.x, &set.y, &set.dx}) *signal = random(signals());
+      for (auto* rows : {&set.B, &set.C, &set.dB, &set.dC}) *rows = random(inputs());
+      for (auto* sizes : {&set.dt, &set.ddt}) *sizes = random(steps());
     }
   }
 
@@ -74,13 +93,34 @@ class Operands {
             .y = {set.y->data(), {batch, time, heads, head_dim}}};
   }
 
+  // With y in the place of dy.
+  SsdCudaGradArgs<T> grad_args(int i) {
+    Set& set = sets_[i % kSets];
+    const auto [batch, time, heads, head_dim, groups, state] = size_;
+    return {.in = inputs_of(set),
+            .h0 = {},
+            .dy = {set.y->data(), {batch, time, heads, head_dim}},
+            .dh = {},
+            .dx = {set.dx->data(), {batch, time, heads, head_dim}},
+            .ddt = {set.ddt->data(), {batch, time, heads}},
+            .dA = {dA_.data(), {heads}},
+            .dB = {set.dB->data(), {batch, time, groups, state}},
+            .dC = {set.dC->data(), {batch, time, groups, state}},
+            .dD = {dD_.data(), {heads, 1}},
+            .ddt_bias = {dbias_.data(), {heads}},
+            .dh0 = {dh0_.data(), {batch, heads, head_dim, state}}};
+  }
+
+  double grad_bytes() const {
+    return sizeof(T) * (3.0 * signals() + 4.0 * inputs() + 2.0 * steps());
+  }
   double bytes() const { return sizeof(T) * (2.0 * signals() + 2.0 * inputs() + 1.0 * steps()); }
 
  private:
   static constexpr int kSets = 3;
   using Buffer = std::unique_ptr<DeviceBuffer<T>>;
   struct Set {
-    Buffer x, y, B, C, dt;
+    Buffer x, y, B, C, dt, dx, dB, dC, ddt;
   };
 
   int64_t steps() const { return size_.batch * size_.time * size_.heads; }
@@ -121,19 +161,18 @@ class Operands {
 
   SsdSize size_;
   Random random_{1};
-  DeviceBuffer<float> A_, D_, bias_, h_;
+  DeviceBuffer<float> A_, D_, bias_, h_, dA_, dD_, dbias_, dh0_;
   Set sets_[kSets];
 };
 
-void report(const char* what, const char* type, const SsdSize& size, const SsdPlan& plan,
+void report(const char* what, const char* type, const SsdSize& size, int64_t heads, int64_t cuts,
             const DeviceTime& time, double bytes, double copy_speed) {
   const double floor = bytes / copy_speed * 1e3;
   std::printf(
-      "%-8s %-8s B%-2ld L%-6ld H%-4ld P%-3ld G%-2ld N%-4ld %2d %3ld  %8.4f (%.4f to %.4f)  %8.4f "
+      "%-8s %-8s B%-2ld L%-6ld H%-4ld P%-3ld G%-2ld N%-4ld %3ld %3ld  %8.4f (%.4f to %.4f)  %8.4f "
       "%5.1f%%\n",
-      what, type, size.batch, size.time, size.heads, size.head_dim, size.groups, size.state,
-      plan.heads, plan.segments, time.median, time.least, time.most, floor,
-      100 * floor / time.median);
+      what, type, size.batch, size.time, size.heads, size.head_dim, size.groups, size.state, heads,
+      cuts, time.median, time.least, time.most, floor, 100 * floor / time.median);
 }
 
 template <typename T>
@@ -144,13 +183,27 @@ void time_plan(const char* type, const SsdSize& size, Operands<T>& operands, con
   const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
     ssd_by_plan(operands.args(i), plan, {workspace.data(), bytes}, nullptr);
   });
-  report("forward", type, size, plan, time, operands.bytes(), copy_speed);
+  report("forward", type, size, plan.heads, plan.segments, time, operands.bytes(), copy_speed);
+}
+
+template <typename T>
+void time_gradient(const char* type, const SsdSize& size, Operands<T>& operands,
+                   double copy_speed) {
+  const SsdGradPlan plan = ssd_grad_plan<T>(size);
+  const size_t bytes = ssd_grad_plan_bytes<T>(size, plan);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
+    ssd_grad_by_plan(operands.grad_args(i), plan, {workspace.data(), bytes}, nullptr);
+  });
+  report("gradient", type, size, plan.heads, plan.march.segments, time, operands.grad_bytes(),
+         copy_speed);
 }
 
 template <typename T>
 void time_shape(const char* type, const SsdSize& size, double copy_speed, bool all) {
   Operands<T> operands(size);
   time_plan(type, size, operands, ssd_plan<T>(size), copy_speed);
+  time_gradient(type, size, operands, copy_speed);
   for (int heads = 1; all && heads <= ssd_most_heads<T>(size); ++heads) {
     if (size.heads / size.groups % heads != 0) continue;
     time_plan(type, size, operands, ssd_plan<T>(size, heads, 1), copy_speed);
@@ -169,12 +222,17 @@ int main_of(bool all) {
       return 1;
     }
   }
+  if (!is_gradient_right<__nv_bfloat16>({1, 200, 4, 64, 1, 128}) ||
+      !is_gradient_right<float>({1, 200, 4, 64, 1, 128})) {
+    std::printf("gradient: wrong result, not timed\n");
+    return 1;
+  }
   cudaDeviceProp device;
   testing::require_cuda(cudaGetDeviceProperties(&device, 0));
   const double copy_speed = testing::device_copy_speed();
   std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
   std::printf(
-      "pass     type     shape                            heads cuts median ms (least to most)   "
+      "pass     type     shape                             heads cuts median ms (least to most)   "
       "floor ms\n");
   for (const SsdSize& size : {SsdSize{8, 2048, 80, 64, 1, 128},
                               {8, 2048, 24, 64, 1, 128},

@@ -16,22 +16,14 @@ namespace {
 
 using testing::kEpsilon;
 using testing::kSsdCases;
+using testing::kSsdPacked;
+using testing::kSsdWideCases;
 using testing::name;
 using testing::SsdCase;
 using testing::SsdDevice;
-using testing::SsdOptions;
 using testing::Tolerance;
 using testing::Worst;
 using Oracle = testing::SsdProblem<double>;
-
-constexpr SsdOptions kPacked = {.skips = 2, .bias = true, .starts = true, .limits = false};
-
-// More of what blocks are made of: several tiles of head_dim, every count of states, many heads.
-const std::vector<SsdCase> kWideCases = {{{1, 70, 2, 130, 1, 200}, kPacked},
-                                         {{1, 150, 5, 64, 1, 128}, kPacked},
-                                         {{2, 40, 10, 16, 1, 16}, {}},
-                                         {{1, 130, 6, 48, 1, 64}, kPacked},
-                                         {{1, 100, 2, 64, 2, 256}, {}}};
 
 template <typename T>
 class SsdCuda : public ::testing::Test {};
@@ -110,12 +102,12 @@ TYPED_TEST(SsdCuda, EveryPlanAgreesWithTheOracle) {
 }
 
 TYPED_TEST(SsdCuda, WideShapesAgreeWithTheOracle) {
-  for (const SsdCase& what : kWideCases) expect_every_plan<TypeParam>(what, 2);
+  for (const SsdCase& what : kSsdWideCases) expect_every_plan<TypeParam>(what, 2);
 }
 
 TYPED_TEST(SsdCuda, StridedRowsAgreeWithTheOracle) {
   for (const int64_t pad : {8, 3}) {
-    const SsdCase what{{2, 100, 4, 32, 2, 24}, kPacked};
+    const SsdCase what{{2, 100, 4, 32, 2, 24}, kSsdPacked};
     const Solved oracle(operands<TypeParam>(what, 3));
     SsdDevice<TypeParam> device(oracle.before, pad);
     device.run(device.args(), ssd_plan<TypeParam>(what.size));
@@ -124,7 +116,7 @@ TYPED_TEST(SsdCuda, StridedRowsAgreeWithTheOracle) {
 }
 
 TYPED_TEST(SsdCuda, SameArgumentsSameBits) {
-  const SsdCase what{{2, 300, 6, 64, 1, 64}, kPacked};
+  const SsdCase what{{2, 300, 6, 64, 1, 64}, kSsdPacked};
   const Oracle same = operands<TypeParam>(what, 4);
   for (const SsdPlan& plan : plans<TypeParam>(what.size)) {
     SsdDevice<TypeParam> one(same), other(same);
@@ -149,7 +141,7 @@ SsdCudaArgs<T> cut(SsdCudaArgs<T> args, int64_t begin, int64_t count) {
 }
 
 TYPED_TEST(SsdCuda, SplitInvariance) {
-  const SsdCase what{{2, 230, 2, 40, 1, 24}, kPacked};
+  const SsdCase what{{2, 230, 2, 40, 1, 24}, kSsdPacked};
   const Solved oracle(operands<TypeParam>(what, 5));
   const SsdPlan plan = ssd_plan<TypeParam>(what.size, 2, 1);
   SsdDevice<TypeParam> whole(oracle.before);
@@ -180,7 +172,7 @@ TYPED_TEST(SsdCuda, Causality) {
 }
 
 TYPED_TEST(SsdCuda, WhatPrecededASequenceDoesNotMatter) {
-  const SsdCase what{{1, 150, 2, 37, 1, 16}, kPacked};
+  const SsdCase what{{1, 150, 2, 37, 1, 16}, kSsdPacked};
   Oracle clean = operands<TypeParam>(what, 7), dirty = clean;
   clean.starts[0] = dirty.starts[0] = 1;
   std::fill(dirty.h.begin(), dirty.h.end(), std::numeric_limits<double>::infinity());
@@ -194,7 +186,7 @@ TYPED_TEST(SsdCuda, WhatPrecededASequenceDoesNotMatter) {
 }
 
 TYPED_TEST(SsdCuda, WrongShapesAreRefused) {
-  const Oracle oracle = operands<TypeParam>({{2, 9, 8, 3, 2, 4}, kPacked}, 8);
+  const Oracle oracle = operands<TypeParam>({{2, 9, 8, 3, 2, 4}, kSsdPacked}, 8);
   SsdDevice<TypeParam> device(oracle);
   auto args = device.args();
   args.in.A = args.in.A.slice(0, 0, 3);

@@ -4,7 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <array>
+#include <limits>
 
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
@@ -16,16 +16,14 @@ namespace ssd_cuda_kernels {
 
 inline constexpr const char* kWhere = "ssd_cuda";
 
-/// States that kernels exist for; others run as the next of these.
-inline constexpr std::array<int, 4> kStateCounts = {32, 64, 128, 256};
-
 /// Bytes of shared memory that a block can have: 227 KB on Hopper.
 inline constexpr int kSharedBytes = 227 * 1024;
 
 /// Multiprocessors of the largest chips.
 inline constexpr int64_t kMultiprocessors = 132;
 
-/// Calls what(std::integral_constant<int, n>) with the first of kStateCounts that holds `state`.
+/// Calls what(std::integral_constant<int, n>) with the least n that kernels exist for and that
+/// holds `state`.
 template <typename What>
 auto with_state_count(int64_t state, What&& what) {
   if (state <= 32) return what(std::integral_constant<int, 32>());
@@ -53,6 +51,7 @@ void launch_march(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
   const int64_t segments = launch.plan.segments - (kMarch == SsdMarch::kEnds ? 1 : 0);
   const int64_t blocks =
       x.extent(0) * segments * column_tiles(x.extent(3)) * (x.extent(2) / launch.plan.heads);
+  if (blocks == 0) return;
   const int threads = launch.plan.heads * launch.warps * 32;
   kernel<<<gpu::blocks_for(blocks, 1, kWhere), threads, layout.bytes(), stream>>>(launch);
   gpu::require_device(cudaGetLastError(), kWhere);

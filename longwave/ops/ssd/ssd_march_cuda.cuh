@@ -3,80 +3,18 @@
 
 #include <cstdint>
 
-#include "longwave/ops/cuda/fragments_cuda.cuh"
-#include "longwave/ops/ssd/ssd_decay_cuda.cuh"
-#include "longwave/ops/ssd/ssd_plan_cuda.h"
+#include "longwave/ops/ssd/ssd_march_layout_cuda.cuh"
 
-namespace longwave::ops {
+namespace longwave::ops::ssd_cuda_kernels {
 
-/// What a march through the chunks leaves: the state behind each segment of time, the state before
-/// each chunk, or the outputs; the latter two also the state at the end.
-enum class SsdMarch { kEnds, kStates, kOutputs };
-
-/// Which way it goes: forwards with the state, or backwards with its adjoint.
-enum class SsdWay { kForwards, kBackwards };
-
-/// What the kernels of a march read and write. Forwards, h[t] = decay h[t-1] + d x[t] B[t]^T;
-/// backwards, g[t-1] = decay (g[t] + dy[t] C[t]^T), where `signals` is dy and `rows` is C.
-template <typename T>
-struct SsdMarchLaunch {
-  SsdCudaInputs<T> in;
-  View<const T, 4> signals;   // (batch, time, heads, head_dim)
-  View<const T, 4> rows;      // (batch, time, groups, state)
-  View<const float, 4> from;  // (batch, heads, head_dim, state) at the outset, or absent for zero
-  View<float, 4> to;          // (batch, heads, head_dim, state) at the end
-  View<float, 5> ends;        // (batch, segments, heads, head_dim, state) of kEnds, then carried on
-  View<float, 3> totals;      // (batch, segments, heads) log2 of a segment's decay
-  View<T, 5> states;          // (batch, chunks, heads, head_dim, state) of kStates
-  View<T, 4> y;               // (batch, time, heads, head_dim) of kOutputs
-  SsdPlan plan;
-  int64_t share;  // heads of a group
-  int warps;      // of a head
-  bool wide_signals, wide_rows, wide_C, wide_y;
-};
-
-namespace ssd_cuda_kernels {
-
-/// The most threads of a block: what leaves each the registers that its part of a state takes.
-template <typename T, int kStates>
-inline constexpr int kMarchThreads = sizeof(T) == 2 && kStates <= 128 ? 640 : 256;
-
-/// Shared memory of a block: two stages of tiles, then what is made of them.
-template <typename T, int kStates, SsdMarch kMarch>
-struct MarchLayout {
-  static constexpr bool kOutputs = kMarch == SsdMarch::kOutputs;
-  static constexpr int kSteps = kSsdCudaChunk<T>;
-  static constexpr int kRowStride = kStates + gpu::kTilePadding<T>;
-  static constexpr int kSignalStride = kSsdColumns + gpu::kTilePadding<T>;
-  static constexpr int kWeightStride = kSteps + gpu::kTilePadding<T>;
-  static constexpr int kProductStride = kSteps + 4;
-  static constexpr int kOutputStride = kSsdRows + gpu::kTilePadding<T>;
-  static constexpr int kRowsTile = kSteps * kRowStride;
-  static constexpr int kSignalsTile = kSteps * kSignalStride;
-  static constexpr int kWeightsTile = kSteps * kWeightStride;
-  static constexpr int kOutputTile = 16 * kOutputStride;
-
-  int heads, warps;  // of the block, and of a head
-
-  __host__ __device__ int stage() const {
-    return kRowsTile * (kOutputs ? 2 : 1) + heads * kSignalsTile;
-  }
-  // Products of C and B^T and, when they are used up, a tile of outputs a warp.
-  __host__ __device__ int product_bytes() const {
-    if (!kOutputs) return 0;
-    const int products = kSteps * kProductStride * static_cast<int>(sizeof(float));
-    const int outputs = heads * warps * kOutputTile * static_cast<int>(sizeof(T));
-    return products > outputs ? products : outputs;
-  }
-  __host__ __device__ int weight_bytes() const {
-    return kOutputs ? heads * kWeightsTile * static_cast<int>(sizeof(T)) : 0;
-  }
-  __host__ __device__ int bytes() const {
-    return 2 * stage() * static_cast<int>(sizeof(T)) + product_bytes() + weight_bytes() +
-           heads * static_cast<int>(sizeof(ChunkDecays<kSteps>));
-  }
-};
-
+/// Marches through the chunks of a segment with the states of some heads in registers. Forwards:
+///
+///   products   C B^T of the chunk, up to the diagonal             all warps, once for all heads
+///   weights    products, decays and step sizes                    per head, to shared memory
+///   y^T        decay h C^T + x^T weights^T + D x^T                16 rows of head_dim a warp
+///   h          decay h + x^T (d decay) B                          likewise
+///
+/// While a chunk is worked on the next is on its way to the other stage of shared memory.
 template <typename T, int kStates, SsdMarch kMarch, SsdWay kWay>
 class March {
  public:
@@ -111,26 +49,31 @@ class March {
     RawSteps<kSteps> raw;
     if (chunks > 0) {
       load(place(0, chunks), 0);
-      if (part_ == 0) raw = read(place(0, chunks));
+      if (part_ == 0) {
+        raw = read(place(0, chunks));
+        total = find_decays(launch_.in, raw, steps_at(place(0, chunks)), head(), decays(0));
+      }
     }
     for (int64_t i = 0; i < chunks; ++i) {
-      const int64_t t = place(i, chunks);
+      const int64_t t = place(i, chunks), next = place(i + 1, chunks);
+      stage_ = static_cast<int>(i % 2);
       gpu::await_copies<0>();
       __syncthreads();
-      if (part_ == 0) {
-        total += find_decays(launch_.in, raw, steps_at(t), head(), decays());
-        if (i + 1 < chunks) raw = read(place(i + 1, chunks));
+      if (i + 1 < chunks) {
+        load(next, 1 - stage_);
+        if (part_ == 0) raw = read(next);
       }
-      if (i + 1 < chunks) load(place(i + 1, chunks), static_cast<int>((i + 1) % 2));
-      stage_ = static_cast<int>(i % 2);
       if (kMarch == SsdMarch::kStates) store_state(t);
       if (kMarch == SsdMarch::kOutputs) {
         multiply_rows();
         __syncthreads();
         weigh();
+        __syncthreads();
+        write_outputs(t);
       }
-      __syncthreads();
-      if (kMarch == SsdMarch::kOutputs) write_outputs(t);
+      if (part_ == 0 && i + 1 < chunks) {
+        total += find_decays(launch_.in, raw, steps_at(next), head(), decays(1 - stage_));
+      }
       advance();
     }
     finish(static_cast<float>(total));
@@ -140,8 +83,6 @@ class March {
   static constexpr bool kForwards = kWay == SsdWay::kForwards;
   static constexpr int kSteps = Layout::kSteps;
   static constexpr int kTiles = kStates / 8;  // of a state's columns
-  // Steps whose outputs are found at once.
-  static constexpr int kAtOnce = 16;
 
   __device__ int64_t head() const { return first_head_ + mine_; }
   __device__ int64_t place(int64_t i, int64_t chunks) const {
@@ -164,7 +105,6 @@ class March {
   __device__ unsigned char* behind_stages() const {
     return shared_ + 2 * layout_.stage() * static_cast<int>(sizeof(T));
   }
-  __device__ float* products() const { return reinterpret_cast<float*>(behind_stages()); }
   __device__ T* outputs() const {
     return reinterpret_cast<T*>(behind_stages()) + threadIdx.x / 32 * Layout::kOutputTile;
   }
@@ -172,9 +112,9 @@ class March {
     return reinterpret_cast<T*>(behind_stages() + layout_.product_bytes()) +
            mine_ * Layout::kWeightsTile;
   }
-  __device__ ChunkDecays<kSteps>& decays() const {
+  __device__ ChunkDecays<kSteps>& decays(int stage) const {
     return reinterpret_cast<ChunkDecays<kSteps>*>(behind_stages() + layout_.product_bytes() +
-                                                  layout_.weight_bytes())[mine_];
+                                                  layout_.weight_bytes())[2 * mine_ + stage];
   }
 
   __device__ RawSteps<kSteps> read(int64_t t) const {
@@ -273,12 +213,15 @@ class March {
     }
   }
 
-  // C B^T up to the diagonal, a tile of 16 x 16 a warp at a time. The last warps begin: the first
-  // of a head are busy with its decays.
+  // The tile of C B^T from steps 16 `from` on to steps 16 `to` on.
+  __device__ float* product(int to, int from) const {
+    return reinterpret_cast<float*>(behind_stages()) + (to * (to + 1) / 2 + from) * 256;
+  }
+
+  // C B^T up to the diagonal, a tile a warp at a time. The last warps begin.
   __device__ void multiply_rows() const {
-    constexpr int kAcross = kSteps / 16, kCount = kAcross * (kAcross + 1) / 2;
     const int count = static_cast<int>(blockDim.x / 32);
-    for (int index = count - 1 - static_cast<int>(threadIdx.x / 32); index < kCount;
+    for (int index = count - 1 - static_cast<int>(threadIdx.x / 32); index < Layout::kProducts;
          index += count) {
       int to = 0;
       while ((to + 1) * (to + 2) / 2 <= index) ++to;
@@ -294,81 +237,92 @@ class March {
         gpu::add_product(left, right[0], sums[0]);
         gpu::add_product(left, right[1], sums[1]);
       }
+      float* const tile = product(to, from) + gpu::lane_row() * 16 + gpu::lane_column();
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int t = to * 16 + gpu::lane_row() + i % 2 * 8;
-        const int s = from * 16 + gpu::lane_column() + i / 2 * 8;
-        *reinterpret_cast<float2*>(&products()[t * Layout::kProductStride + s]) =
+        *reinterpret_cast<float2*>(tile + i % 2 * 8 * 16 + i / 2 * 8) =
             make_float2(sums[i / 2][i % 2 * 2], sums[i / 2][i % 2 * 2 + 1]);
       }
     }
   }
 
-  // C B^T with the decays and step sizes of the head.
+  // C B^T with the decays and step sizes of the head: of each tile, a warp has every fourth group
+  // of four rows.
   __device__ void weigh() const {
-    const ChunkDecays<kSteps>& by = decays();
-    constexpr int kPairs = kSteps / 2, kRowsAtOnce = 32 / kPairs;
-    const int lane = threadIdx.x % 32, s = lane % kPairs * 2;
-    const float2 sums = *reinterpret_cast<const float2*>(&by.sums[s]);
-    const float2 sizes = *reinterpret_cast<const float2*>(&by.sizes[s]);
-#pragma unroll 4
-    for (int i = part_ / kSsdRows * kRowsAtOnce; i < kSteps; i += layout_.warps * kRowsAtOnce) {
-      const int t = i + lane / kPairs, first = by.first[t];
-      const float until = by.sums[t];
-      // Beyond the tile on the diagonal nothing is read.
-      if (s > (t | 15)) continue;
-      const float2 product =
-          *reinterpret_cast<const float2*>(&products()[t * Layout::kProductStride + s]);
-      const bool here = s >= first && s <= t, next = s + 1 >= first && s < t;
-      const float2 weight =
-          make_float2(here ? product.x * sizes.x * gpu::exp2_fast(until - sums.x) : 0.0f,
-                      next ? product.y * sizes.y * gpu::exp2_fast(until - sums.y) : 0.0f);
-      *reinterpret_cast<gpu::FactorPair<T>*>(&weights()[t * Layout::kWeightStride + s]) =
-          gpu::factor_pair(T(), weight);
+    const ChunkDecays<kSteps>& by = decays(stage_);
+    const int lane = threadIdx.x % 32, pair = lane % 8 * 2;
+    const bool packed = by.last_start >= 0;
+#pragma unroll 1
+    for (int group = part_ / kSsdRows; group < 4; group += layout_.warps) {
+      const int row = group * 4 + lane / 8;
+#pragma unroll
+      for (int from = 0; from < Layout::kAcross; ++from) {
+        const int s = from * 16 + pair;
+        const float2 sums = *reinterpret_cast<const float2*>(&by.sums[s]);
+        const float2 sizes = *reinterpret_cast<const float2*>(&by.sizes[s]);
+#pragma unroll
+        for (int to = from; to < Layout::kAcross; ++to) {
+          const int t = to * 16 + row, first = packed ? by.first[t] : -1;
+          const float until = by.sums[t];
+          const float2 number =
+              *reinterpret_cast<const float2*>(product(to, from) + row * 16 + pair);
+          float2 weight = make_float2(number.x * sizes.x * gpu::exp2_fast(until - sums.x),
+                                      number.y * sizes.y * gpu::exp2_fast(until - sums.y));
+          if (s < first || (to == from && s > t)) weight.x = 0.0f;
+          if (s + 1 < first || (to == from && s >= t)) weight.y = 0.0f;
+          *reinterpret_cast<gpu::FactorPair<T>*>(&weights()[t * Layout::kWeightStride + s]) =
+              gpu::factor_pair(T(), weight);
+        }
+      }
     }
   }
 
   // y^T = decay h C^T + x^T weights^T + D x^T, for 16 steps at a time.
   __device__ void write_outputs(int64_t t) {
     const int count = steps_at(t);
-    const int64_t heads = head();
     const View<const float, 2>& D = launch_.in.D;
     float skips[2] = {0.0f, 0.0f};
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       const int64_t p = column_ + row() + i * 8;
       if (!D.absent() && p < launch_.in.x.extent(3)) {
-        skips[i] = D(heads, D.extent(1) == 1 ? 0 : p);
+        skips[i] = D(head(), D.extent(1) == 1 ? 0 : p);
       }
     }
+    const View<T, 4>& y = launch_.y;
+    T* to = y.data() + b_ * y.stride(0) + t * y.stride(1) + head() * y.stride(2) +
+            (column_ + part_) * y.stride(3);
     const T* const x = signals(stage_, mine_) + part_;
 #pragma unroll 1
-    for (int first = 0; first < count; first += kAtOnce) {
+    for (int first = 0; first < count; first += 16, to += 16 * y.stride(1)) {
       float sums[2][4] = {};
       read_state(first, sums);
+      gpu::LeftFactor<T> left;
 #pragma unroll 1
       for (int k = 0; k <= first; k += 16) {
-        const auto left =
-            gpu::left_factor_transposed<Layout::kSignalStride>(x + k * Layout::kSignalStride);
+        left = gpu::left_factor_transposed<Layout::kSignalStride>(x + k * Layout::kSignalStride);
         gpu::RightFactor<T> right[2];
         gpu::right_factors<Layout::kWeightStride>(weights() + first * Layout::kWeightStride + k,
                                                   right);
         gpu::add_product(left, right[0], sums[0]);
         gpu::add_product(left, right[1], sums[1]);
       }
-      // Through shared memory, so that a step's numbers leave together.
-      T* const to = outputs();
+      // The last factor held the inputs of just these steps. Through shared memory, so that a
+      // step's numbers leave together.
+      T* const tile = outputs();
       __syncwarp();
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const int step = i / 4 * 8 + gpu::lane_column() + i % 2,
-                  p = gpu::lane_row() + i / 2 % 2 * 8;
-        const float input = gpu::widen(x[(first + step) * Layout::kSignalStride + p]);
-        gpu::narrow(fmaf(skips[i / 2 % 2], input, sums[i / 4][i % 4]),
-                    to[step * Layout::kOutputStride + p]);
+      for (int i = 0; i < 4; ++i) {
+        const float2 inputs = gpu::numbers_of(left.pairs[i]);
+        const float skip = skips[i % 2];
+        const float* const two = sums[i / 2] + i % 2 * 2;
+        T* const at = tile + (i / 2 * 8 + gpu::lane_column()) * Layout::kOutputStride +
+                      gpu::lane_row() + i % 2 * 8;
+        gpu::narrow(fmaf(skip, inputs.x, two[0]), at[0]);
+        gpu::narrow(fmaf(skip, inputs.y, two[1]), at[Layout::kOutputStride]);
       }
       __syncwarp();
-      store_outputs(t + first, count - first, to);
+      store_outputs(count - first, tile, to);
     }
   }
 
@@ -385,7 +339,7 @@ class March {
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
       const float2 by =
-          *reinterpret_cast<const float2*>(&decays().in[first + j * 8 + gpu::lane_column()]);
+          *reinterpret_cast<const float2*>(&decays(stage_).in[first + j * 8 + gpu::lane_column()]);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const float decay = i % 2 == 0 ? by.x : by.y;
@@ -395,23 +349,22 @@ class March {
     }
   }
 
-  __device__ void store_outputs(int64_t t, int count, const T* from) const {
+  __device__ void store_outputs(int count, const T* from, T* to) const {
     constexpr int kWide = 16 / static_cast<int>(sizeof(T)), kPieces = kSsdRows / kWide;
     const View<T, 4>& y = launch_.y;
-    T* const to = y.data() + b_ * y.stride(0) + t * y.stride(1) + head() * y.stride(2) +
-                  (column_ + part_) * y.stride(3);
     const int64_t left = y.extent(3) - column_ - part_;
     const int lane = threadIdx.x % 32, column = lane % kPieces * kWide;
+    if (column >= left) return;
 #pragma unroll
     for (int step = lane / kPieces; step < 16; step += 32 / kPieces) {
-      if (step >= count || column >= left) continue;
+      if (step >= count) break;
+      const T* const row = from + step * Layout::kOutputStride + column;
       if (launch_.wide_y) {
         *reinterpret_cast<uint4*>(to + step * y.stride(1) + column) =
-            *reinterpret_cast<const uint4*>(from + step * Layout::kOutputStride + column);
+            *reinterpret_cast<const uint4*>(row);
       } else {
         for (int i = 0; i < kWide && column + i < left; ++i) {
-          to[step * y.stride(1) + (column + i) * y.stride(3)] =
-              from[step * Layout::kOutputStride + column + i];
+          to[step * y.stride(1) + (column + i) * y.stride(3)] = row[i];
         }
       }
     }
@@ -419,13 +372,15 @@ class March {
 
   // The state behind the chunk.
   __device__ void advance() {
-    const ChunkDecays<kSteps>& by = decays();
+    const ChunkDecays<kSteps>& by = decays(stage_);
+    // What is forgotten may be no number.
     const float total = by.total;
+    const bool forgotten = total == 0.0f;
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        state_[tile][i] = total == 0.0f ? 0.0f : total * state_[tile][i];
+        state_[tile][i] = forgotten ? 0.0f : total * state_[tile][i];
       }
     }
     const float* const weights = kForwards ? by.out : by.in;
@@ -499,5 +454,4 @@ __global__ void march_carry_kernel(const __grid_constant__ SsdMarchLaunch<T> lau
   }
 }
 
-}  // namespace ssd_cuda_kernels
-}  // namespace longwave::ops
+}  // namespace longwave::ops::ssd_cuda_kernels

@@ -39,9 +39,28 @@ SsdPlan ssd_plan(const SsdSize& size);
 /// Bytes of device memory that a plan takes.
 size_t ssd_plan_bytes(const SsdSize& size, const SsdPlan& plan);
 
-/// ssd_cuda by a given plan, for tests and measurements.
+/// How a gradient is spread over a GPU.
+struct SsdGradPlan {
+  SsdPlan march;      ///< for states and adjoints
+  int64_t heads = 1;  ///< of a group that a block sees to, one after the other
+};
+
+/// The plan with so many heads a block, or that fills a GPU.
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size, int64_t heads);
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size);
+
+/// Bytes of device memory that a plan of the gradient takes.
+template <typename T>
+size_t ssd_grad_plan_bytes(const SsdSize& size, const SsdGradPlan& plan);
+
+/// ssd_cuda and its gradient by a given plan, for tests and measurements.
 template <typename T>
 void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std::byte> workspace,
                  CUstream_st* stream);
+template <typename T>
+void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
+                      std::span<std::byte> workspace, CUstream_st* stream);
 
 }  // namespace longwave::ops

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -11,6 +12,19 @@
 #include "longwave/ops/testing/device_buffer.h"
 
 namespace longwave::ops::testing {
+
+/// Everything that a problem can have but limits.
+inline constexpr SsdOptions kSsdPacked = {
+    .skips = 2, .bias = true, .starts = true, .limits = false};
+
+/// More of what blocks of a GPU are made of than kSsdCases: several tiles of head_dim, every count
+/// of states, many heads.
+inline constexpr std::array<SsdCase, 6> kSsdWideCases = {{{{1, 70, 2, 130, 1, 200}, kSsdPacked},
+                                                          {{1, 70, 2, 130, 1, 40}, {}},
+                                                          {{1, 150, 5, 64, 1, 128}, kSsdPacked},
+                                                          {{2, 40, 10, 16, 1, 16}, {}},
+                                                          {{1, 130, 6, 48, 1, 64}, kSsdPacked},
+                                                          {{1, 100, 2, 64, 2, 256}, {}}}};
 
 /// Rounds the operands that a GPU takes as T, so that a judge on the host sees the same numbers.
 template <typename T>
@@ -135,5 +149,76 @@ class SsdDevice {
   DeviceBuffer<uint8_t> starts_;
   bool with_bias_, with_starts_;
 };
+
+/// A scan's operands and gradients on a GPU; the latter start as NaN.
+template <typename T>
+class SsdGradDevice : public SsdDevice<T> {
+ public:
+  explicit SsdGradDevice(const SsdProblem<double>& problem, int64_t pad = 0)
+      : SsdDevice<T>(problem, pad),
+        dy_(problem.dy, this->steps_, pad),
+        dx_(problem.dx, this->steps_, pad),
+        ddt_(problem.ddt, this->steps_, pad),
+        dB_(problem.dB, this->steps_, pad),
+        dC_(problem.dC, this->steps_, pad),
+        dh_(problem.dh),
+        dA_(problem.dA),
+        dD_(problem.dD),
+        ddt_bias_(problem.ddt_bias),
+        dh0_(problem.dh0) {}
+
+  SsdCudaGradArgs<T> grad_args() {
+    SsdCudaGradArgs<T> args{.in = this->inputs(),
+                            .h0 = this->state(this->h_),
+                            .dy = this->signal(dy_),
+                            .dh = this->state(dh_),
+                            .dx = this->signal(dx_),
+                            .ddt = this->steps(ddt_),
+                            .dA = {dA_.data(), {this->size_.heads}},
+                            .dB = this->rows(dB_),
+                            .dC = this->rows(dC_),
+                            .dD = {},
+                            .ddt_bias = {},
+                            .dh0 = this->state(dh0_)};
+    if (this->skips_ > 0) args.dD = {dD_.data(), {this->size_.heads, this->skips_}};
+    if (this->with_bias_) args.ddt_bias = {ddt_bias_.data(), {this->size_.heads}};
+    return args;
+  }
+
+  void run(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan) {
+    const size_t bytes = ssd_grad_plan_bytes<T>(this->size_, plan);
+    DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+    ssd_grad_by_plan(args, plan, {workspace.data(), bytes}, nullptr);
+    require_cuda(cudaDeviceSynchronize());
+  }
+
+  /// All gradients, in the order of gradients_of.
+  std::vector<std::vector<double>> gradients() const {
+    return {dx_.dense(), ddt_.dense(), dA_.wide(),       dB_.dense(),
+            dC_.dense(), dD_.wide(),   ddt_bias_.wide(), dh0_.wide()};
+  }
+
+ private:
+  DeviceRows<T> dy_, dx_, ddt_, dB_, dC_;
+  DeviceBuffer<float> dh_, dA_, dD_, ddt_bias_, dh0_;
+};
+
+/// A gradient by its name.
+struct NamedGradient {
+  const char* name;
+  const std::vector<double>* numbers;
+};
+
+/// All gradients of a problem.
+inline std::vector<NamedGradient> gradients_of(const SsdProblem<double>& problem) {
+  return {{"dx", &problem.dx},
+          {"ddt", &problem.ddt},
+          {"dA", &problem.dA},
+          {"dB", &problem.dB},
+          {"dC", &problem.dC},
+          {"dD", &problem.dD},
+          {"ddt_bias", &problem.ddt_bias},
+          {"dh0", &problem.dh0}};
+}
 
 }  // namespace longwave::ops::testing

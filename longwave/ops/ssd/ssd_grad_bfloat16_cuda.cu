@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/ssd/ssd_grad_launch_cuda.cuh"
+
+namespace longwave::ops {
+
+template SsdGradPlan ssd_grad_plan<__nv_bfloat16>(const SsdSize&, int64_t);
+template SsdGradPlan ssd_grad_plan<__nv_bfloat16>(const SsdSize&);
+template size_t ssd_grad_plan_bytes<__nv_bfloat16>(const SsdSize&, const SsdGradPlan&);
+template void ssd_grad_by_plan(const SsdCudaGradArgs<__nv_bfloat16>&, const SsdGradPlan&,
+                               std::span<std::byte>, cudaStream_t);
+
+}  // namespace longwave::ops

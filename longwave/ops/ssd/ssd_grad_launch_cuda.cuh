@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "longwave/ops/ssd/ssd_grad_kernel_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_sums_cuda.cuh"
+#include "longwave/ops/ssd/ssd_launch_cuda.cuh"
+
+namespace longwave::ops {
+namespace ssd_cuda_kernels {
+
+inline constexpr const char* kGradWhere = "ssd_cuda_backward";
+
+/// Scratch memory for `count` numbers of T.
+template <typename T>
+T* take_numbers(gpu::DeviceScratch& scratch, int64_t count) {
+  constexpr int64_t kEach = sizeof(float) / sizeof(T);
+  return reinterpret_cast<T*>(scratch.take((count + kEach - 1) / kEach));
+}
+
+template <typename T>
+SsdGradLaunch<T> describe_gradient(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
+                                   gpu::DeviceScratch& scratch) {
+  const auto [batch, time, heads, head_dim, groups, state] = size_of(args.in);
+  const int64_t chunks = (time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
+  const int64_t share = heads / std::max<int64_t>(groups, 1);
+  const int64_t splits = std::max<int64_t>(1, (share + plan.heads - 1) / plan.heads);
+  const int64_t skips = args.in.D.absent() ? 0 : args.in.D.extent(1);
+  const auto wide = [](const auto& x, int64_t row) { return gpu::in_pieces(x, row, 16); };
+  const auto paired = [](const auto& x) {
+    // The last of an odd number of elements goes alone.
+    return gpu::in_pieces(x, 2, 2 * sizeof(T)) && x.extent(3) > 1;
+  };
+  const std::array<int64_t, 5> states{batch, chunks, heads, head_dim, state};
+  const int64_t numbers = batch * chunks * heads * head_dim * state;
+  SsdGradLaunch<T> launch{.args = args,
+                          .h = {take_numbers<T>(scratch, numbers), states},
+                          .g = {take_numbers<T>(scratch, numbers), states},
+                          .inputs = {},
+                          .signals = {scratch.take(heads * (2 + skips) * batch * chunks),
+                                      {heads, 2 + skips, batch * chunks}},
+                          .plan = plan,
+                          .share = share,
+                          .chunks = chunks,
+                          .splits = splits,
+                          .tiles = std::max<int64_t>(1, column_tiles(head_dim)),
+                          .wide_x = wide(args.in.x, head_dim),
+                          .wide_dy = wide(args.dy, head_dim),
+                          .wide_B = wide(args.in.B, state),
+                          .wide_C = wide(args.in.C, state),
+                          .wide_states = state % (16 / static_cast<int64_t>(sizeof(T))) == 0,
+                          .paired_dx = paired(args.dx),
+                          .paired_dB = paired(args.dB),
+                          .paired_dC = paired(args.dC)};
+  if (splits > 1) {
+    launch.inputs = {scratch.take(splits * batch * time * groups * 2 * state),
+                     {splits, batch, time, groups, 2, state}};
+  }
+  return launch;
+}
+
+/// The states before chunks, and the adjoints behind them with dh0.
+template <typename T, int kStates>
+void launch_states(const SsdGradLaunch<T>& to, gpu::DeviceScratch& scratch, cudaStream_t stream) {
+  const SsdCudaGradArgs<T>& args = to.args;
+  SsdMarchLaunch<T> march = describe_march(args.in, to.plan.march, scratch);
+  // The state behind the last chunk is not wanted; what becomes of it is overwritten.
+  march.from = args.h0;
+  march.to = args.dh0;
+  march.states = to.h;
+  launch_marches<T, kStates, SsdMarch::kStates, SsdWay::kForwards>(march, stream);
+  march.from = args.dh;
+  march.signals = args.dy;
+  march.wide_signals = to.wide_dy;
+  march.rows = args.in.C;
+  march.wide_rows = to.wide_C;
+  march.states = to.g;
+  launch_marches<T, kStates, SsdMarch::kStates, SsdWay::kBackwards>(march, stream);
+}
+
+template <typename T, int kStates>
+void launch_chunks(const SsdGradLaunch<T>& launch, cudaStream_t stream) {
+  // Fewer states have kernels of their own in a march only.
+  constexpr int kHeld = kStates < 64 ? 64 : kStates;
+  const auto kernel = chunk_gradient_kernel<T, kHeld>;
+  using Shared = GradLayout<T, kHeld>;
+  static_assert(sizeof(Shared) <= kSharedBytes);
+  const int64_t blocks =
+      launch.args.in.x.extent(0) * launch.chunks * launch.args.in.B.extent(2) * launch.splits;
+  if (blocks == 0) return;
+  gpu::require_device(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)),
+      kGradWhere);
+  const int threads = Shared::kWarps * 32;
+  kernel<<<gpu::blocks_for(blocks, 1, kGradWhere), threads, sizeof(Shared), stream>>>(launch);
+  gpu::require_device(cudaGetLastError(), kGradWhere);
+}
+
+template <typename T>
+void launch_sums(const SsdGradLaunch<T>& launch, cudaStream_t stream) {
+  const int64_t numbers = launch.signals.extent(0) * launch.signals.extent(1);
+  if (numbers > 0) {
+    grad_parameters_kernel<T>
+        <<<gpu::blocks_for(numbers, 1, kGradWhere), kSumThreads, 0, stream>>>(launch);
+    gpu::require_device(cudaGetLastError(), kGradWhere);
+  }
+  if (launch.splits > 1 && launch.inputs.stride(0) > 0) {
+    grad_inputs_kernel<T><<<gpu::blocks_for(launch.inputs.stride(0), kSumThreads, kGradWhere),
+                            kSumThreads, 0, stream>>>(launch);
+    gpu::require_device(cudaGetLastError(), kGradWhere);
+  }
+}
+
+}  // namespace ssd_cuda_kernels
+
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size, int64_t heads) {
+  return {ssd_plan<T>(size), heads};
+}
+
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size) {
+  using namespace ssd_cuda_kernels;
+  // What a block does for all its heads, in units of what it does for one.
+  constexpr double kShared = 1.0;
+  const int64_t share = std::max<int64_t>(1, size.heads / std::max<int64_t>(size.groups, 1));
+  const int64_t chunks = (size.time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
+  int64_t best = share;
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t splits = 1; splits <= std::min<int64_t>(share, 16); ++splits) {
+    const int64_t heads = (share + splits - 1) / splits;
+    const int64_t blocks = size.batch * chunks * size.groups * splits;
+    const int64_t rounds = (blocks + kMultiprocessors - 1) / kMultiprocessors;
+    const double time = rounds * (heads + kShared);
+    if (time < least) {
+      least = time;
+      best = heads;
+    }
+  }
+  return ssd_grad_plan<T>(size, best);
+}
+
+template <typename T>
+size_t ssd_grad_plan_bytes(const SsdSize& size, const SsdGradPlan& plan) {
+  using gpu::DeviceScratch;
+  const int64_t chunks = (size.time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
+  const int64_t rows = size.batch * chunks;
+  const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
+  const int64_t splits = std::max<int64_t>(1, (share + plan.heads - 1) / plan.heads);
+  constexpr int64_t kEach = sizeof(float) / sizeof(T);
+  const int64_t numbers = rows * size.heads * size.head_dim * size.state;
+  size_t bytes = 2 * DeviceScratch::bytes((numbers + kEach - 1) / kEach) +
+                 DeviceScratch::bytes(size.heads * (2 + size.head_dim) * rows) +
+                 ssd_plan_bytes(size, plan.march);
+  if (splits > 1) {
+    bytes += DeviceScratch::bytes(splits * size.batch * size.time * size.groups * 2 * size.state);
+  }
+  return bytes;
+}
+
+template <typename T>
+void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
+                      std::span<std::byte> workspace, cudaStream_t stream) {
+  using namespace ssd_cuda_kernels;
+  const SsdSize size = size_of(args.in);
+  require(workspace.size() >= ssd_grad_plan_bytes<T>(size, plan), kGradWhere,
+          "the workspace is too small");
+  gpu::DeviceScratch scratch(workspace.data());
+  const SsdGradLaunch<T> launch = describe_gradient(args, plan, scratch);
+  with_state_count(size.state, [&](auto states) {
+    launch_states<T, states>(launch, scratch, stream);
+    launch_chunks<T, states>(launch, stream);
+  });
+  launch_sums(launch, stream);
+}
+
+}  // namespace longwave::ops

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "longwave/ops/ssd/ssd_grad_layout_cuda.cuh"
+
+namespace longwave::ops::ssd_cuda_kernels {
+
+/// Adds up what several warps left.
+template <int kParts, int kCount>
+__device__ float added(const float (&parts)[kParts][kCount], int place) {
+  float sum = parts[0][place];
+#pragma unroll
+  for (int i = 1; i < kParts; ++i) sum += parts[i][place];
+  return sum;
+}
+
+/// Adds a number up over a warp; all lanes get the sum.
+__device__ inline float add_over_warp(float sum) {
+#pragma unroll
+  for (int mask = 16; mask > 0; mask /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
+  return sum;
+}
+
+/// Which chunk of which sequence and head; t is its first step.
+struct ChunkPlace {
+  int64_t b, chunk, t, head;
+};
+
+/// Finds e[t] = <g[t], what is left of h[t-1]> for a lane's steps, where
+///
+///   e[t] = sum over r >= t of what y[r] reads from before t: of what steps r >= t read from all,
+///          less what steps s >= t give to all; and of what steps s < t and the state before the
+///          chunk give to steps behind it.
+template <typename T, int kEach>
+__device__ void find_memories(const GradSums<T>& from, const ChunkDecays<kSsdCudaChunk<T>>& by,
+                              float (&e)[kEach]) {
+  constexpr unsigned kAll = 0xffffffffu;
+  const int lane = threadIdx.x % 32;
+  float after[kEach], before[kEach], suffix = 0.0f, prefix = 0.0f, state = 0.0f;
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    const int t = lane * kEach + i;
+    after[i] = added(from.rows, t) + added(from.reads, t) - added(from.columns, t);
+    before[i] = by.sizes[t] * added(from.inputs, t);
+    suffix += after[i];
+    prefix += before[i];
+  }
+#pragma unroll
+  for (int distance = 1; distance < 32; distance *= 2) {
+    const float down = __shfl_down_sync(kAll, suffix, distance);
+    const float up = __shfl_up_sync(kAll, prefix, distance);
+    if (lane + distance < 32) suffix += down;
+    if (lane >= distance) prefix += up;
+  }
+  suffix = __shfl_down_sync(kAll, suffix, 1);
+  prefix = __shfl_up_sync(kAll, prefix, 1);
+  if (lane == 31) suffix = 0.0f;
+  if (lane == 0) prefix = 0.0f;
+#pragma unroll
+  for (int warp = 0; warp < GradSums<T>::kWarps; ++warp) state += from.states[warp];
+#pragma unroll
+  for (int i = kEach - 1; i >= 0; --i) {
+    suffix += after[i];
+    float given = prefix;
+#pragma unroll
+    for (int j = 0; j < i; ++j) given += before[j];
+    const int t = lane * kEach + i;
+    e[i] = by.first[t] == t ? 0.0f : suffix + given + state;
+  }
+}
+
+/// ddt, and the chunk's sums for dA, ddt_bias and, of one skip a head, dD; a warp at a time. `raw`
+/// is dt with its bias.
+template <typename T>
+__device__ void finish_steps(const SsdGradLaunch<T>& launch, const ChunkPlace& at, int count,
+                             const ChunkDecays<kSsdCudaChunk<T>>& by, const float* raw,
+                             const GradSums<T>& from) {
+  constexpr int kEach = kSsdCudaChunk<T> / 32;
+  const SsdCudaInputs<T>& in = launch.args.in;
+  const int lane = threadIdx.x % 32;
+  float e[kEach], sum_A = 0.0f, sum_bias = 0.0f;
+  find_memories(from, by, e);
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    const int t = lane * kEach + i;
+    if (t >= count) continue;
+    const float whole = gpu::softplus(raw[t]);
+    const bool free = whole >= in.limits.least && whole <= in.limits.most;
+    const float slope = free ? gpu::sigmoid(raw[t]) : 0.0f;
+    const float ddt = slope * fmaf(in.A(at.head), e[i], added(from.signals, t));
+    gpu::narrow(ddt, launch.args.ddt(at.b, at.t + t, at.head));
+    sum_A += by.sizes[t] * e[i];
+    sum_bias += ddt;
+  }
+  sum_A = add_over_warp(sum_A);
+  sum_bias = add_over_warp(sum_bias);
+  const int64_t row = at.b * launch.chunks + at.chunk;
+  if (lane == 0) {
+    launch.signals(at.head, 0, row) = sum_A;
+    launch.signals(at.head, 1, row) = sum_bias;
+  }
+  if (in.D.absent() || in.D.extent(1) != 1) return;
+  float sum = 0.0f;
+  for (int p = lane; p < kSsdColumns; p += 32) sum += added(from.skips, p);
+  sum = add_over_warp(sum);
+  if (lane == 0) launch.signals(at.head, 2, row) = sum;
+}
+
+}  // namespace longwave::ops::ssd_cuda_kernels
