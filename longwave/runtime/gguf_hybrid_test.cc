@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -244,6 +245,8 @@ TEST(GgufHybridFile, KeysThatContradictEachOtherAreRefusedByName) {
   refused(granite, "attention.head_count_kv", io::GgufValue::int32s({1, 2, 0}));
   refused(granite, "attention.head_count_kv", io::GgufValue::uint32(1), "no layer is Mamba-2");
   refused(granite, "rope.dimension_count", io::GgufValue::uint32(5));
+  constexpr uint64_t kHuge = std::numeric_limits<int64_t>::max();
+  refused(granite, "rope.dimension_count", {io::GgufKind::kUint64, kHuge});
   refused(granite, "expert_count", io::GgufValue::uint32(4000000000), "moe.experts");
   refused(nemotron, "feed_forward_length", io::GgufValue::uint32(10));
   refused(nemotron, "feed_forward_length", io::GgufValue::int32s({0, 10, 0, 0, 11, 10}));

@@ -118,8 +118,8 @@ void read_gguf_mamba2(PublishedReader& reader, Options& options) {
 void read_gguf_mamba2(PublishedReader& reader, InnerSize said, Options& options) {
   const int64_t inner = reader.integer("ssm.inner_size");
   const int64_t expand = reader.integer(kExpand, kUsualExpand);
-  const bool follows = inner == expand * options.integer("model.d_model");
   options.set("mamba2.expand", expand, kGgufName);
+  const bool follows = inner == expand * options.integer("model.d_model");
   options.set("mamba2.inner", said == InnerSize::kMultiple && follows ? 0 : inner, kGgufName);
   options.set("mamba2.norm_epsilon", options.at("model.norm_epsilon"), kGgufName);
   read_common(reader, "mamba2", options);

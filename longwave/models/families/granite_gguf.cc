@@ -39,6 +39,10 @@ int64_t turned(PublishedReader& reader, int64_t head_dim) {
   return reader.flag(kTurns, true) ? reader.integer(kTurned, head_dim) : 0;
 }
 
+bool is_half(int64_t dims, int64_t head_dim) {
+  return dims > 0 && head_dim % 2 == 0 && dims == head_dim / 2;
+}
+
 void read_positions(PublishedReader& reader, Options& options) {
   read_gguf_attention(reader, options);
   const double scale = reader.real(kAttentionScale, 0);
@@ -47,7 +51,7 @@ void read_positions(PublishedReader& reader, Options& options) {
   const int64_t dims = turned(reader, head_dim);
   options.set("attention.scale", scale, kGgufName);
   if (dims == 0) options.set("attention.rotary_base", 0.0, kGgufName);
-  if (dims != 0 && 2 * dims == head_dim) {
+  if (is_half(dims, head_dim)) {
     options.set("attention.rotary_part", kHalfOfAHead, kGgufName);
   } else if (dims != 0 && dims != head_dim) {
     reader.refuse(kTurned, "this is not supported", "all of a head is, or half of it");
@@ -156,7 +160,7 @@ bool describes_bamba(PublishedReader& reader) {
   if (heads < 1) return false;
   const int64_t head_dim =
       reader.integer("attention.key_length", reader.integer("embedding_length") / heads);
-  return head_dim > 0 && 2 * turned(reader, head_dim) == head_dim;
+  return is_half(turned(reader, head_dim), head_dim);
 }
 
 bool describes_granite(PublishedReader& reader) { return !describes_bamba(reader); }
