@@ -10,7 +10,8 @@
 ///   const auto model = longwave::Model::load("runs/austen");
 ///   const auto tokenizer = longwave::load_tokenizer("runs/austen");
 ///   longwave::Session session(model);
-///   auto logits = session.prefill(tokenizer->encode("It is a truth")).last(model->output_size());
+///   const auto prompt = tokenizer->encode_prompt("It is a truth");
+///   auto logits = session.prefill(prompt).last(model->output_size());
 ///   const longwave::State fork = session.state();     // a value: copy, compare, send
 ///   longwave::Sampler sampler({.temperature = 0.8});
 ///   for (int i = 0; i < 100; ++i) {
@@ -60,6 +61,7 @@ using runtime::Session;
 using runtime::Speculator;
 using runtime::State;
 using runtime::TokenSink;
+using text::Place;
 using text::StreamDecoder;
 using text::Tokenizer;
 

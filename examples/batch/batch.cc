@@ -26,7 +26,7 @@ int main(int argc, char** argv) try {
   std::vector<Answer> answers;
   for (int i = 2; i < argc; ++i) {
     answers.push_back({batch.join(), longwave::Sampler({.temperature = 0}), {}});
-    const auto prompt = tokenizer->encode(argv[i]);
+    const auto prompt = tokenizer->encode_prompt(argv[i]);
     if (prompt.empty()) return std::cerr << "a prompt is empty\n", 2;
     const auto logits = batch.prefill(answers.back().sequence, prompt).last(vocabulary);
     answers.back().ids.push_back(answers.back().sampler.next(logits));
@@ -48,7 +48,7 @@ int main(int argc, char** argv) try {
     }
   }
   for (size_t i = 0; i < answers.size(); ++i) {
-    std::cout << argv[i + 2] << tokenizer->decode(answers[i].ids) << '\n';
+    std::cout << argv[i + 2] << tokenizer->decode(answers[i].ids, longwave::Place::kMiddle) << '\n';
   }
 } catch (const longwave::Error& error) {
   std::cerr << error.what() << '\n';

@@ -11,7 +11,7 @@ int main(int argc, char** argv) try {
   if (tokenizer == nullptr) return std::cerr << argv[1] << ": the model has no tokenizer\n", 1;
 
   longwave::Session session(model);
-  const auto ids = tokenizer->encode(argv[2]);
+  const auto ids = tokenizer->encode_prompt(argv[2]);
   if (ids.empty()) return std::cerr << "the prompt is empty\n", 2;
   const auto prompt = session.prefill(ids).last(model->output_size());
   const std::vector<float> first(prompt.begin(), prompt.end());
@@ -21,7 +21,7 @@ int main(int argc, char** argv) try {
   for (const uint64_t seed : {1, 2}) {
     session.restore(after_prompt);
     longwave::Sampler sampler({.temperature = 0.8, .top_p = 0.95, .seed = seed});
-    longwave::StreamDecoder decoder(*tokenizer);
+    longwave::StreamDecoder decoder(*tokenizer, longwave::Place::kMiddle);
     std::span<const float> logits = first;
     std::cout << argv[2];
     for (int i = 0; i < 40; ++i) {

@@ -11,6 +11,7 @@
 #include "longwave/base/philox.h"
 #include "longwave/models/testing/model_case.h"
 #include "longwave/runtime/stop_filter.h"
+#include "longwave/text/sentencepiece_file.h"
 #include "longwave/text/utf8.h"
 
 namespace longwave::runtime {
@@ -90,6 +91,55 @@ TEST(Generate, TextIsThatOfTheTokensAndEndsAtAStop) {
   const auto [stopped, before] = run({stop});
   EXPECT_EQ(stopped.end, Generation::End::kStop);
   EXPECT_EQ(before, text.substr(0, text.find(stop)));
+}
+
+/// Pieces for all 256 tokens of the model: every other one is a word with a blank before it.
+std::string piece_file() {
+  using Type = text::PieceModel::Type;
+  text::SentencePieceFile file;
+  file.algorithm = text::PieceModel::Algorithm::kMerging;
+  file.pieces = {{"<unk>", 0, Type::kUnknown}, {"<s>", 0, Type::kControl}};
+  while (file.pieces.size() < 256) {
+    const std::string letter(1, static_cast<char>('a' + file.pieces.size() % 26));
+    const std::string word = letter + std::to_string(file.pieces.size());
+    file.pieces.push_back(
+        {file.pieces.size() % 2 == 0 ? text::kBlankMark + word : word, 0, Type::kNormal});
+  }
+  return text::format_sentencepiece(file);
+}
+
+TEST(Generate, AnAnswerOfPiecesGoesOnWithThePrompt) {
+  const auto model = model_of(kBytesModel);
+  const text::Tokenizer pieces = text::Tokenizer::parse_pieces(piece_file(), "test");
+  for (const int64_t first : {2, 3, 40, 41}) {
+    Session session(model);
+    std::string shown;
+    const Generation generation =
+        generate(session, &pieces, std::vector<int64_t>{first}, {.sampler = {}, .max_tokens = 12},
+                 [&shown](int64_t, std::string_view part) { return shown += part, true; });
+    std::vector<int64_t> all = {first};
+    for (const int64_t id : generation.ids) all.push_back(id);
+    EXPECT_EQ(pieces.decode(all), pieces.decode(std::vector<int64_t>{first}) + shown);
+  }
+}
+
+TEST(Generate, TokensThatSettingsNameEndTheAnswer) {
+  const auto model = model_of(kBytesModel);
+  const std::vector<int64_t> prompt = {10};
+  const GenerateOptions options{.sampler = {.temperature = 0}, .max_tokens = 5};
+  Session session(model);
+  const Generation plain = generate(session, nullptr, prompt, options, kIgnore);
+  text::TokenSettings settings;
+  settings.ends = {plain.ids.front()};
+  const text::Tokenizer pieces = text::Tokenizer::parse_pieces(piece_file(), "test", settings);
+  session.reset();
+  std::string shown;
+  const Generation ended =
+      generate(session, &pieces, prompt, options,
+               [&shown](int64_t, std::string_view part) { return shown += part, true; });
+  EXPECT_EQ(ended.end, Generation::End::kSpecial);
+  EXPECT_EQ(ended.ids, (std::vector<int64_t>{plain.ids.front()}));
+  EXPECT_EQ(shown, "");
 }
 
 TEST(Generate, EndsWhenTheSinkAsksForIt) {

@@ -11,6 +11,7 @@
 #include "longwave/io/testing/temporary_folder.h"
 #include "longwave/models/testing/model_case.h"
 #include "longwave/runtime/session.h"
+#include "longwave/text/sentencepiece_file.h"
 
 namespace longwave::runtime {
 namespace {
@@ -52,6 +53,36 @@ TEST(ModelFolder, RoundTripKeepsEveryBit) {
     }
     EXPECT_EQ(Model::load(folder / "model")->fingerprint(), Model(config, weights).fingerprint());
   }
+}
+
+/// A SentencePiece model is kept as it is, with what was said beside it about its tokens.
+TEST(ModelFolder, TokenizersTravelWithTheirSettings) {
+  const TemporaryFolder folder;
+  text::SentencePieceFile pieces;
+  pieces.pieces = {{"<unk>", 0, text::PieceModel::Type::kUnknown},
+                   {"<s>", 0, text::PieceModel::Type::kControl},
+                   {text::kBlankMark, -1, text::PieceModel::Type::kNormal},
+                   {"a", -1, text::PieceModel::Type::kNormal}};
+  const std::string model = text::format_sentencepiece(pieces);
+  const auto saved = [&](const char* name) {
+    save_model_folder(folder / name, kCase.config(), kCase.weights(4));
+    return folder / name;
+  };
+  const std::filesystem::path theirs = saved("theirs"), ours = saved("ours");
+  EXPECT_EQ(load_tokenizer(theirs), nullptr);
+  write(theirs / "tokenizer.model", model);
+  write(theirs / "tokenizer_config.json", R"({"add_bos_token": false, "bos_token": "<s>"})");
+  write(theirs / "generation_config.json", R"({"eos_token_id": 3})");
+  const auto tokenizer = load_tokenizer(theirs);
+  ASSERT_NE(tokenizer, nullptr);
+  EXPECT_EQ(tokenizer->encode_prompt("a"), (std::vector<int64_t>{2, 3})) << "no <s>";
+  EXPECT_TRUE(tokenizer->is_end(3));
+  write_tokenizer(ours, *tokenizer);
+  EXPECT_EQ(read(ours / "tokenizer.model"), model);
+  const auto again = load_tokenizer(ours);
+  EXPECT_EQ(again->files(), tokenizer->files());
+  EXPECT_EQ(again->encode_prompt("a"), tokenizer->encode_prompt("a"));
+  EXPECT_TRUE(again->is_end(3));
 }
 
 TEST(ModelFolder, ConfigNamesEveryOption) {

@@ -11,16 +11,18 @@ namespace {
 
 enum class Marks : uint8_t { kShown, kDropped };
 
-std::string spelling(const DecodeSpec& spec, std::string token, Marks marks) {
-  if (marks == Marks::kDropped) token = substituted(token, {spec.mark, ""});
-  for (const Substitute& substitute : spec.substitutes) token = substituted(token, substitute);
+std::string spelling(const DecodeSpec& spec, std::string token, Marks marks, size_t limit) {
+  if (marks == Marks::kDropped) token = substituted(token, {spec.mark, ""}, limit);
+  for (const Substitute& substitute : spec.substitutes) {
+    token = substituted(token, substitute, limit);
+  }
   if (spec.bytes == DecodeSpec::Bytes::kNamed) {
     if (const auto byte = named_byte(token)) return {*byte};
   }
   return token;
 }
 
-std::string spelling_of_piece(const TokenizerSpec& spec, size_t id, Marks marks) {
+std::string spelling_of_piece(const TokenizerSpec& spec, size_t id, Marks marks, size_t limit) {
   using Type = PieceModel::Type;
   std::string_view text = *spec.tokens[id];
   const Type type = spec.pieces->pieces[id].type;
@@ -30,13 +32,14 @@ std::string spelling_of_piece(const TokenizerSpec& spec, size_t id, Marks marks)
   if (marks == Marks::kDropped && text.starts_with(kBlankMark)) {
     text.remove_prefix(std::string_view(kBlankMark).size());
   }
-  return substituted(text, {kBlankMark, " "});
+  return substituted(text, {kBlankMark, " "}, limit);
 }
 
-std::string spelling(const TokenizerSpec& spec, size_t id, Marks marks) {
+/// What a token is shown as, in so many bytes at most.
+std::string spelling(const TokenizerSpec& spec, size_t id, Marks marks, size_t limit) {
   if (!spec.tokens[id]) return {};
-  if (spec.pieces) return spelling_of_piece(spec, id, marks);
-  return spelling(spec.decode, *spec.tokens[id], marks);
+  if (spec.pieces) return spelling_of_piece(spec, id, marks, limit);
+  return spelling(spec.decode, *spec.tokens[id], marks, limit);
 }
 
 }  // namespace
@@ -45,9 +48,13 @@ Decoder::Decoder(const TokenizerSpec& spec)
     : leading_(spec.decode.leading), blanks_(spec.decode.blanks) {
   const bool first_differ = leading_ == DecodeSpec::Leading::kFirstToken ||
                             leading_ == DecodeSpec::Leading::kFirstVisible;
+  size_t bytes = 0;
+  for (const auto& token : spec.tokens) bytes += token ? token->size() : 0;
+  size_t room = growth_limit(bytes);
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    spelt_.push_back(spelling(spec, id, Marks::kShown));
-    if (first_differ) first_.push_back(spelling(spec, id, Marks::kDropped));
+    spelt_.push_back(spelling(spec, id, Marks::kShown, room));
+    room -= std::min(room, spelt_.back().size());
+    if (first_differ) first_.push_back(spelling(spec, id, Marks::kDropped, room));
   }
 }
 

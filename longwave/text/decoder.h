@@ -12,6 +12,7 @@ namespace longwave::text {
 
 /// Tokens to text, one after the other.
 ///
+/// Errors     DataError if the steps of a file would spell tokens without end.
 /// Threads    const use is safe from many threads; a Position belongs to one text.
 class Decoder {
  public:

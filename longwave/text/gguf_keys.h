@@ -14,6 +14,7 @@ inline constexpr const char* kScores = "tokenizer.ggml.scores";
 inline constexpr const char* kMerges = "tokenizer.ggml.merges";
 inline constexpr const char* kBegin = "tokenizer.ggml.bos_token_id";
 inline constexpr const char* kEnd = "tokenizer.ggml.eos_token_id";
+inline constexpr const char* kUnknownToken = "tokenizer.ggml.unknown_token_id";
 inline constexpr const char* kAddBegin = "tokenizer.ggml.add_bos_token";
 inline constexpr const char* kAddEnd = "tokenizer.ggml.add_eos_token";
 inline constexpr const char* kBlankFirst = "tokenizer.ggml.add_space_prefix";

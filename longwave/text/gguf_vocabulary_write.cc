@@ -120,11 +120,14 @@ void add_ends(const Tokenizer& tokenizer, io::GgufMetadata& metadata) {
   auto end = first_of(tokenizer, {"<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "</s>"});
   if (!spec.begin.empty()) begin = spec.begin.front();
   if (!spec.ends.empty()) end = spec.ends.front();
+  const std::optional<int32_t> unknown =
+      spec.pieces ? spec.pieces->unknown.id : spec.model.unknown.id;
   const auto put_id = [&](const char* key, std::optional<int64_t> id) {
     if (id) put(key, GgufValue::uint32(static_cast<uint32_t>(*id)), metadata);
   };
   put_id(kEnd, end);
   put_id(kBegin, begin);
+  put_id(kUnknownToken, unknown);
   put(kAddBegin, GgufValue::flag(!spec.begin.empty()), metadata);
   put(kAddEnd, GgufValue::flag(!spec.end.empty()), metadata);
 }

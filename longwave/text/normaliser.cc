@@ -3,15 +3,18 @@
 
 #include <utility>
 
+#include "longwave/text/spelling.h"
+
 namespace longwave::text {
 namespace {
 
-std::string replaced(const std::string& text, const Splitter& pattern, const std::string& content) {
+std::string replaced(const std::string& text, const Splitter& pattern, const std::string& content,
+                     size_t limit) {
   std::vector<Splitter::Segment> segments;
   pattern.segment(text, segments);
   std::string result;
   for (const Splitter::Segment& segment : segments) {
-    result += segment.matches ? std::string_view(content) : segment.text;
+    append_bounded(result, segment.matches ? std::string_view(content) : segment.text, limit);
   }
   return result;
 }
@@ -35,6 +38,7 @@ Normaliser::Normaliser(const TokenizerSpec& spec, std::string_view where) {
 }
 
 std::string Normaliser::operator()(std::string_view section, Place place) const {
+  const size_t limit = growth_limit(section.size());
   std::string text(section);
   for (const auto& step : steps_) {
     if (text.empty()) break;
@@ -46,7 +50,7 @@ std::string Normaliser::operator()(std::string_view section, Place place) const 
       text = (*pieces)(text, place);
     } else {
       const auto& exchange = std::get<Exchange>(step);
-      text = replaced(text, exchange.pattern, exchange.content);
+      text = replaced(text, exchange.pattern, exchange.content, limit);
     }
   }
   return text;

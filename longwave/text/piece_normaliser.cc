@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "longwave/text/spelling.h"
 #include "longwave/text/utf8.h"
 
 namespace longwave::text {
@@ -32,6 +33,7 @@ std::string PieceNormaliser::operator()(std::string_view text, Place place) cons
   }
   if (text.empty()) return {};
   const std::string_view blank = rules_.marks ? kBlankMark : " ";
+  const size_t limit = growth_limit(text.size());
   std::string result;
   if (rules_.blank_first && begins) result += blank;
   bool after_blank = rules_.single_blanks && begins;
@@ -40,7 +42,7 @@ std::string PieceNormaliser::operator()(std::string_view text, Place place) cons
     text.remove_prefix(length);
     while (after_blank && normal.starts_with(' ')) normal.remove_prefix(1);
     for (const char each : normal) {
-      result += each == ' ' ? blank : std::string_view(&each, 1);
+      append_bounded(result, each == ' ' ? blank : std::string_view(&each, 1), limit);
     }
     if (!normal.empty()) after_blank = rules_.single_blanks && normal.ends_with(' ');
   }

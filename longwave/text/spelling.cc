@@ -3,19 +3,33 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+
+#include "longwave/base/error.h"
 
 namespace longwave::text {
 
-std::string substituted(std::string_view text, const Substitute& substitute) {
+void append_bounded(std::string& text, std::string_view more, size_t limit) {
+  if (more.size() > limit - std::min(limit, text.size())) {
+    throw DataError({.where = "tokenizer",
+                     .what = "its steps make a text too long",
+                     .got = std::to_string(text.size()) + " bytes and more",
+                     .fix = "the file is damaged, or was made to do harm"});
+  }
+  text += more;
+}
+
+std::string substituted(std::string_view text, const Substitute& substitute, size_t limit) {
   std::string result;
   for (size_t at = text.find(substitute.from); at != std::string_view::npos;
        at = text.find(substitute.from)) {
-    result += text.substr(0, at);
-    result += substitute.to;
+    append_bounded(result, text.substr(0, at), limit);
+    append_bounded(result, substitute.to, limit);
     text.remove_prefix(at + substitute.from.size());
   }
-  return result += text;
+  append_bounded(result, text, limit);
+  return result;
 }
 
 std::optional<char> named_byte(std::string_view token) {

@@ -363,6 +363,26 @@ TEST(TokenizerJson, NamesWhatIsNotSupported) {
       "lstrip");
 }
 
+TEST(TokenizerJson, StepsCannotMakeTextsWithoutEnd) {
+  const auto repeat = [](const std::string& step) {
+    std::string steps = step;
+    for (int i = 0; i < 60; ++i) steps += "," + step;
+    return steps;
+  };
+  const std::string twice = R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
+  const std::string model = R"("model":{"vocab":{"a":0},"merges":[]})";
+  const Tokenizer grows = Tokenizer::parse(
+      R"({"normalizer":{"type":"Sequence","normalizers":[)" + repeat(twice) +
+          R"(]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)" + model + "}",
+      "t.json");
+  EXPECT_THROW(static_cast<void>(grows.encode("a")), DataError);
+  EXPECT_THROW(
+      static_cast<void>(Tokenizer::parse(R"({"decoder":{"type":"Sequence","decoders":[)" +
+                                             repeat(twice) + R"(,{"type":"Fuse"}]},)" + model + "}",
+                                         "t.json")),
+      DataError);
+}
+
 TEST(Gpt2Files, ReadAsTheirTokenizerJson) {
   const Tokenizer tokenizer = Tokenizer::parse_gpt2(
       R"({"a":0,"b":1,"ab":2,"Ġ":3,"<|endoftext|>":4})", "#version: 0.2\na b\n", "test");

@@ -55,7 +55,7 @@ WordCutter::Words WordCutter::operator()(std::string_view text, Section section)
     if (const auto* substitute = std::get_if<Substitute>(&step)) {
       for (std::string_view& word : words) {
         if (word.find(substitute->from) != std::string_view::npos) {
-          word = made(substituted(word, *substitute));
+          word = made(substituted(word, *substitute, growth_limit(text.size())));
         }
       }
     } else if (const auto* prefix = std::get_if<Prefix>(&step)) {
