@@ -22,6 +22,8 @@ TEST(Quantize, WritesAModelThatEveryCommandTakes) {
     for (const auto& tensor : json["tensors"]) EXPECT_LT(tensor["relative_error"], 0.15);
     const Outcome generated = longwave({"generate", out, "--ids", "1,2,3", "-n", "5", "-t", "0"});
     EXPECT_EQ(generated.code, ExitCode::kOk) << generated.err;
+    const Outcome inspected = longwave({"inspect", out, "--check"});
+    EXPECT_EQ(inspected.code, ExitCode::kOk) << inspected.err;
     const Outcome again = longwave({"quantize", kPublished + "mamba", "--to", type, "--out", out});
     EXPECT_EQ(again.code, ExitCode::kFailed);
   }

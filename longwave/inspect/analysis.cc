@@ -6,6 +6,8 @@
 #include <limits>
 #include <span>
 
+#include "longwave/ops/quant/quant.h"
+
 namespace longwave::inspect {
 namespace {
 
@@ -24,7 +26,8 @@ const char* name_of(ParameterGroup group) {
 }
 
 ParameterFacts facts_of(const Parameter& parameter, const Weights& weights) {
-  const std::span<const float> values = weights.get(parameter.name, parameter.shape);
+  const Tensor numbers = ops::dequantize(weights.of(parameter));
+  const std::span<const float> values = numbers.elements<float>();
   ParameterFacts facts{.name = parameter.name,
                        .shape = to_string(parameter.shape),
                        .group = name_of(parameter.group),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/io/safetensors.h"
 
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -56,6 +57,14 @@ Tensor read_tensor(const SafetensorsEntry& entry, std::span<const std::byte> dat
        .what = "tensor \"" + entry.name + "\" has an element type that is not supported",
        .got = entry.dtype,
        .fix = "convert it to F32, F16, BF16, F64, I64, I32 or U8"});
+}
+
+/// The type of tensors that can be used as they lie in a file.
+std::optional<DType> mappable(const std::string& dtype) {
+  if (dtype == "F32") return DType::kFloat32;
+  if (dtype == "F16") return DType::kFloat16;
+  if (dtype == "BF16") return DType::kBFloat16;
+  return std::nullopt;
 }
 
 [[noreturn]] void refuse(std::string what, std::string got = {}) {
@@ -158,6 +167,24 @@ Safetensors parse_safetensors(std::span<const std::byte> file, std::string_view 
 Safetensors load_safetensors(const std::filesystem::path& path, const SafetensorsOptions& options) {
   const MappedFile file(path);
   return parse_safetensors(file.bytes(), path.string(), options);
+}
+
+MappedSafetensors::MappedSafetensors(const std::filesystem::path& path) : file_(path) {
+  const SafetensorsHeader header = parse_safetensors_header(file_.bytes(), path.string());
+  for (const SafetensorsEntry& entry : header.entries) {
+    const auto data =
+        file_.bytes().subspan(header.data_begin + entry.begin, entry.end - entry.begin);
+    const std::optional<DType> dtype = mappable(entry.dtype);
+    const bool aligned =
+        dtype && reinterpret_cast<uintptr_t>(data.data()) % bytes_of(*dtype, 1) == 0;
+    if (aligned) {
+      tensors_.emplace(entry.name, StoredTensor{*dtype, entry.shape, data});
+      continue;
+    }
+    copies_.put(entry.name,
+                read_tensor(entry, data, path.string(), {.half = SafetensorsOptions::Half::kKeep}));
+    tensors_.emplace(entry.name, stored(copies_.all().at(entry.name)));
+  }
 }
 
 void save_safetensors(const std::filesystem::path& path, const Weights& weights,

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "longwave/base/parameter.h"
+#include "longwave/base/stored_tensor.h"
 #include "longwave/base/tensor.h"
+#include "longwave/io/file.h"
 #include "longwave/io/stored_numbers.h"
 
 namespace longwave::io {
@@ -76,6 +78,22 @@ Safetensors parse_safetensors(std::span<const std::byte> file, std::string_view 
 /// Reads a file through a memory map; IoError if it cannot be read, else as above.
 Safetensors load_safetensors(const std::filesystem::path& path,
                              const SafetensorsOptions& options = {});
+
+/// A file whose tensors are looked at where they lie, through a memory map: F32, F16 and BF16. What
+/// is of another type, or not aligned to its numbers, is copied as `parse_safetensors` does.
+///
+/// Errors     as `load_safetensors`; numbers are not looked at.
+/// Threads    const use is safe from many threads.
+class MappedSafetensors {
+ public:
+  explicit MappedSafetensors(const std::filesystem::path& path);
+  const StoredTensors& tensors() const { return tensors_; }
+
+ private:
+  MappedFile file_;
+  Weights copies_;
+  StoredTensors tensors_;
+};
 
 /// Writes every tensor of the storage, whatever the scope, atomically and in order of names: equal
 /// weights and metadata give equal bytes.

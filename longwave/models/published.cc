@@ -38,24 +38,47 @@ std::vector<Placement> placements(PublishedFormat format, const Config& config) 
   return map_of(format, config, {}).finish();
 }
 
+bool same(const StoredTensor& one, const StoredTensor& other) {
+  return one.dtype == other.dtype && one.shape == other.shape &&
+         std::ranges::equal(one.bytes, other.bytes);
+}
+
 /// Whether a tensor of a file is another one once more.
-bool is_repeat(const TensorMap& map, const Weights& file, const std::string& name) {
+bool is_repeat(const TensorMap& map, const StoredTensors& file, const std::string& name) {
   for (const TensorMap::Repeat& repeat : map.repeats()) {
     if (!name.starts_with(repeat.again)) continue;
-    const auto first = file.all().find(repeat.first + name.substr(repeat.again.size()));
-    if (first == file.all().end()) continue;
-    const Tensor &one = first->second, &other = file.all().at(name);
-    return one.dtype() == other.dtype() && one.shape() == other.shape() &&
-           std::equal(one.raw(), one.raw() + one.bytes(), other.raw());
+    const auto first = file.find(repeat.first + name.substr(repeat.again.size()));
+    if (first != file.end()) return same(first->second, file.at(name));
   }
   return false;
 }
 
-/// A tensor as the rows that pieces speak of; vectors are float32.
-Matrix rows_of(const Weights& weights, const std::string& name, const Shape& shape) {
-  if (shape.size() >= 2) return weights.matrix(name, shape);
-  const auto values = weights.get(name, shape);
-  return View<const float, 2>(values.data(), {static_cast<int64_t>(values.size()), 1});
+/// A tensor as the rows that pieces speak of; each number of a vector is a row.
+Matrix rows_of(const StoredTensors& tensors, const std::string& name, const Shape& shape) {
+  constexpr const char* kFix = "check that config.json and the tensors belong together";
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) {
+    throw DataError({.where = "weights",
+                     .what = "tensor " + name + " is missing",
+                     .got = std::to_string(tensors.size()) + " tensors",
+                     .fix = kFix});
+  }
+  const StoredTensor& tensor = found->second;
+  const bool vector = shape.size() < 2;
+  const bool fits = ops::is_weight_type(tensor.dtype) && (!vector || !is_blocked(tensor.dtype));
+  if (tensor.shape != shape || !fits) {
+    throw DataError(
+        {.where = "weights",
+         .what =
+             "tensor " + name + " must be " +
+             (vector ? "float32, float16 or bfloat16" : "float32, float16, bfloat16 or blocks") +
+             " of shape " + to_string(shape),
+         .got = std::string(name_of(tensor.dtype)) + " of shape " + to_string(tensor.shape),
+         .fix = kFix});
+  }
+  const int64_t columns = vector ? 1 : shape.back();
+  return {tensor.dtype, columns == 0 ? 0 : element_count(shape) / columns, columns,
+          tensor.bytes.data()};
 }
 
 /// The x of y = -exp(x).
@@ -87,20 +110,33 @@ void scale(DType dtype, int64_t count, double factor, Direction direction, std::
   std::copy_n(scaled.raw(), scaled.bytes(), numbers);
 }
 
-/// Copies the rows of a piece in their own type; the other tensor is made if it is not there yet.
-void copy_piece(const Placement& piece, Direction direction, const Weights& from,
-                std::map<std::string, Tensor>& into) {
+/// Copies `count` numbers, as float32 or in their own type.
+void copy_numbers(const Matrix& source, int64_t row, int64_t count, DType dtype, std::byte* to) {
+  if (dtype == source.dtype) {
+    std::copy_n(source.row(row), bytes_of(dtype, count), to);
+    return;
+  }
+  ops::dequantize({.W = Matrix(source.dtype, 1, count, source.row(row)),
+                   .y = {reinterpret_cast<float*>(to), {1, count}}});
+}
+
+/// Copies the rows of a piece in their own type, or as float32 where `storage` is that and they are
+/// of 16 bits; the other tensor is made if it is not there yet.
+void copy_piece(const Placement& piece, Direction direction, const StoredTensors& from,
+                Storage storage, std::map<std::string, Tensor>& into) {
   const bool ours = direction == Direction::kToOurs;
   const std::string& name = ours ? piece.ours : piece.theirs;
   const Matrix source =
       rows_of(from, ours ? piece.theirs : piece.ours, ours ? piece.their_shape : piece.our_shape);
   const Shape& shape = ours ? piece.our_shape : piece.their_shape;
-  Tensor& target = into.try_emplace(name, source.dtype, shape).first->second;
-  if (target.dtype() != source.dtype) {
+  const bool widens = storage == Storage::kFloat32 && !is_blocked(source.dtype);
+  const DType dtype = widens ? DType::kFloat32 : source.dtype;
+  Tensor& target = into.try_emplace(name, dtype, shape).first->second;
+  if (target.dtype() != dtype) {
     throw DataError(
         {.where = ours ? piece.theirs : piece.ours,
          .what = "tensors that make up " + name + " must be of one type",
-         .got = std::string(name_of(source.dtype)) + " and " + std::string(name_of(target.dtype())),
+         .got = std::string(name_of(dtype)) + " and " + std::string(name_of(target.dtype())),
          .fix = {}});
   }
   const int64_t runs = piece.their_step == 1 ? 1 : piece.rows;
@@ -109,11 +145,11 @@ void copy_piece(const Placement& piece, Direction direction, const Weights& from
     const int64_t our_row = piece.our_row + run;
     const int64_t their_row = piece.their_row + run * piece.their_step;
     std::byte* to =
-        target.raw() + bytes_of(source.dtype, (ours ? our_row : their_row) * columns_of(shape));
-    std::copy_n(source.row(ours ? their_row : our_row), bytes_of(source.dtype, count), to);
-    if (piece.factor != 1) scale(source.dtype, count, piece.factor, direction, to);
+        target.raw() + bytes_of(dtype, (ours ? our_row : their_row) * columns_of(shape));
+    copy_numbers(source, ours ? their_row : our_row, count, dtype, to);
+    if (piece.factor != 1) scale(dtype, count, piece.factor, direction, to);
     if (piece.change == Placement::Change::kNone) continue;
-    LONGWAVE_ASSERT(source.dtype == DType::kFloat32, "only float32 numbers are changed");
+    LONGWAVE_ASSERT(dtype == DType::kFloat32, "only float32 numbers are changed");
     for (float& x : std::span(reinterpret_cast<float*>(to), static_cast<size_t>(count))) {
       x = ours ? logarithm_of(x, piece.theirs) : -std::exp(x);
     }
@@ -127,11 +163,10 @@ Weights weights_of(std::map<std::string, Tensor> tensors) {
 }
 
 /// Refuses a head that is said to be the embedding and is not.
-void check_tied_head(const Weights& file, const std::string& name, const Placement& embedding,
+void check_tied_head(const StoredTensors& file, const std::string& name, const Placement& embedding,
                      std::string_view where) {
-  if (!file.has(name)) return;
-  const auto head = file.get(name, embedding.their_shape);
-  if (std::ranges::equal(head, file.get(embedding.theirs, embedding.their_shape))) return;
+  const auto head = file.find(name);
+  if (head == file.end() || same(head->second, file.at(embedding.theirs))) return;
   throw DataError({.where = std::string(where),
                    .what = name + " differs from " + embedding.theirs +
                            ", and the configuration says that they are tied",
@@ -193,23 +228,30 @@ std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Con
   return tensors;
 }
 
-Weights from_published(PublishedFormat format, const Config& config, const Weights& file,
+Weights from_published(PublishedFormat format, const Config& config, const StoredTensors& file,
                        std::string_view where) {
   const TensorMap map =
-      map_of(format, config, [&](const std::string& name) { return file.has(name); });
+      map_of(format, config, [&](const std::string& name) { return file.contains(name); });
+  std::map<std::string, Storage> storage;
+  for (const Parameter& parameter : parameters(config)) {
+    storage.emplace(parameter.name, parameter.storage);
+  }
   const std::vector<Placement> pieces = map.finish();
   const bool tied = config.options.flag("model.tie");
   std::map<std::string, Tensor> tensors;
   std::set<std::string> known;
   for (const Placement& piece : pieces) {
-    copy_piece(piece, Direction::kToOurs, file, tensors);
+    // What must be float32 of a GGUF file is that already; it says so itself.
+    const bool gguf = format == PublishedFormat::kGguf;
+    copy_piece(piece, Direction::kToOurs, file, gguf ? Storage::kMatrix : storage.at(piece.ours),
+               tensors);
     known.insert(piece.theirs);
   }
   if (tied) {
     check_tied_head(file, head_name(format), pieces.front(), where);
     known.insert(head_name(format));
   }
-  for (const auto& [name, tensor] : file.all()) {
+  for (const auto& [name, tensor] : file) {
     if (known.contains(name) || is_repeat(map, file, name)) continue;
     throw DataError({.where = std::string(where),
                      .what = "tensor " + name + " belongs to no layer of the model",
@@ -238,8 +280,9 @@ Weights to_published(PublishedFormat format, const Config& config, const Weights
                      .fix = "set them to 0 and 1"});
   }
   std::map<std::string, Tensor> tensors;
+  const StoredTensors ours = stored(weights);
   for (const Placement& piece : placements(format, config)) {
-    copy_piece(piece, Direction::kToTheirs, weights, tensors);
+    copy_piece(piece, Direction::kToTheirs, ours, Storage::kMatrix, tensors);
   }
   if (format == PublishedFormat::kStateSpaces && config.options.flag("model.tie")) {
     tensors.emplace(head_name(format), tensors.at("backbone.embedding.weight").clone());

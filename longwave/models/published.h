@@ -10,6 +10,7 @@
 
 #include "longwave/base/options.h"
 #include "longwave/base/parameter.h"
+#include "longwave/base/stored_tensor.h"
 #include "longwave/models/sequence_model.h"
 
 namespace longwave::models {
@@ -60,12 +61,17 @@ struct PublishedTensor {
 /// Every tensor of the model that a published file holds, in the order of the data flow.
 std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Config& config);
 
-/// A copy of the tensors of a published file under our names.
+/// A copy of the tensors of a published file under our names. Matrices keep their type; what our
+/// layers want as float32 becomes that.
 ///
 /// Errors     DataError naming the file's tensor that is missing, misshapen or belongs nowhere, or
 ///            a tied head that differs from the embedding.
-Weights from_published(PublishedFormat format, const Config& config, const Weights& file,
+Weights from_published(PublishedFormat format, const Config& config, const StoredTensors& file,
                        std::string_view where);
+inline Weights from_published(PublishedFormat format, const Config& config, const Weights& file,
+                              std::string_view where) {
+  return from_published(format, config, stored(file), where);
+}
 
 /// The tensors of a published file. state-spaces repeats a tied embedding as the head.
 ///

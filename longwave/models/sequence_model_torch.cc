@@ -10,6 +10,7 @@
 #include "longwave/nn/linear_torch.h"
 #include "longwave/nn/norm_torch.h"
 #include "longwave/nn/pooling.h"
+#include "longwave/ops/quant/quant.h"
 
 namespace longwave::models {
 namespace {
@@ -19,9 +20,11 @@ std::string registered_name(std::string name) {
   return name;
 }
 
-torch::Tensor tensor_of(std::span<const float> values, const Shape& shape) {
-  const torch::Tensor tensor = torch::empty(shape, torch::kFloat32);
-  std::ranges::copy(values, tensor.data_ptr<float>());
+/// A parameter as float32, whatever type it is stored in.
+torch::Tensor tensor_of(const Weights& weights, const Parameter& parameter) {
+  const Tensor values = ops::dequantize(weights.of(parameter));
+  const torch::Tensor tensor = torch::empty(parameter.shape, torch::kFloat32);
+  std::ranges::copy(values.elements<float>(), tensor.data_ptr<float>());
   return tensor;
 }
 
@@ -80,8 +83,7 @@ TorchSequenceModel::TorchSequenceModel(Config config, const Weights& weights)
     : parts_(std::make_unique<Parts>(std::move(config))) {
   Parts& parts = *parts_;
   for (const Parameter& parameter : parts.table) {
-    const torch::Tensor value =
-        tensor_of(weights.get(parameter.name, parameter.shape), parameter.shape);
+    const torch::Tensor value = tensor_of(weights, parameter);
     const std::string name = registered_name(parameter.name);
     parts.tensors[parameter.name] = parameter.group == ParameterGroup::kBuffer
                                         ? register_buffer(name, value)
@@ -129,7 +131,7 @@ void TorchSequenceModel::load(const Weights& weights) {
   const torch::NoGradGuard guard;
   std::vector<torch::Tensor> values;
   for (const Parameter& parameter : parts_->table) {
-    values.push_back(tensor_of(weights.get(parameter.name, parameter.shape), parameter.shape));
+    values.push_back(tensor_of(weights, parameter));
   }
   for (size_t i = 0; i < values.size(); ++i) {
     parts_->tensors.at(parts_->table[i].name).copy_(values[i]);

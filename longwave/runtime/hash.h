@@ -29,4 +29,21 @@ inline uint64_t hash_bytes(std::span<const std::byte> bytes, uint64_t hash = 0xc
   return hash;
 }
 
+/// As `hash_bytes`, four words at a time side by side: for what is large.
+inline uint64_t hash_much(std::span<const std::byte> bytes) {
+  constexpr uint64_t kPrime = 0x100000001b3;
+  constexpr size_t kBlock = 4 * sizeof(uint64_t);
+  uint64_t lanes[4] = {0xcbf29ce484222325, 1, 2, 3};
+  const size_t whole = bytes.size() / kBlock * kBlock;
+  for (size_t i = 0; i < whole; i += kBlock) {
+    uint64_t words[4];
+    std::memcpy(words, bytes.data() + i, kBlock);
+    for (int j = 0; j < 4; ++j) {
+      lanes[j] = (lanes[j] ^ words[j]) * kPrime;
+      lanes[j] ^= std::rotl(lanes[j], 29);
+    }
+  }
+  return hash_bytes(bytes.subspan(whole), hash_bytes(std::as_bytes(std::span(lanes))));
+}
+
 }  // namespace longwave::runtime

@@ -23,7 +23,8 @@ uint64_t fingerprint_of(const models::Config& config, const Weights& weights, do
     const Tensor& tensor = weights.all().at(parameter.name);
     const std::string_view type = name_of(tensor.dtype());
     if (tensor.dtype() != DType::kFloat32) hash = hash_bytes(std::as_bytes(std::span(type)), hash);
-    hash = hash_bytes({tensor.raw(), tensor.bytes()}, hash);
+    const uint64_t numbers = hash_much({tensor.raw(), tensor.bytes()});
+    hash = hash_bytes(std::as_bytes(std::span(&numbers, 1)), hash);
   }
   return hash;
 }

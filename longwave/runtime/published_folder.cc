@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/runtime/published_folder.h"
 
+#include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "longwave/base/error.h"
 #include "longwave/io/atomic_file.h"
@@ -10,6 +12,7 @@
 #include "longwave/io/foreign_json.h"
 #include "longwave/io/safetensors.h"
 #include "longwave/io/torch_pickle.h"
+#include "longwave/ops/quant/quant.h"
 
 namespace longwave::runtime {
 namespace {
@@ -41,41 +44,49 @@ std::set<std::string> files_of_index(const fs::path& index) {
   throw DataError({.where = where, .what = "the index names no files", .got = {}, .fix = {}});
 }
 
-Weights read_safetensors(const fs::path& path) {
-  return io::load_safetensors(path, {.not_finite = io::NotFinite::kReject}).weights;
-}
+/// The tensors of a model's files, and what they lie in.
+class TensorFiles {
+ public:
+  const StoredTensors& tensors() const { return tensors_; }
 
-Weights read_torch_pickle(const fs::path& path) {
-  return io::load_torch_pickle(path, {.not_finite = io::NotFinite::kReject});
-}
+  void read_safetensors(const fs::path& path) {
+    mapped_.push_back(std::make_unique<io::MappedSafetensors>(path));
+    for (const auto& [name, tensor] : mapped_.back()->tensors()) {
+      if (ops::is_weight_type(tensor.dtype)) ops::require_finite(name, tensor, path.string());
+    }
+    add(mapped_.back()->tensors(), path);
+  }
+
+  void read_torch_pickle(const fs::path& path) {
+    copies_.push_back(io::load_torch_pickle(path, {.not_finite = io::NotFinite::kReject}));
+    add(stored(copies_.back()), path);
+  }
+
+ private:
+  void add(const StoredTensors& file, const fs::path& path) {
+    for (const auto& [name, tensor] : file) {
+      if (tensors_.emplace(name, tensor).second) continue;
+      throw DataError({.where = path.string(),
+                       .what = "tensor " + name + " is in another file, too",
+                       .got = {},
+                       .fix = {}});
+    }
+  }
+
+  std::vector<std::unique_ptr<io::MappedSafetensors>> mapped_;
+  std::vector<Weights> copies_;
+  StoredTensors tensors_;
+};
 
 /// The files that weights may lie in, the ones to take first on top.
 struct WeightsForm {
   const char* whole;
   const char* index;  ///< names the files if there are several
-  Weights (*read)(const fs::path&);
+  void (TensorFiles::*read)(const fs::path&);
 };
 constexpr WeightsForm kForms[] = {
-    {kWeightsName, "model.safetensors.index.json", read_safetensors},
-    {"pytorch_model.bin", "pytorch_model.bin.index.json", read_torch_pickle}};
-
-Weights load_shards(const fs::path& index, const WeightsForm& form) {
-  Weights all;
-  for (const std::string& name : files_of_index(index)) {
-    const fs::path path = index.parent_path() / name;
-    const Weights file = form.read(path);
-    for (const auto& [tensor_name, tensor] : file.all()) {
-      if (all.has(tensor_name)) {
-        throw DataError({.where = path.string(),
-                         .what = "tensor " + tensor_name + " is in another file, too",
-                         .got = {},
-                         .fix = {}});
-      }
-      all.put(tensor_name, tensor.clone());
-    }
-  }
-  return all;
-}
+    {kWeightsName, "model.safetensors.index.json", &TensorFiles::read_safetensors},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", &TensorFiles::read_torch_pickle}};
 
 }  // namespace
 
@@ -92,13 +103,21 @@ std::optional<PublishedDescription> parse_published_config(std::string_view text
 
 Weights load_published_weights(const fs::path& folder, const PublishedDescription& description) {
   std::error_code ignored;
-  const auto ours = [&](const Weights& file, const fs::path& from) {
-    return models::from_published(description.format, description.config, file, from.string());
+  TensorFiles files;
+  const auto ours = [&](const fs::path& from) {
+    return models::from_published(description.format, description.config, files.tensors(),
+                                  from.string());
   };
   for (const WeightsForm& form : kForms) {
     const fs::path whole = folder / form.whole, index = folder / form.index;
-    if (fs::exists(whole, ignored)) return ours(form.read(whole), whole);
-    if (fs::exists(index, ignored)) return ours(load_shards(index, form), index);
+    if (fs::exists(whole, ignored)) {
+      (files.*form.read)(whole);
+      return ours(whole);
+    }
+    if (fs::exists(index, ignored)) {
+      for (const std::string& name : files_of_index(index)) (files.*form.read)(folder / name);
+      return ours(index);
+    }
   }
   throw DataError({.where = folder.string(),
                    .what = "there are no weights beside config.json",

@@ -212,5 +212,14 @@ TEST(PublishedWeights, AnIndexNamesFilesBesideItOnly) {
   EXPECT_THROW(load_model_folder(scratch.path()), IoError);
 }
 
+TEST(PublishedWeights, MatricesOfSixteenBitsStayThat) {
+  const ModelFolder model = load_model_folder(kFixtures / "mamba_sharded");
+  for (const Parameter& parameter : models::parameters(model.config)) {
+    const bool matrix = parameter.storage == Storage::kMatrix;
+    EXPECT_EQ(model.weights.of(parameter).dtype(), matrix ? DType::kBFloat16 : DType::kFloat32)
+        << parameter.name;
+  }
+}
+
 }  // namespace
 }  // namespace longwave::runtime

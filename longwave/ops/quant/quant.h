@@ -6,6 +6,7 @@
 
 #include "longwave/base/dtype.h"
 #include "longwave/base/matrix.h"
+#include "longwave/base/stored_tensor.h"
 #include "longwave/base/tensor.h"
 #include "longwave/base/view.h"
 
@@ -53,7 +54,10 @@ Tensor quantize(const Tensor& x, DType dtype);
 
 /// Throws DataError at `where` unless every number of a tensor of weights is finite. Of blocks only
 /// the scales can be otherwise, so that little is read.
-void require_finite(const std::string& name, const Tensor& x, std::string_view where);
+void require_finite(const std::string& name, const StoredTensor& x, std::string_view where);
+inline void require_finite(const std::string& name, const Tensor& x, std::string_view where) {
+  require_finite(name, stored(x), where);
+}
 
 /// The tensor as float32. Errors InvalidArgument if its type is not one for weights.
 Tensor dequantize(const Tensor& x);
