@@ -157,6 +157,9 @@ function(longwave_torch_library target)
   add_library(longwave::train ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME train)
   target_compile_options(${target} PUBLIC ${TORCH_CXX_FLAGS_LIST})
+  # Newer libtorch exports the C++ library that it was built with, and removing a folder through that
+  # one crashes: the system's must come first.
+  target_link_options(${target} PUBLIC LINKER:--push-state,--no-as-needed,-lstdc++,--pop-state)
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   target_link_libraries(${target}
     PUBLIC ${TORCH_LIBRARIES} longwave_runtime

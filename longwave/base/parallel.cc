@@ -5,11 +5,29 @@
 
 #include <algorithm>
 #include <exception>
+#include <mutex>
 #include <string>
 
 #include "longwave/base/error.h"
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 namespace longwave {
+namespace {
+
+// libgomp is not built for the thread sanitizer, which therefore does not see that a team starts
+// after all that came before it and ends before all that follows. These tell it.
+#if defined(__SANITIZE_THREAD__)
+void comes_before(void* mark) { __tsan_release(mark); }
+void comes_after(void* mark) { __tsan_acquire(mark); }
+#else
+void comes_before(void*) {}
+void comes_after(void*) {}
+#endif
+
+}  // namespace
 
 int thread_count() { return omp_get_max_threads(); }
 
@@ -33,15 +51,21 @@ void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t, int64_
     return;
   }
   std::exception_ptr failure;
+  std::mutex guard;
+  char fork = 0, join = 0;
+  comes_before(&fork);
 #pragma omp parallel for num_threads(static_cast <int>(pieces)) schedule(static, 1)
   for (int64_t piece = 0; piece < pieces; ++piece) {
+    comes_after(&fork);
     try {
       body(count * piece / pieces, count * (piece + 1) / pieces);
     } catch (...) {
-#pragma omp critical(longwave_parallel_for)
+      const std::lock_guard lock(guard);
       if (!failure) failure = std::current_exception();
     }
+    comes_before(&join);
   }
+  comes_after(&join);
   if (failure) std::rethrow_exception(failure);
 }
 

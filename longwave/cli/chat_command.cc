@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <istream>
 #include <nlohmann/json.hpp>

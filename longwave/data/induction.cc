@@ -23,6 +23,11 @@ Schema induction_schema() {
                                    .help = "tokens of a sequence, the last prefix token included",
                                    .least = 4,
                                    .most = 1e9},
+                                  {.key = "held_out_length",
+                                   .value = int64_t{0},
+                                   .help = "tokens of a held-out sequence; 0: as many as length",
+                                   .least = 0,
+                                   .most = 1e9},
                                   {.key = "vocabulary",
                                    .value = int64_t{16},
                                    .help = "kinds of tokens; the last two are the prefix token and "
@@ -43,7 +48,11 @@ Example make_example(const Task& task, Asked asked, Random& random) {
 }
 
 std::unique_ptr<Dataset> open_induction(const Options& options, Split split, uint64_t seed) {
-  const Task task = {.length = options.integer("length"),
+  const int64_t held_out = split == Split::kTrain ? 0 : options.integer("held_out_length");
+  require_option(held_out == 0 || held_out >= 4, "induction",
+                 "held_out_length must be 0, or hold a question: at least 4",
+                 std::to_string(held_out));
+  const Task task = {.length = held_out > 0 ? held_out : options.integer("length"),
                      .ordinary = options.integer("vocabulary") - 2};
   const auto make = [task, asked = asked_of(options, split)](Random& random) {
     return make_example(task, asked, random);

@@ -3,6 +3,8 @@
 
 #include <torch/torch.h>
 
+#include <cstdint>
+
 #include "longwave/nn/linear_torch.h"
 #include "longwave/nn/norm.h"
 

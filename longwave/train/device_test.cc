@@ -38,6 +38,7 @@ const std::vector<std::vector<std::string>> kModels = {
     {"model.pattern=dss"},
     {"model.pattern=s5*2", "model.norm=layer"},
     {"model.pattern=lru"},
+    {"model.pattern=attention*2", "model.norm=rms", "attention.window=50"},
     {"model.pattern=mamba", "model.mixing=half_glu2", "model.activation=silu", "model.d_model=40"}};
 
 std::string name_of(const std::vector<std::string>& model) {

@@ -7,6 +7,7 @@
 
 #include "longwave/mixers/attention/attention.h"
 #include "longwave/mixers/rows_torch.h"
+#include "longwave/ops/attention/attention_operations_torch.h"
 #include "longwave/ops/attention/attention_torch.h"
 
 namespace longwave::mixers::attention {
@@ -15,13 +16,13 @@ namespace {
 /// The positions that a state row says came before, (batch) int64.
 torch::Tensor positions_of(const torch::Tensor& state) {
   const torch::Tensor pairs =
-      state.detach().slice(1, -Shapes::kPositionSize).to(torch::kFloat32).contiguous();
+      state.detach().slice(1, -Shapes::kPositionSize).to(torch::kCPU, torch::kFloat32).contiguous();
   const torch::Tensor positions = torch::empty({state.size(0)}, torch::kInt64);
   for (int64_t b = 0; b < state.size(0); ++b) {
     positions.data_ptr<int64_t>()[b] =
         position_of(pairs.data_ptr<float>() + b * Shapes::kPositionSize);
   }
-  return positions;
+  return positions.to(state.device());
 }
 
 /// (batch, 2): the other way round.
@@ -32,7 +33,7 @@ torch::Tensor position_pairs(const torch::Tensor& positions, const torch::Tensor
     store_position(positions[b].item<int64_t>(),
                    pairs.data_ptr<float>() + b * Shapes::kPositionSize);
   }
-  return pairs.to(like.scalar_type());
+  return pairs.to(like.options());
 }
 
 class AttentionTorch : public TorchMixer {
@@ -62,6 +63,9 @@ torch::Tensor AttentionTorch::turned(const torch::Tensor& x, const torch::Tensor
   if (shapes_.rotary_dims == 0) return x;
   const ops::RotarySettings settings = {.base = shapes_.rotary_base, .dims = shapes_.rotary_dims};
   if (!starts.defined()) return ops::rotary(settings, x, seen);
+  if (x.is_cuda()) {
+    return ops::rotary_of_operations(settings, x, ops::positions_of_steps(seen, starts, x));
+  }
   std::vector<torch::Tensor> rows;
   const auto marks = starts.to(torch::kBool).contiguous();
   for (int64_t b = 0; b < x.size(0); ++b) {
@@ -83,7 +87,7 @@ torch::Tensor AttentionTorch::turned(const torch::Tensor& x, const torch::Tensor
 torch::Tensor AttentionTorch::ring_after(const Call& call, const ops::RingUpdate& update) const {
   torch::Tensor ring = ops::rolled_ring(update);
   if (call.starts.defined()) {
-    const torch::Tensor slots = torch::arange(shapes_.window, torch::kInt64).unsqueeze(0);
+    const torch::Tensor slots = torch::arange(shapes_.window, update.seen.options()).unsqueeze(0);
     const torch::Tensor started = (call.starts != 0).any(1, true);
     const torch::Tensor stale = started & (slots >= update.seen.unsqueeze(1));
     ring = ring * stale.logical_not().view({ring.size(0), shapes_.window, 1, 1});
@@ -127,7 +131,8 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
   const torch::Tensor out = linear_rows(y.reshape({batch, time, heads * head_dim}),
                                         parameters_("out_proj.weight"), optional("out_proj.bias"));
   if (!call.final_state) return {out, torch::Tensor()};
-  const torch::Tensor before = seen.defined() ? seen : torch::zeros({batch}, torch::kInt64);
+  const torch::Tensor before =
+      seen.defined() ? seen : torch::zeros({batch}, call.u.options().dtype(torch::kInt64));
   const torch::Tensor after = ops::seen_after(before, time, call.starts);
   const auto update = [&](const torch::Tensor& rows, int64_t begin) {
     return ring_after(call, {.ring = ring_at(begin), .rows = rows, .seen = after});

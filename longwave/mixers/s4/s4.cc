@@ -2,6 +2,7 @@
 #include "longwave/mixers/s4/s4.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/attention/attention_torch.h"
 
+#include "longwave/ops/attention/attention_operations_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -152,6 +153,7 @@ Tensor taken(const Tensor& from, const Tensor& index) {
 Tensor attention(const AttentionInput& input) {
   require(input.q.dim() == 4 && input.k.dim() == 4 && input.v.dim() == 4, "attention",
           "q, k and v must be (batch, time, heads, head_dim)");
+  if (input.q.is_cuda()) return attention_of_operations(input);
   const Tensor starts = input.starts.defined() ? input.starts.to(torch::kUInt8) : Tensor();
   return AttentionFunction::apply(Constants{input.scale, input.window, input.seen, starts}, input.q,
                                   input.k, input.v);
@@ -159,13 +161,13 @@ Tensor attention(const AttentionInput& input) {
 
 Tensor unrolled_ring(const Tensor& ring, const Tensor& seen) {
   const int64_t slots = ring.size(1);
-  const Tensor age = torch::arange(slots - 1, 0, -1, torch::kInt64);
+  const Tensor age = torch::arange(slots - 1, 0, -1, seen.options());
   return taken(ring, (seen.unsqueeze(1) - age.unsqueeze(0)).remainder(slots));
 }
 
 Tensor rolled_ring(const RingUpdate& update) {
   const int64_t slots = update.ring.size(1), time = update.rows.size(1);
-  const Tensor slot = torch::arange(slots, torch::kInt64).unsqueeze(0);
+  const Tensor slot = torch::arange(slots, update.seen.options()).unsqueeze(0);
   const Tensor seen = update.seen.unsqueeze(1);
   const Tensor age = (seen - 1 - slot).remainder(slots) + 1;
   const Tensor fresh = age <= seen.clamp_max(time);
@@ -175,7 +177,7 @@ Tensor rolled_ring(const RingUpdate& update) {
 
 Tensor seen_after(const Tensor& seen, int64_t time, const Tensor& starts) {
   if (!starts.defined() || time == 0) return seen + time;
-  const Tensor step = torch::arange(time, torch::kInt64).unsqueeze(0);
+  const Tensor step = torch::arange(time, seen.options()).unsqueeze(0);
   const Tensor last =
       torch::where(starts.to(torch::kBool), step, torch::full_like(step, -1)).amax(1);
   return torch::where(last >= 0, time - last, seen + time);
@@ -183,6 +185,9 @@ Tensor seen_after(const Tensor& seen, int64_t time, const Tensor& starts) {
 
 Tensor rotary(const RotarySettings& settings, const Tensor& x, const Tensor& start) {
   require(x.dim() == 4, "rotary", "x must be (batch, time, heads, head_dim)");
+  if (x.is_cuda()) {
+    return rotary_of_operations(settings, x, positions_of_steps(start, Tensor(), x));
+  }
   return RotaryFunction::apply(RotaryFunction::Constants{settings, start}, x);
 }
 

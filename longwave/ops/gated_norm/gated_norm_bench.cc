@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "longwave/base/philox.h"

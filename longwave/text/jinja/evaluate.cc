@@ -2,6 +2,7 @@
 #include "longwave/text/jinja/evaluate.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <type_traits>
 #include <utility>
