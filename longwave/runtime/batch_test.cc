@@ -9,21 +9,15 @@
 
 #include "longwave/base/error.h"
 #include "longwave/models/testing/model_case.h"
-#include "longwave/runtime/quantize_model.h"
 #include "longwave/runtime/session.h"
-#include "longwave/runtime/testing/published_fixtures.h"
+#include "longwave/runtime/testing/language_models.h"
 
 namespace longwave::runtime {
 namespace {
 
 using models::testing::ModelCase;
-
-constexpr models::Interface kTokens = {models::Interface::Input::kTokens, 11,
-                                       models::Interface::Output::kStep, 11};
-
-std::shared_ptr<const Model> make_model(const ModelCase& test_case) {
-  return std::make_shared<const Model>(test_case.config(), test_case.weights(1));
-}
+using testing::kTokens;
+using testing::make_model;
 
 std::shared_ptr<const Model> token_model() { return make_model({"tokens", {}, kTokens}); }
 
@@ -152,24 +146,10 @@ INSTANTIATE_TEST_SUITE_P(Models, BatchOfCase, ::testing::ValuesIn(models::testin
 
 TEST_P(BatchOfCase, ASequenceHasTheBitsOfASession) { come_and_go(make_model(GetParam())); }
 
-TEST(Batch, PublishedModelsHaveTheBitsOfASession) {
-  for (const char* name : {"mamba", "mamba2", "jamba", "zamba2", "falcon_h1", "bamba",
-                           "granitemoehybrid", "nemotron_h_experts", "falcon_mamba"}) {
-    SCOPED_TRACE(name);
-    come_and_go(Model::load(testing::kFixtures / name));
-  }
-}
+TEST(Batch, PublishedModelsHaveTheBitsOfASession) { testing::for_published_models(come_and_go); }
 
 TEST(Batch, MatricesOfEveryTypeHaveTheBitsOfASession) {
-  const ModelCase wide = {
-      "wide", {"model.pattern=mamba mamba2 attention", "model.d_model=256"}, kTokens};
-  for (const DType dtype : {DType::kFloat16, DType::kBFloat16, DType::kQ8_0, DType::kQ4_0,
-                            DType::kQ4_K, DType::kQ6_K}) {
-    SCOPED_TRACE(name_of(dtype));
-    Weights weights = wide.weights(1);
-    quantize_model(wide.config(), weights, dtype);
-    come_and_go(std::make_shared<const Model>(wide.config(), weights));
-  }
+  testing::for_matrices_of_every_type(come_and_go);
 }
 
 TEST(Batch, AsManyAsAreExactHaveTheBitsOfASession) {

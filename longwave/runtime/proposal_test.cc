@@ -8,17 +8,15 @@
 
 #include "longwave/base/error.h"
 #include "longwave/models/testing/model_case.h"
-#include "longwave/runtime/quantize_model.h"
 #include "longwave/runtime/session.h"
-#include "longwave/runtime/testing/published_fixtures.h"
+#include "longwave/runtime/testing/language_models.h"
 
 namespace longwave::runtime {
 namespace {
 
-using models::Interface;
 using models::testing::ModelCase;
-
-constexpr Interface kTokens = {Interface::Input::kTokens, 11, Interface::Output::kStep, 11};
+using testing::kTokens;
+using testing::make_model;
 
 std::vector<float> copied(std::span<const float> values) { return {values.begin(), values.end()}; }
 
@@ -78,33 +76,19 @@ class ProposalOfCase : public ::testing::TestWithParam<ModelCase> {};
 INSTANTIATE_TEST_SUITE_P(Models, ProposalOfCase, ::testing::ValuesIn(cases()),
                          models::testing::case_name<::testing::TestParamInfo<ModelCase>>);
 
-TEST_P(ProposalOfCase, HasTheBitsOfSteps) {
-  propose_in_all_ways(std::make_shared<const Model>(GetParam().config(), GetParam().weights(1)));
-}
+TEST_P(ProposalOfCase, HasTheBitsOfSteps) { propose_in_all_ways(make_model(GetParam())); }
 
 TEST(Proposal, PublishedModelsHaveTheBitsOfSteps) {
-  for (const char* name : {"mamba", "mamba2", "jamba", "zamba2", "falcon_h1", "bamba",
-                           "granitemoehybrid", "nemotron_h_experts", "falcon_mamba"}) {
-    SCOPED_TRACE(name);
-    propose_in_all_ways(Model::load(testing::kFixtures / name));
-  }
+  testing::for_published_models(propose_in_all_ways);
 }
 
 TEST(Proposal, MatricesOfEveryTypeHaveTheBitsOfSteps) {
-  const ModelCase wide = {
-      "wide", {"model.pattern=mamba mamba2 attention", "model.d_model=256"}, kTokens};
-  for (const DType dtype : {DType::kFloat16, DType::kBFloat16, DType::kQ8_0, DType::kQ4_0,
-                            DType::kQ4_K, DType::kQ6_K}) {
-    SCOPED_TRACE(name_of(dtype));
-    Weights weights = wide.weights(1);
-    quantize_model(wide.config(), weights, dtype);
-    propose_in_all_ways(std::make_shared<const Model>(wide.config(), weights));
-  }
+  testing::for_matrices_of_every_type(propose_in_all_ways);
 }
 
 TEST(Proposal, AsManyAsAreTakenHaveTheBitsOfSteps) {
   const ModelCase one = {"one", {"model.pattern=mamba attention", "attention.window=16"}, kTokens};
-  const auto model = std::make_shared<const Model>(one.config(), one.weights(1));
+  const auto model = make_model(one);
   propose_and_keep(model, 2, Session::kMostProposed, 20);
   Session session(model);
   EXPECT_THROW(session.propose(random_tokens(Session::kMostProposed + 1, *model, 1)),
@@ -113,7 +97,7 @@ TEST(Proposal, AsManyAsAreTakenHaveTheBitsOfSteps) {
 
 TEST(Proposal, OnlyWhatWasProposedLastIsTakenBack) {
   const ModelCase one = {"one", {"model.pattern=mamba"}, kTokens};
-  Session session(std::make_shared<const Model>(one.config(), one.weights(1)));
+  Session session(make_model(one));
   const std::vector<int64_t> tokens = {1, 2, 3};
   EXPECT_THROW(session.keep(1), InvalidArgument);
   EXPECT_NO_THROW(session.keep(0));

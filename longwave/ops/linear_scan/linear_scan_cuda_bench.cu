@@ -12,7 +12,7 @@
 #include "longwave/ops/linear_scan/linear_scan_cuda.h"
 #include "longwave/ops/linear_scan/linear_scan_ref.h"
 #include "longwave/ops/linear_scan/testing/linear_problem.h"
-#include "longwave/ops/testing/device_timer.h"
+#include "longwave/ops/testing/device_bench.h"
 
 namespace longwave::ops {
 namespace {
@@ -103,20 +103,9 @@ class Operands {
     std::unique_ptr<DeviceBuffer<T>> a, da, signals[3];
   };
 
-  // Random numbers up to `most`, made on the host once and repeated.
+  // Random numbers up to `most`.
   std::unique_ptr<DeviceBuffer<T>> filled(int64_t count, float most) {
-    constexpr int64_t kOnce = 1 << 20;
-    std::vector<T> some;
-    for (int64_t i = 0; i < kOnce; ++i) {
-      some.push_back(static_cast<T>(float(random_.uniform(-most, most))));
-    }
-    auto buffer = std::make_unique<DeviceBuffer<T>>(count);
-    for (int64_t i = 0; i < count; i += kOnce) {
-      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
-                                       std::min(kOnce, count - i) * sizeof(T),
-                                       cudaMemcpyHostToDevice));
-    }
-    return buffer;
+    return testing::repeated_on_device<T>(count, [&] { return random_.uniform(-most, most); });
   }
 
   View<T, 3> signal(DeviceBuffer<T>& data) const {
@@ -168,10 +157,7 @@ int main_of() {
     std::printf("wrong result, not timed\n");
     return 1;
   }
-  cudaDeviceProp device;
-  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
-  const double copy_speed = testing::device_copy_speed();
-  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  const double copy_speed = testing::announce_device();
   std::printf(
       "type      shape                                        median ms (least to most) floor "
       "ms\n");

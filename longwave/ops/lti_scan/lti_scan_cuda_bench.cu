@@ -11,7 +11,7 @@
 
 #include "longwave/ops/lti_scan/lti_scan_ref.h"
 #include "longwave/ops/lti_scan/testing/lti_device.h"
-#include "longwave/ops/testing/device_timer.h"
+#include "longwave/ops/testing/device_bench.h"
 
 namespace longwave::ops {
 namespace {
@@ -120,16 +120,7 @@ class Operands {
   }
 
   std::unique_ptr<DeviceBuffer<T>> random() {
-    constexpr int64_t kOnce = 1 << 20;
-    std::vector<T> some;
-    for (int64_t i = 0; i < kOnce; ++i) some.push_back(static_cast<T>(float(random_.normal())));
-    auto buffer = std::make_unique<DeviceBuffer<T>>(signal_);
-    for (int64_t i = 0; i < signal_; i += kOnce) {
-      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
-                                       std::min(kOnce, signal_ - i) * sizeof(T),
-                                       cudaMemcpyHostToDevice));
-    }
-    return buffer;
+    return testing::repeated_on_device<T>(signal_, [&] { return random_.normal(); });
   }
 
   View<T, 3> signal(DeviceBuffer<T>& data) const {
@@ -182,10 +173,7 @@ int main_of() {
     std::printf("wrong result, not timed\n");
     return 1;
   }
-  cudaDeviceProp device;
-  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
-  const double copy_speed = testing::device_copy_speed();
-  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  const double copy_speed = testing::announce_device();
   std::printf(
       "type     shape                        pass      median ms (least to most)   floor ms\n");
   for (const LtiSize& size : {LtiSize{8, 1024, 512, 32},

@@ -14,7 +14,7 @@
 
 #include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
 #include "longwave/ops/selective_scan/testing/selective_device.h"
-#include "longwave/ops/testing/device_timer.h"
+#include "longwave/ops/testing/device_bench.h"
 
 namespace longwave::ops {
 namespace {
@@ -33,15 +33,7 @@ bool is_right(const SelectiveSize& size, const SelectiveScanPlan& plan) {
   SelectiveDevice<T> device(oracle);
   oracle.forward();
   device.run(device.args(), plan);
-  const std::vector<double> y = device.y();
-  double worst = 0, largest = 1;
-  for (size_t i = 0; i < y.size(); ++i) {
-    const double error = std::abs(y[i] - oracle.y[i]);
-    if (std::isnan(error)) return false;
-    worst = std::max(worst, error);
-    largest = std::max(largest, std::abs(oracle.y[i]));
-  }
-  return worst <= (testing::kEpsilon<T> + 8e-6) * largest;
+  return testing::is_close(oracle.y, device.y(), testing::kEpsilon<T> + 8e-6);
 }
 
 // Random operands of any size, made on the host once and repeated.
@@ -108,16 +100,7 @@ class Operands {
   }
 
   std::unique_ptr<DeviceBuffer<T>> random(int64_t count) {
-    constexpr int64_t kOnce = 1 << 20;
-    std::vector<T> some;
-    for (int64_t i = 0; i < kOnce; ++i) some.push_back(static_cast<T>(float(random_.normal())));
-    auto buffer = std::make_unique<DeviceBuffer<T>>(count);
-    for (int64_t i = 0; i < count; i += kOnce) {
-      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
-                                       std::min(kOnce, count - i) * sizeof(T),
-                                       cudaMemcpyHostToDevice));
-    }
-    return buffer;
+    return testing::repeated_on_device<T>(count, [&] { return random_.normal(); });
   }
 
   SelectiveSize size_;
@@ -169,10 +152,7 @@ int main_of(bool all) {
       return 1;
     }
   }
-  cudaDeviceProp device;
-  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
-  const double copy_speed = testing::device_copy_speed();
-  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  const double copy_speed = testing::announce_device();
   std::printf(
       "type     shape                     lanes  cuts median ms (least to most)   floor ms\n");
   for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16},

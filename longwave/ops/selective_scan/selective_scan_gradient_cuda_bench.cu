@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "longwave/ops/selective_scan/testing/selective_grad_device.h"
-#include "longwave/ops/testing/device_timer.h"
+#include "longwave/ops/testing/device_bench.h"
 
 namespace longwave::ops {
 namespace {
@@ -33,14 +33,7 @@ bool is_right(const SelectiveSize& size, int64_t segments) {
   const auto expected = oracle.gradients();
   const auto got = device.gradients();
   for (size_t k = 0; k < got.size(); ++k) {
-    double worst = 0, largest = 1;
-    for (size_t i = 0; i < got[k].size(); ++i) {
-      const double wanted = (*expected[k].second)[i], error = std::abs(got[k][i] - wanted);
-      if (std::isnan(error)) return false;
-      worst = std::max(worst, error);
-      largest = std::max(largest, std::abs(wanted));
-    }
-    if (worst > (testing::kEpsilon<T> + 1e-5) * largest) return false;
+    if (!testing::is_close(*expected[k].second, got[k], testing::kEpsilon<T> + 1e-5)) return false;
   }
   return true;
 }
@@ -109,19 +102,10 @@ class Operands {
  private:
   template <typename Number>
   std::unique_ptr<DeviceBuffer<Number>> random(int64_t count, double mean, double deviation) {
-    constexpr int64_t kOnce = 1 << 18;
-    std::vector<Number> some;
-    for (int64_t i = 0; i < std::min(kOnce, count); ++i) {
-      some.push_back(static_cast<Number>(float(mean + deviation * random_.normal())));
-      if (mean == -2.5) some.back() = -std::abs(static_cast<float>(some.back()));
-    }
-    auto buffer = std::make_unique<DeviceBuffer<Number>>(count);
-    for (int64_t i = 0; i < count; i += kOnce) {
-      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
-                                       std::min(kOnce, count - i) * sizeof(Number),
-                                       cudaMemcpyHostToDevice));
-    }
-    return buffer;
+    return testing::repeated_on_device<Number>(count, [&] {
+      const double x = mean + deviation * random_.normal();
+      return mean == -2.5 ? -std::abs(x) : x;
+    });
   }
 
   SelectiveSize size_;
@@ -154,10 +138,7 @@ int main_of() {
       return 1;
     }
   }
-  cudaDeviceProp device;
-  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
-  const double copy_speed = testing::device_copy_speed();
-  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  const double copy_speed = testing::announce_device();
   std::printf("type     shape                     cuts median ms (least to most)   floor ms\n");
   for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16},
                                     {8, 2048, 1536, 1, 16},

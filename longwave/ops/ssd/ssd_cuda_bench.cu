@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "longwave/ops/ssd/testing/ssd_device.h"
-#include "longwave/ops/testing/device_timer.h"
+#include "longwave/ops/testing/device_bench.h"
 
 namespace longwave::ops {
 namespace {
@@ -26,14 +26,7 @@ constexpr int kRepeats = 20;
 // Whether the largest error is within a few roundings of the largest number.
 template <typename T>
 bool is_close(const std::vector<double>& expected, const std::vector<double>& got) {
-  double worst = 0, largest = 1;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const double error = std::abs(got[i] - expected[i]);
-    if (std::isnan(error)) return false;
-    worst = std::max(worst, error);
-    largest = std::max(largest, std::abs(expected[i]));
-  }
-  return worst <= (testing::kEpsilon<T> + 1e-5) * largest;
+  return testing::is_close(expected, got, testing::kEpsilon<T> + 1e-5);
 }
 
 template <typename T>
@@ -147,16 +140,7 @@ class Operands {
   }
 
   Buffer random(int64_t count) {
-    constexpr int64_t kOnce = 1 << 18;
-    std::vector<T> some;
-    for (int64_t i = 0; i < kOnce; ++i) some.push_back(static_cast<T>(float(random_.normal())));
-    auto buffer = std::make_unique<DeviceBuffer<T>>(count);
-    for (int64_t i = 0; i < count; i += kOnce) {
-      testing::require_cuda(cudaMemcpy(buffer->data() + i, some.data(),
-                                       std::min(kOnce, count - i) * sizeof(T),
-                                       cudaMemcpyHostToDevice));
-    }
-    return buffer;
+    return testing::repeated_on_device<T>(count, [&] { return random_.normal(); });
   }
 
   SsdSize size_;
@@ -227,10 +211,7 @@ int main_of(bool all) {
     std::printf("gradient: wrong result, not timed\n");
     return 1;
   }
-  cudaDeviceProp device;
-  testing::require_cuda(cudaGetDeviceProperties(&device, 0));
-  const double copy_speed = testing::device_copy_speed();
-  std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
+  const double copy_speed = testing::announce_device();
   std::printf(
       "pass     type     shape                             heads cuts median ms (least to most)   "
       "floor ms\n");
