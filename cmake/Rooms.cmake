@@ -149,6 +149,8 @@ function(longwave_library target)
   endforeach()
 endfunction()
 
+include(CheckLinkerFlag)
+
 function(longwave_torch_library target)
   cmake_parse_arguments(arg "" "" "ROOMS" ${ARGN})
   set(sources "")
@@ -168,8 +170,14 @@ function(longwave_torch_library target)
   set_target_properties(${target} PROPERTIES EXPORT_NAME train)
   target_compile_options(${target} PUBLIC ${TORCH_CXX_FLAGS_LIST})
   # Newer libtorch exports the C++ library that it was built with, and removing a folder through that
-  # one crashes: the system's must come first.
-  target_link_options(${target} PUBLIC LINKER:--push-state,--no-as-needed,-lstdc++,--pop-state)
+  # one crashes: the system's must come first, by its name, since some compilers would take an archive.
+  check_linker_flag(CXX LINKER:--no-as-needed,-l:libstdc++.so.6 LONGWAVE_SHARED_LIBSTDCXX)
+  set(standard_library stdc++)
+  if(LONGWAVE_SHARED_LIBSTDCXX)
+    set(standard_library :libstdc++.so.6)
+  endif()
+  target_link_options(${target} PUBLIC
+    LINKER:--push-state,--no-as-needed,-l${standard_library},--pop-state)
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   target_link_libraries(${target}
     PUBLIC ${TORCH_LIBRARIES} longwave_runtime

@@ -81,8 +81,7 @@ class PairCounts {
 
   void propose_touched() {
     std::ranges::sort(touched_);
-    const auto rest = std::ranges::unique(touched_);
-    touched_.erase(rest.begin(), rest.end());
+    touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
     for (const Pair& pair : touched_) propose(pair);
     touched_.clear();
   }

@@ -31,7 +31,7 @@ template <typename T>
 void attention_ref(const AttentionArgs<T>& args) {
   const int64_t dim = args.q.extent(3), stride = args.k.stride(3), v_stride = args.v.stride(3);
   for_each_query<T>(args, [&](const AttentionPlace& at, const Keys<T>& keys) {
-    const auto [s, t, h, g] = at;
+    const int64_t s = at.sequence, t = at.step, h = at.head, g = at.kv_head;
     const auto score = [&](int64_t j) {
       T dot = 0;
       for (int64_t p = 0; p < dim; ++p) dot += args.q(s, t, h, p) * keys.key(j, g)[p * stride];
@@ -66,7 +66,7 @@ void attention_backward_ref(const AttentionGradArgs<T>& args) {
     }
   }
   for_each_query<T>(args, [&](const AttentionPlace& at, const Keys<T>& keys) {
-    const auto [s, t, h, g] = at;
+    const int64_t s = at.sequence, t = at.step, h = at.head, g = at.kv_head;
     T mean = 0;
     for (int64_t p = 0; p < dim; ++p) {
       mean += args.dy(s, t, h, p) * args.y(s, t, h, p);

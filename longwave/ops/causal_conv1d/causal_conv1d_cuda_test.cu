@@ -20,7 +20,6 @@ namespace {
 using longwave::testing::Tolerance;
 using longwave::testing::Worst;
 using testing::DeviceBuffer;
-using testing::kEpsilon;
 
 struct Case {
   int64_t batch, time, channels, width;
@@ -184,7 +183,7 @@ void expect_close(const std::string& what, const std::vector<double>& expected,
   for (size_t i = 0; i < got.size(); ++i) {
     if (std::isnan(expected[i])) continue;
     Tolerance bound = Tolerance::sum<float>(terms, largest);
-    bound.bound += kEpsilon<T> / 2 * std::abs(expected[i]);
+    bound.bound += testing::rounding<T>(expected[i]);
     worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
     any = true;
   }

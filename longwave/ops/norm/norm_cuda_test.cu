@@ -17,7 +17,6 @@ namespace {
 using longwave::testing::Tolerance;
 using longwave::testing::Worst;
 using testing::DeviceBuffer;
-using testing::kEpsilon;
 
 template <typename T>
 std::vector<double> noise(int64_t count, uint64_t stream) {
@@ -38,7 +37,7 @@ void expect_close(const std::string& what, const std::vector<double>& expected,
   Worst worst(what);
   for (size_t i = 0; i < got.size(); ++i) {
     Tolerance bound = Tolerance::sum<float>(terms, largest);
-    bound.bound += kEpsilon<T> / 2 * std::abs(expected[i]);
+    bound.bound += testing::rounding<T>(expected[i]);
     worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
   }
   EXPECT_TRUE(worst.ok());

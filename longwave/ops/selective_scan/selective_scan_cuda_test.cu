@@ -14,7 +14,6 @@
 namespace longwave::ops {
 namespace {
 
-using testing::kEpsilon;
 using testing::kSelectiveSizes;
 using testing::kSelectiveVariants;
 using testing::name;
@@ -52,7 +51,7 @@ void expect_close(const std::string& what, const std::vector<double>& expected,
   Worst worst(what);
   for (size_t i = 0; i < got.size(); ++i) {
     Tolerance bound = Tolerance::sum<float>(terms, largest);
-    bound.bound += kEpsilon<T> / 2 * std::abs(expected[i]);
+    bound.bound += testing::rounding<T>(expected[i]);
     worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
   }
   EXPECT_TRUE(worst.ok());

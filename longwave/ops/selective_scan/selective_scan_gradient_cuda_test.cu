@@ -14,7 +14,6 @@ namespace longwave::ops {
 namespace {
 
 using testing::gradient_terms;
-using testing::kEpsilon;
 using testing::kSelectiveSizes;
 using testing::kSelectiveVariants;
 using testing::name;
@@ -58,7 +57,7 @@ void expect_gradients(const std::string& what, const Oracle& oracle,
     Worst worst(what + ' ' + expected[k].first);
     for (size_t i = 0; i < wanted.size(); ++i) {
       Tolerance bound = Tolerance::sum<float>(gradient_terms(oracle.size), largest);
-      bound.bound += kEpsilon<T> / 2 * std::abs(wanted[i]);
+      bound.bound += testing::rounding<T>(wanted[i]);
       worst.compare(static_cast<int64_t>(i), wanted[i], got[k][i], bound);
     }
     EXPECT_TRUE(worst.ok());

@@ -49,7 +49,7 @@ void expect_close(const std::string& what, const std::vector<double>& expected,
   for (size_t i = 0; i < got.size(); ++i) {
     Tolerance bound = testing::ssd_bound(magnitude[i]);
     if (sizeof(T) == 2) bound.bound += roundings * kEpsilon<T> / 2 * magnitude[i];
-    bound.bound += kEpsilon<Out> / 2 * std::abs(expected[i]);
+    bound.bound += testing::rounding<Out>(expected[i]);
     worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
   }
   EXPECT_TRUE(worst.ok());

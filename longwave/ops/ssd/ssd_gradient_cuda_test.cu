@@ -102,7 +102,7 @@ void expect_gradients(const std::string& what, const Solved& oracle,
     for (size_t i = 0; i < wanted.size(); ++i) {
       Tolerance bound = testing::ssd_bound(magnitude[i]);
       if (sizeof(T) == 2) bound.bound += 3 * kEpsilon<T> / 2 * magnitude[i];
-      bound.bound += kEpsilon<T> / 2 * std::abs(wanted[i]);
+      bound.bound += testing::rounding<T>(wanted[i]);
       worst.compare(static_cast<int64_t>(i), wanted[i], got[k][i], bound);
     }
     EXPECT_TRUE(worst.ok());

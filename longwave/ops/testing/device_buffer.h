@@ -5,6 +5,8 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -71,5 +73,19 @@ template <>
 inline constexpr double kEpsilon<__half> = 1.0 / 1024;
 template <>
 inline constexpr double kEpsilon<__nv_bfloat16> = 1.0 / 128;
+
+/// The least positive number of T.
+template <typename T>
+inline constexpr double kLeast = std::numeric_limits<T>::denorm_min();
+template <>
+inline constexpr double kLeast<__half> = 1.0 / (1 << 24);
+template <>
+inline constexpr double kLeast<__nv_bfloat16> = 0x1p-133;
+
+/// The most that rounding to T moves x.
+template <typename T>
+double rounding(double x) {
+  return std::max(kEpsilon<T> * std::abs(x), kLeast<T>) / 2;
+}
 
 }  // namespace longwave::ops::testing
