@@ -6,7 +6,8 @@
 namespace longwave::ops {
 
 /// ssd as operations of torch, which differentiates them: matrix products over chunks of kSsdChunk
-/// steps and over the chunks. The form on a GPU; right on any device.
+/// steps and over the chunks. The form on a GPU for what the kernels there do not offer; right on
+/// any device.
 ///
 /// Source     Dao & Gu 2024, arXiv:2405.21060, section 6 and listing 1.
 /// Numerics   the precision of x; decays over chunks come from sums in float64.

@@ -6,6 +6,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/ssd/ssd.h"
+#include "longwave/ops/ssd/ssd_device_torch.h"
 #include "longwave/ops/ssd/ssd_operations_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -42,16 +43,28 @@ SsdLimits<T> limits_of(double least, double most) {
   return {static_cast<T>(least), static_cast<T>(most)};
 }
 
+/// The operands by their names.
+SsdInput input_of(const Tensors& in, double least, double most) {
+  return {.x = in[kX],
+          .dt = in[kDt],
+          .A = in[kA],
+          .B = in[kB],
+          .C = in[kC],
+          .D = in[kD],
+          .dt_bias = in[kBias],
+          .h0 = in[kH0],
+          .starts = in[kStarts],
+          .dt_min = least,
+          .dt_max = most};
+}
+
 Tensor state_like(const Tensors& in) {
   const SsdSize size = size_of(in);
   return torch::zeros({size.batch, size.heads, size.head_dim, size.state}, in[kX].options());
 }
 
 template <typename T>
-SsdOutput run_forward(const Tensors& in, const SsdLimits<T>& limits) {
-  SsdOutput out{
-      torch::empty(in[kX].sizes(), in[kX].options()),
-      in[kH0].defined() ? in[kH0].clone(torch::MemoryFormat::Contiguous) : state_like(in)};
+void run_forward(const Tensors& in, const SsdLimits<T>& limits, const SsdOutput& out) {
   Workspace workspace(ssd_workspace_bytes(size_of(in)));
   ssd(SsdArgs<T>{.x = view_of<const T, 4>(in[kX]),
                  .dt = view_of<const T, 3>(in[kDt]),
@@ -65,19 +78,12 @@ SsdOutput run_forward(const Tensors& in, const SsdLimits<T>& limits) {
                  .h = view_of<T, 4>(out.h),
                  .y = view_of<T, 4>(out.y)},
       workspace);
-  return out;
 }
 
 template <typename T>
-Tensors run_backward(const Tensors& in, const SsdLimits<T>& limits, const Tensor& dy,
-                     const Tensor& dh) {
-  Tensors out;
-  for (int i = kX; i < kH0; ++i) {
-    if (in[i].defined()) out[i] = torch::empty(in[i].sizes(), in[i].options());
-  }
-  const SsdSize size = size_of(in);
-  out[kH0] = torch::empty({size.batch, size.heads, size.head_dim, size.state}, in[kX].options());
-  Workspace workspace(ssd_backward_workspace_bytes(size));
+void run_backward(const Tensors& in, const SsdLimits<T>& limits, const SsdOutput& d,
+                  const Tensors& out) {
+  Workspace workspace(ssd_backward_workspace_bytes(size_of(in)));
   ssd_backward(SsdGradArgs<T>{.x = view_of<const T, 4>(in[kX]),
                               .dt = view_of<const T, 3>(in[kDt]),
                               .A = view_of<const T, 1>(in[kA]),
@@ -88,8 +94,8 @@ Tensors run_backward(const Tensors& in, const SsdLimits<T>& limits, const Tensor
                               .starts = starts_of(in[kStarts]),
                               .limits = limits,
                               .h0 = view_of<const T, 4>(in[kH0]),
-                              .dy = view_of<const T, 4>(dy),
-                              .dh = view_of<const T, 4>(dh),
+                              .dy = view_of<const T, 4>(d.y),
+                              .dh = view_of<const T, 4>(d.h),
                               .dx = view_of<T, 4>(out[kX]),
                               .ddt = view_of<T, 3>(out[kDt]),
                               .dA = view_of<T, 1>(out[kA]),
@@ -99,6 +105,16 @@ Tensors run_backward(const Tensors& in, const SsdLimits<T>& limits, const Tensor
                               .ddt_bias = view_of<T, 1>(out[kBias]),
                               .dh0 = view_of<T, 4>(out[kH0])},
                workspace);
+}
+
+// Room for the gradients of what is there, and of the initial state.
+Tensors gradients_like(const Tensors& in) {
+  Tensors out;
+  for (int i = kX; i < kH0; ++i) {
+    if (in[i].defined()) out[i] = torch::empty(in[i].sizes(), in[i].options());
+  }
+  const SsdSize size = size_of(in);
+  out[kH0] = torch::empty({size.batch, size.heads, size.head_dim, size.state}, in[kX].options());
   return out;
 }
 
@@ -112,9 +128,16 @@ class SsdFunction : public torch::autograd::Function<SsdFunction> {
     context->saved_data["least"] = least;
     context->saved_data["most"] = most;
     context->set_materialize_grads(false);
-    const SsdOutput out = with_precision_of(x, [&](auto number) {
-      return run_forward(present(all), limits_of<decltype(number)>(least, most));
-    });
+    const Tensors in = present(all);
+    const SsdOutput out{
+        torch::empty(x.sizes(), x.options()),
+        in[kH0].defined() ? in[kH0].clone(torch::MemoryFormat::Contiguous) : state_like(in)};
+    if (x.is_cuda()) {
+      ssd_on_device(input_of(in, least, most), out);
+    } else {
+      with_precision_of(
+          x, [&](auto number) { run_forward(in, limits_of<decltype(number)>(least, most), out); });
+    }
     context->save_for_backward(std::move(all));
     return {out.y, out.h};
   }
@@ -124,11 +147,16 @@ class SsdFunction : public torch::autograd::Function<SsdFunction> {
     const Tensors in = present(context->get_saved_variables());
     const double least = context->saved_data["least"].toDouble();
     const double most = context->saved_data["most"].toDouble();
-    const Tensor dy = grads[0].defined() ? grads[0].resolve_neg() : torch::zeros_like(in[kX]);
-    const Tensor dh = grads[1].defined() ? grads[1].resolve_neg() : Tensor();
-    const Tensors out = with_precision_of(in[kX], [&](auto number) {
-      return run_backward(in, limits_of<decltype(number)>(least, most), dy, dh);
-    });
+    const SsdOutput d{grads[0].defined() ? grads[0].resolve_neg() : torch::zeros_like(in[kX]),
+                      grads[1].defined() ? grads[1].resolve_neg() : Tensor()};
+    const Tensors out = gradients_like(in);
+    if (in[kX].is_cuda()) {
+      ssd_backward_on_device(input_of(in, least, most), d, input_of(out, least, most));
+    } else {
+      with_precision_of(in[kX], [&](auto number) {
+        run_backward(in, limits_of<decltype(number)>(least, most), d, out);
+      });
+    }
     variable_list result(out.begin(), out.end());
     if (!in[kH0].defined()) result[kH0] = Tensor();
     // The two limits.
@@ -147,13 +175,18 @@ class SsdFunction : public torch::autograd::Function<SsdFunction> {
   }
 };
 
-void require_type(const char* name, const Tensor& tensor, torch::ScalarType wanted, int64_t rank) {
-  if (tensor.scalar_type() == wanted && tensor.dim() == rank && tensor.device().is_cpu()) return;
+void require_type(const char* name, const Tensor& tensor, const torch::TensorOptions& wanted,
+                  int64_t rank) {
+  if (tensor.scalar_type() == wanted.dtype() && tensor.dim() == rank &&
+      tensor.device() == wanted.device()) {
+    return;
+  }
   throw InvalidArgument({.where = "ssd",
                          .what = std::string(name) + " has another type, rank or device",
                          .got = tensor.toString() + " of rank " + std::to_string(tensor.dim()),
-                         .fix = std::string("give it as a CPU tensor of ") +
-                                torch::toString(wanted) + " and rank " + std::to_string(rank)});
+                         .fix = std::string("give it as a tensor of ") +
+                                std::string(wanted.dtype().name()) + " and rank " +
+                                std::to_string(rank) + " on " + wanted.device().str()});
 }
 
 // The skip as (heads, head_dim or 1).
@@ -162,8 +195,11 @@ Tensor skip_of(const Tensor& D) { return D.defined() && D.dim() == 1 ? D.unsquee
 }  // namespace
 
 SsdOutput ssd(const SsdInput& input) {
-  if (input.x.is_cuda()) return ssd_of_operations(input);
-  const auto type = input.x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  if (!input.x.is_cpu() && !ssd_runs_on_device(input)) return ssd_of_operations(input);
+  const torch::TensorOptions type =
+      torch::TensorOptions(input.x.scalar_type() == torch::kFloat64 ? torch::kFloat64
+                                                                    : torch::kFloat32)
+          .device(input.x.device());
   const Tensor D = skip_of(input.D);
   require_type("x", input.x, type, 4);
   require_type("dt", input.dt, type, 3);
@@ -175,7 +211,7 @@ SsdOutput ssd(const SsdInput& input) {
   if (input.h0.defined()) require_type("h0", input.h0, type, 4);
   Tensor starts = input.starts;
   if (starts.defined() && starts.scalar_type() == torch::kBool) starts = starts.view(torch::kUInt8);
-  if (starts.defined()) require_type("starts", starts, torch::kUInt8, 2);
+  if (starts.defined()) require_type("starts", starts, type.dtype(torch::kUInt8), 2);
   // Undefined tensors cannot enter a Function: those left out are of rank 0.
   const auto given = [&](const Tensor& tensor) {
     return tensor.defined() ? tensor : torch::empty({}, input.x.options());

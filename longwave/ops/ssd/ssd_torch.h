@@ -31,8 +31,9 @@ struct SsdOutput {
 ///
 /// Any strides will do, those of slices of one projection too; none of the inputs is changed.
 /// float32 runs the SIMD kernel, float64 the recurrence, so that gradients can be checked by
-/// finite differences. Between forward and backward only the inputs are kept. On a GPU it is made
-/// of operations of torch (ssd_operations_torch.h).
+/// finite differences. On a GPU float32 runs the CUDA kernels (ssd_cuda.h); float64, and what they
+/// do not offer, is made of operations of torch (ssd_operations_torch.h). Between forward and
+/// backward the kernels keep only the inputs.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
