@@ -39,7 +39,8 @@ torch::Tensor activated(ops::Activation f, const torch::Tensor& v) {
 struct Branch {
   MixingKind kind;
   int64_t channels;          // of the result
-  torch::Tensor v, z, mask;  // z: the projection of f(v); in `backward` only of the gated kinds
+  torch::Tensor v, z, mask;  // z: the projection of f(v); in `backward` only of the gated kinds,
+                             // and v only if there is a projection or an activation
 
   /// What the gate multiplies, in a tile.
   template <typename T>
@@ -88,9 +89,9 @@ Branch::Slopes Branch::backward(const torch::Tensor& dy, const torch::Tensor& ac
   if (kind == MixingKind::kHalfGlu1 || kind == MixingKind::kHalfGlu2) {
     target = torch::empty_like(v);
   }
-  with_precision_of(v, [&](auto number) {
+  with_precision_of(dy, [&](auto number) {
     using T = decltype(number);
-    over_tiles(v.size(0), v.size(1), [&](const Tile& tile) {
+    over_tiles(dy.size(0), dy.size(1), [&](const Tile& tile) {
       const View<T, 2> dh = tile.rows<T>(target).slice(1, 0, channels);
       ops::residual<T>({.x = {}, .m = tile.mask<T>(mask), .h = tile.rows<const T>(dy), .y = dh});
       if (!is_gated(kind)) return;
@@ -136,8 +137,10 @@ class MixingFunction : public torch::autograd::Function<MixingFunction> {
     if (W) {
       branch.z = torch::addmm(*b, rows_of(active), W->t()).view({v.size(0), v.size(1), W->size(0)});
     }
-    context->save_for_backward(
-        {v, W.value_or(torch::Tensor()), is_gated(kind) ? branch.z : torch::Tensor(), branch.mask});
+    // A branch that is added as it is has no need of it.
+    const bool reads_v = W || activation != ops::Activation::kIdentity;
+    context->save_for_backward({reads_v ? v : torch::Tensor(), W.value_or(torch::Tensor()),
+                                is_gated(kind) ? branch.z : torch::Tensor(), branch.mask});
     context->saved_data["kind"] = static_cast<int64_t>(kind);
     context->saved_data["activation"] = static_cast<int64_t>(activation);
     return branch.forward(x, active);

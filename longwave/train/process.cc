@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "longwave/base/parallel.h"
+#include "longwave/train/block_allocator.h"
 
 extern "C" char* openblas_get_config();
 extern "C" char* openblas_get_corename();
@@ -104,6 +105,7 @@ void prepare_process(int64_t threads) {
   constexpr int kLargest = std::numeric_limits<int>::max();
   ::mallopt(M_MMAP_THRESHOLD, kLargest);
   ::mallopt(M_TRIM_THRESHOLD, kLargest);
+  use_reusable_blocks();
   const auto cores = static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   const int count = static_cast<int>(threads > 0 ? threads : cores);
   at::set_num_threads(count);

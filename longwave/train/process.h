@@ -20,8 +20,8 @@ namespace longwave::train {
 void restart_with_fast_libraries();
 
 /// Settings of this process that make training several times faster: memory that was freed stays
-/// mapped (page faults on large temporaries dominate otherwise), denormal numbers count as zero,
-/// and libtorch and longwave use `threads` threads (0 = one a core).
+/// mapped (page faults on large temporaries dominate otherwise) and serves again, denormal numbers
+/// count as zero, and libtorch and longwave use `threads` threads (0 = one a core).
 void prepare_process(int64_t threads);
 
 /// What decides speed and the last bits of a run on this machine: libraries, processor, threads,

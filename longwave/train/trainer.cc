@@ -200,14 +200,16 @@ Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
   const auto share = 1.0 / static_cast<double>(batches.size());
   for (size_t place = 0; place < batches.size(); ++place) {
     const Batch batch = to_device(batches[place], device_);
-    const auto output = model_->forward({.input = batch.input,
-                                         .tokens = batch.tokens,
-                                         .lengths = batch.lengths,
-                                         .state = {},
-                                         .final_state = false,
-                                         .dropout_seed = pass_seed(seed_, step, place)});
+    auto output = model_->forward({.input = batch.input,
+                                   .tokens = batch.tokens,
+                                   .lengths = batch.lengths,
+                                   .state = {},
+                                   .final_state = false,
+                                   .dropout_seed = pass_seed(seed_, step, place)});
     const torch::Tensor task = loss(info(), output.output, batch);
     const torch::Tensor all = output.balance.defined() ? task + output.balance : task;
+    // The graph keeps of the outputs what the gradient reads.
+    output = {};
     (all * share).backward();
     // What is reported is the task's, so that models with and without experts compare.
     result.loss += task.item<double>() * share;
