@@ -4,9 +4,8 @@
 #include <utility>
 
 #include "longwave/mixers/mamba/mamba.h"
+#include "longwave/mixers/mamba/scan_path_torch.h"
 #include "longwave/mixers/rows_torch.h"
-#include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
-#include "longwave/ops/selective_scan/selective_scan_torch.h"
 
 namespace longwave::mixers::mamba {
 namespace {
@@ -30,34 +29,23 @@ class MambaTorch : public TorchMixer {
     const torch::Tensor xz =
         linear_rows(call.u, parameters_("in_proj.weight"),
                     shapes_.bias ? parameters_("in_proj.bias") : torch::Tensor());
-    // One node for both halves, so that their gradients are joined once.
-    const auto halves = xz.split_with_sizes({inner, inner}, 2);
-    const auto conv =
-        ops::causal_conv1d({.activation = ops::ConvActivation::kSilu,
-                            .x = halves[0],
-                            .w = parameters_("conv1d.weight").squeeze(1),
-                            .b = shapes_.conv_bias ? parameters_("conv1d.bias") : torch::Tensor(),
-                            .history = history,
-                            .starts = call.starts});
-    const torch::Tensor selections = linear_rows(conv.y, parameters_("x_proj.weight"), {});
-    const auto parts =
-        selections.split_with_sizes({shapes_.dt_rank, shapes_.state, shapes_.state}, 2);
-    const auto scanned =
-        ops::selective_scan({.u = conv.y,
-                             .dt = linear_rows(parts[0], parameters_("dt_proj.weight"), {}),
-                             .A = -torch::exp(parameters_("A_log")),
-                             .B = parts[1].unsqueeze(2),
-                             .C = parts[2].unsqueeze(2),
-                             .D = parameters_("D"),
-                             .dt_bias = parameters_("dt_proj.bias"),
-                             .z = halves[1],
-                             .h0 = h0,
-                             .starts = call.starts});
+    const ScanPathOutput scanned =
+        scan_path({.xz = xz,
+                   .conv_w = parameters_("conv1d.weight").squeeze(1),
+                   .conv_b = shapes_.conv_bias ? parameters_("conv1d.bias") : torch::Tensor(),
+                   .x_proj = parameters_("x_proj.weight"),
+                   .dt_proj = parameters_("dt_proj.weight"),
+                   .dt_bias = parameters_("dt_proj.bias"),
+                   .A = -torch::exp(parameters_("A_log")),
+                   .D = parameters_("D"),
+                   .history = history,
+                   .h0 = h0,
+                   .starts = call.starts});
     const torch::Tensor y =
         linear_rows(scanned.y, parameters_("out_proj.weight"),
                     shapes_.bias ? parameters_("out_proj.bias") : torch::Tensor());
     if (!call.final_state) return {y, torch::Tensor()};
-    return {y, torch::cat({conv.history.reshape({batch, shapes_.history_size()}),
+    return {y, torch::cat({scanned.history.reshape({batch, shapes_.history_size()}),
                            scanned.h.reshape({batch, inner * state})},
                           1)};
   }

@@ -4,10 +4,8 @@
 #include <utility>
 
 #include "longwave/mixers/mamba2/mamba2.h"
+#include "longwave/mixers/mamba2/scan_path_torch.h"
 #include "longwave/mixers/rows_torch.h"
-#include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
-#include "longwave/ops/gated_norm/gated_norm_torch.h"
-#include "longwave/ops/ssd/ssd_torch.h"
 
 namespace longwave::mixers::mamba2 {
 namespace {
@@ -24,40 +22,8 @@ class Mamba2Torch : public TorchMixer {
     return present ? parameters_(name) : torch::Tensor();
   }
 
-  /// The scan of x, B and C side by side.
-  ops::SsdOutput scan(const torch::Tensor& xBC, const torch::Tensor& dt, const torch::Tensor& h0,
-                      const torch::Tensor& starts) const {
-    const int64_t heads = settings_.heads, groups = settings_.groups, state = settings_.state;
-    const auto parts = xBC.split_with_sizes({settings_.inner, groups * state, groups * state}, 2);
-    const auto split = [&](const torch::Tensor& x, int64_t count) {
-      return x.view({x.size(0), x.size(1), count, x.size(2) / count});
-    };
-    torch::Tensor D = parameters_("D");
-    if (settings_.skip_per_channel) D = D.view({heads, settings_.head_dim});
-    return ops::ssd({.x = split(parts[0], heads),
-                     .dt = dt,
-                     .A = -torch::exp(parameters_("A_log")),
-                     .B = split(parts[1], groups),
-                     .C = split(parts[2], groups),
-                     .D = D,
-                     .dt_bias = parameters_("dt_bias"),
-                     .h0 = h0,
-                     .starts = starts,
-                     .dt_min = settings_.dt_least,
-                     .dt_max = settings_.dt_most});
-  }
-
-  torch::Tensor gated(const torch::Tensor& y, const torch::Tensor& z) const {
-    if (!settings_.has_norm) return y * torch::silu(z);
-    return ops::gated_norm({.order = settings_.order,
-                            .groups = settings_.norm_groups,
-                            .x = y,
-                            .z = z,
-                            .w = parameters_("norm.weight")});
-  }
-
   Output run(const Call& call) const override {
-    const int64_t batch = call.u.size(0), time = call.u.size(1), inner = settings_.inner;
+    const int64_t batch = call.u.size(0), inner = settings_.inner;
     torch::Tensor history, h0;
     if (call.state.defined()) {
       const torch::Tensor row = call.state.to(call.u.scalar_type());
@@ -68,22 +34,25 @@ class Mamba2Torch : public TorchMixer {
     }
     const torch::Tensor projected = linear_rows(call.u, parameters_("in_proj.weight"),
                                                 optional("in_proj.bias", settings_.bias));
-    const auto parts =
-        projected.split_with_sizes({inner, settings_.convolved(), settings_.heads}, 2);
-    const auto conv = ops::causal_conv1d({.activation = ops::ConvActivation::kSilu,
-                                          .x = parts[1],
-                                          .w = parameters_("conv1d.weight").squeeze(1),
-                                          .b = optional("conv1d.bias", settings_.conv_bias),
-                                          .history = history,
-                                          .starts = call.starts});
-    const ops::SsdOutput scanned = scan(conv.y, parts[2], h0, call.starts);
-    const torch::Tensor y =
-        linear_rows(gated(scanned.y.reshape({batch, time, inner}), parts[0]),
-                    parameters_("out_proj.weight"), optional("out_proj.bias", settings_.bias));
-    if (!call.final_state) return {y, torch::Tensor()};
-    return {y, torch::cat({conv.history.reshape({batch, settings_.history_size()}),
-                           scanned.h.reshape({batch, inner * settings_.state})},
-                          1)};
+    torch::Tensor D = parameters_("D");
+    if (settings_.skip_per_channel) D = D.view({settings_.heads, settings_.head_dim});
+    const ScanPathOutput scanned =
+        scan_path(settings_, {.projected = projected,
+                              .conv_w = parameters_("conv1d.weight").squeeze(1),
+                              .conv_b = optional("conv1d.bias", settings_.conv_bias),
+                              .A = -torch::exp(parameters_("A_log")),
+                              .D = D,
+                              .dt_bias = parameters_("dt_bias"),
+                              .norm_w = optional("norm.weight", settings_.has_norm),
+                              .out_proj_w = parameters_("out_proj.weight"),
+                              .out_proj_b = optional("out_proj.bias", settings_.bias),
+                              .history = history,
+                              .h0 = h0,
+                              .starts = call.starts});
+    if (!call.final_state) return {scanned.y, torch::Tensor()};
+    return {scanned.y, torch::cat({scanned.history.reshape({batch, settings_.history_size()}),
+                                   scanned.h.reshape({batch, inner * settings_.state})},
+                                  1)};
   }
 
   Settings settings_;

@@ -62,11 +62,7 @@ class CausalConv1dFunction : public torch::autograd::Function<CausalConv1dFuncti
     const CausalConv1dInput in{constants.activation, with_rows(x),       w.detach(),
                                b.detach(),           with_rows(history), constants.starts};
     const CausalConv1dOutput out{empty_as(x), empty_as(history)};
-    if (x.is_cuda()) {
-      causal_conv1d_on_device(in, out);
-    } else {
-      with_precision_of(x, [&](auto number) { ops::forward<decltype(number)>(in, out); });
-    }
+    causal_conv1d_into(in, out);
     return {out.y, out.history};
   }
 
@@ -83,16 +79,23 @@ class CausalConv1dFunction : public torch::autograd::Function<CausalConv1dFuncti
         with_rows(grads[1])};
     const CausalConv1dInput out{activation,     empty_as(in.x),       empty_as(in.w),
                                 empty_as(in.b), empty_as(in.history), {}};
-    if (in.x.is_cuda()) {
-      causal_conv1d_backward_on_device(in, grad, out);
-    } else {
-      with_precision_of(in.x, [&](auto number) { ops::backward<decltype(number)>(in, grad, out); });
-    }
+    causal_conv1d_gradients(in, grad, out);
     return {Tensor(), out.x, out.w, out.b, out.history};
   }
 };
 
 }  // namespace
+
+void causal_conv1d_into(const CausalConv1dInput& in, const CausalConv1dOutput& out) {
+  if (in.x.is_cuda()) return causal_conv1d_on_device(in, out);
+  with_precision_of(in.x, [&](auto number) { forward<decltype(number)>(in, out); });
+}
+
+void causal_conv1d_gradients(const CausalConv1dInput& in, const CausalConv1dOutput& grad,
+                             const CausalConv1dInput& out) {
+  if (in.x.is_cuda()) return causal_conv1d_backward_on_device(in, grad, out);
+  with_precision_of(in.x, [&](auto number) { backward<decltype(number)>(in, grad, out); });
+}
 
 CausalConv1dOutput causal_conv1d(const CausalConv1dInput& input) {
   require(input.x.dim() == 3 && input.w.dim() == 2 && input.w.size(1) >= 1, "causal_conv1d",

@@ -29,4 +29,12 @@ struct CausalConv1dOutput {
 ///            asking for them throws c10::Error.
 CausalConv1dOutput causal_conv1d(const CausalConv1dInput& input);
 
+/// The convolution outside of autograd, for functions that it is a part of: fills y and history.
+void causal_conv1d_into(const CausalConv1dInput& in, const CausalConv1dOutput& out);
+
+/// Its gradients outside of autograd, from those of the outputs, grad.history undefined for none;
+/// they fill `out`, which has the shapes of `in` and any strides.
+void causal_conv1d_gradients(const CausalConv1dInput& in, const CausalConv1dOutput& grad,
+                             const CausalConv1dInput& out);
+
 }  // namespace longwave::ops

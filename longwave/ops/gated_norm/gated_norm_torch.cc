@@ -103,6 +103,22 @@ Tensor gated_norm_of_operations(const GatedNormInput& input) {
 
 }  // namespace
 
+void gated_norm_into(const GatedNormInput& in, const Tensor& y, const Tensor& inverse) {
+  const Settings settings{in.order, in.groups, in.epsilon};
+  const variable_list operands{as_rows(in.x), as_rows(in.z), in.w};
+  with_precision_of(in.x, [&](auto number) {
+    forward<decltype(number)>(settings, operands, as_rows(y), inverse);
+  });
+}
+
+void gated_norm_gradients(const GatedNormInput& in, const Tensor& inverse, const Tensor& dy,
+                          const GatedNormInput& grads) {
+  const variable_list operands{as_rows(in.x), as_rows(in.z), in.w};
+  const Gradients all{as_rows(dy), as_rows(grads.x), as_rows(grads.z), grads.w};
+  with_precision_of(
+      in.x, [&](auto number) { backward<decltype(number)>(in.order, operands, inverse, all); });
+}
+
 Tensor gated_norm(const GatedNormInput& input) {
   require(input.x.dim() >= 2 && input.w.dim() == 1, "gated_norm",
           "x must be (..., channels) with two extents or more, w (channels)");

@@ -24,4 +24,14 @@ struct GatedNormInput {
 ///            asking for them throws c10::Error.
 torch::Tensor gated_norm(const GatedNormInput& input);
 
+/// The gated norm on the CPU outside of autograd, for functions that it is a part of: fills y, and
+/// `inverse` (rows, groups) if defined. Channels are adjacent in all tensors, and there is a gate.
+void gated_norm_into(const GatedNormInput& in, const torch::Tensor& y,
+                     const torch::Tensor& inverse);
+
+/// Its gradients outside of autograd, from those of y and the inverses: they fill x, z and w of
+/// `grads`.
+void gated_norm_gradients(const GatedNormInput& in, const torch::Tensor& inverse,
+                          const torch::Tensor& dy, const GatedNormInput& grads);
+
 }  // namespace longwave::ops

@@ -113,11 +113,7 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
       context->set_materialize_grads(false);
       context->saved_data["step_size"] = step_size;
     }
-    if (u.is_cuda()) {
-      selective_scan_on_device(in, out, states);
-    } else {
-      with_precision_of(u, [&](auto number) { ops::forward<decltype(number)>(in, out, states); });
-    }
+    selective_scan_into(in, out, states);
     return {out.y, out.h};
   }
 
@@ -143,12 +139,7 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
                                    .z = like(in.z),
                                    .h0 = like(in.h0),
                                    .starts = {}};
-    if (in.u.is_cuda()) {
-      selective_scan_backward_on_device(in, saved.back(), d, out);
-    } else {
-      with_precision_of(
-          in.u, [&](auto number) { ops::backward<decltype(number)>(in, saved.back(), d, out); });
-    }
+    selective_scan_gradients(in, saved.back(), d, out);
     return {out.u,       out.dt, out.A,  out.B,    out.C,    out.D,
             out.dt_bias, out.z,  out.h0, Tensor(), Tensor(), Tensor()};
   }
@@ -198,6 +189,18 @@ bool requires_gradient(const SelectiveScanTensors& in) {
 }
 
 }  // namespace
+
+void selective_scan_into(const SelectiveScanTensors& in, const SelectiveScanOutput& out,
+                         const Tensor& states) {
+  if (in.u.is_cuda()) return selective_scan_on_device(in, out, states);
+  with_precision_of(in.u, [&](auto number) { forward<decltype(number)>(in, out, states); });
+}
+
+void selective_scan_gradients(const SelectiveScanTensors& in, const Tensor& states,
+                              const SelectiveScanOutput& d, const SelectiveScanTensors& grads) {
+  if (in.u.is_cuda()) return selective_scan_backward_on_device(in, states, d, grads);
+  with_precision_of(in.u, [&](auto number) { backward<decltype(number)>(in, states, d, grads); });
+}
 
 SelectiveScanOutput selective_scan(const SelectiveScanTensors& in) {
   check(in);

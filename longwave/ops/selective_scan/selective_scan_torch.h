@@ -40,4 +40,14 @@ struct SelectiveScanOutput {
 ///            asking for them throws c10::Error.
 SelectiveScanOutput selective_scan(const SelectiveScanTensors& in);
 
+/// The scan outside of autograd, for functions that it is a part of: fills y, turns h from the
+/// initial into the final state, and fills `states` (batch, chunks, state, channels) if defined.
+void selective_scan_into(const SelectiveScanTensors& in, const SelectiveScanOutput& out,
+                         const torch::Tensor& states);
+
+/// Its gradients outside of autograd, of everything but starts: `d` are those of the outputs, d.h
+/// undefined for none; they fill `grads`, which has the shapes of `in` and any strides.
+void selective_scan_gradients(const SelectiveScanTensors& in, const torch::Tensor& states,
+                              const SelectiveScanOutput& d, const SelectiveScanTensors& grads);
+
 }  // namespace longwave::ops

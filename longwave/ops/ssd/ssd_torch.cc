@@ -43,6 +43,13 @@ SsdLimits<T> limits_of(double least, double most) {
   return {static_cast<T>(least), static_cast<T>(most)};
 }
 
+// The skip as (heads, head_dim or 1).
+Tensor skip_of(const Tensor& D) { return D.defined() && D.dim() == 1 ? D.unsqueeze(1) : D; }
+
+Tensors tensors_of(const SsdInput& in) {
+  return {in.x, in.dt, in.A, in.B, in.C, skip_of(in.D), in.dt_bias, in.h0, in.starts};
+}
+
 /// The operands by their names.
 SsdInput input_of(const Tensors& in, double least, double most) {
   return {.x = in[kX],
@@ -132,12 +139,7 @@ class SsdFunction : public torch::autograd::Function<SsdFunction> {
     const SsdOutput out{
         torch::empty(x.sizes(), x.options()),
         in[kH0].defined() ? in[kH0].clone(torch::MemoryFormat::Contiguous) : state_like(in)};
-    if (x.is_cuda()) {
-      ssd_on_device(input_of(in, least, most), out);
-    } else {
-      with_precision_of(
-          x, [&](auto number) { run_forward(in, limits_of<decltype(number)>(least, most), out); });
-    }
+    ssd_into(input_of(in, least, most), out);
     context->save_for_backward(std::move(all));
     return {out.y, out.h};
   }
@@ -150,13 +152,7 @@ class SsdFunction : public torch::autograd::Function<SsdFunction> {
     const SsdOutput d{grads[0].defined() ? grads[0].resolve_neg() : torch::zeros_like(in[kX]),
                       grads[1].defined() ? grads[1].resolve_neg() : Tensor()};
     const Tensors out = gradients_like(in);
-    if (in[kX].is_cuda()) {
-      ssd_backward_on_device(input_of(in, least, most), d, input_of(out, least, most));
-    } else {
-      with_precision_of(in[kX], [&](auto number) {
-        run_backward(in, limits_of<decltype(number)>(least, most), d, out);
-      });
-    }
+    ssd_gradients(input_of(in, least, most), d, input_of(out, least, most));
     variable_list result(out.begin(), out.end());
     if (!in[kH0].defined()) result[kH0] = Tensor();
     // The two limits.
@@ -189,10 +185,26 @@ void require_type(const char* name, const Tensor& tensor, const torch::TensorOpt
                                 std::to_string(rank) + " on " + wanted.device().str()});
 }
 
-// The skip as (heads, head_dim or 1).
-Tensor skip_of(const Tensor& D) { return D.defined() && D.dim() == 1 ? D.unsqueeze(1) : D; }
-
 }  // namespace
+
+void ssd_into(const SsdInput& in, const SsdOutput& out) {
+  const Tensors operands = tensors_of(in);
+  if (in.x.is_cuda()) return ssd_on_device(input_of(operands, in.dt_min, in.dt_max), out);
+  with_precision_of(in.x, [&](auto number) {
+    run_forward(operands, limits_of<decltype(number)>(in.dt_min, in.dt_max), out);
+  });
+}
+
+void ssd_gradients(const SsdInput& in, const SsdOutput& d, const SsdInput& grads) {
+  const Tensors operands = tensors_of(in), out = tensors_of(grads);
+  if (in.x.is_cuda()) {
+    return ssd_backward_on_device(input_of(operands, in.dt_min, in.dt_max), d,
+                                  input_of(out, in.dt_min, in.dt_max));
+  }
+  with_precision_of(in.x, [&](auto number) {
+    run_backward(operands, limits_of<decltype(number)>(in.dt_min, in.dt_max), d, out);
+  });
+}
 
 SsdOutput ssd(const SsdInput& input) {
   if (!input.x.is_cpu() && !ssd_runs_on_device(input)) return ssd_of_operations(input);

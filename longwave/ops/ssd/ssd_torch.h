@@ -39,4 +39,12 @@ struct SsdOutput {
 ///            asking for them throws c10::Error.
 SsdOutput ssd(const SsdInput& input);
 
+/// The scan outside of autograd, for functions that it is a part of: fills y and turns h from the
+/// initial into the final state; in.h0 is not read.
+void ssd_into(const SsdInput& in, const SsdOutput& out);
+
+/// Its gradients outside of autograd, of everything but starts: `d` are those of the outputs, d.h
+/// undefined for none; they fill `grads`, which has the shapes of `in`, any strides and always h0.
+void ssd_gradients(const SsdInput& in, const SsdOutput& d, const SsdInput& grads);
+
 }  // namespace longwave::ops
