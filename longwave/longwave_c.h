@@ -73,11 +73,16 @@ LONGWAVE_C_API int64_t longwave_model_output_size(const longwave_model* model);
 /* 1 if the model has a tokenizer. */
 LONGWAVE_C_API int longwave_model_has_tokenizer(const longwave_model* model);
 
-/* The tokens of `bytes` bytes of UTF-8. `count` gets how many there are, also if there is no room
- * for them (LONGWAVE_TOO_SMALL). */
+/* The tokens of `bytes` bytes of UTF-8, and no others: for a part of a text. `count` gets how many
+ * there are, also if there is no room for them (LONGWAVE_TOO_SMALL). */
 LONGWAVE_C_API longwave_status longwave_encode(const longwave_model* model, const char* text,
                                                size_t bytes, int64_t* ids, size_t capacity,
                                                size_t* count);
+/* The same after the tokens that the model expects before a text, such as a first one (BOS), if it
+ * expects any: for a prompt, and what the command line does. */
+LONGWAVE_C_API longwave_status longwave_encode_prompt(const longwave_model* model, const char* text,
+                                                      size_t bytes, int64_t* ids, size_t capacity,
+                                                      size_t* count);
 /* The text of tokens, without the special ones and without a terminating zero; `bytes` gets its
  * size. A single token may be a part of a character. */
 LONGWAVE_C_API longwave_status longwave_decode(const longwave_model* model, const int64_t* ids,
@@ -88,6 +93,18 @@ LONGWAVE_C_API longwave_status longwave_decode(const longwave_model* model, cons
 
 LONGWAVE_C_API longwave_status longwave_session_create(const longwave_model* model,
                                                        longwave_session** session);
+/* What a state is rounded to after every call and takes when it is saved; what that changes is told
+ * by `longwave perplexity --state`. longwave_session_create keeps float32. */
+typedef enum longwave_state_form {
+  LONGWAVE_STATE_FLOAT32 = 0,
+  LONGWAVE_STATE_BFLOAT16 = 1,
+  LONGWAVE_STATE_INT8 = 2
+} longwave_state_form;
+LONGWAVE_C_API longwave_status longwave_session_create_keeping(const longwave_model* model,
+                                                               longwave_state_form form,
+                                                               longwave_session** session);
+/* Bytes of a saved state without its header. */
+LONGWAVE_C_API int64_t longwave_session_state_bytes(const longwave_session* session);
 LONGWAVE_C_API void longwave_session_free(longwave_session* session);
 
 /* Any number of steps at once. `answers` points to `count` numbers, `output_size` for each step (or
@@ -109,7 +126,8 @@ LONGWAVE_C_API longwave_status longwave_step(longwave_session* session, const fl
 
 /* Tokens that may be wrong, up to 32 at once: the answers to each have the bits of as many steps,
  * in one pass over the weights, and all but the first `keep` can be taken back as long as the
- * session was not moved otherwise: the state is then bitwise what it was after those. */
+ * session was not moved otherwise: the state is then bitwise what it was after those. Only for
+ * sessions that keep float32. */
 LONGWAVE_C_API longwave_status longwave_propose_tokens(longwave_session* session,
                                                        const int64_t* ids, size_t steps,
                                                        const float** answers, size_t* count);

@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
 
   static int64_t ids[kMostTokens];
   size_t count = 0, numbers = 0;
-  check(longwave_encode(model, argv[2], strlen(argv[2]), ids, kMostTokens, &count));
+  check(longwave_encode_prompt(model, argv[2], strlen(argv[2]), ids, kMostTokens, &count));
 
   if (count == 0) {
     fprintf(stderr, "the prompt is empty\n");

@@ -50,6 +50,10 @@ using longwave::c::hand_out;
 using longwave::c::need;
 using longwave::c::span_of;
 
+static_assert(static_cast<int>(longwave::StateForm::kFloat32) == LONGWAVE_STATE_FLOAT32 &&
+              static_cast<int>(longwave::StateForm::kBFloat16) == LONGWAVE_STATE_BFLOAT16 &&
+              static_cast<int>(longwave::StateForm::kInt8) == LONGWAVE_STATE_INT8);
+
 const longwave::Tokenizer& tokenizer_of(const longwave_model* model, const char* where) {
   need(where, {model});
   require(model->tokenizer != nullptr, where, "the model has no tokenizer");
@@ -130,6 +134,17 @@ longwave_status longwave_encode(const longwave_model* model, const char* text, s
   });
 }
 
+longwave_status longwave_encode_prompt(const longwave_model* model, const char* text, size_t bytes,
+                                       int64_t* ids, size_t capacity, size_t* count) {
+  return guarded([&] {
+    need("longwave_encode_prompt", {count});
+    const auto characters = span_of(text, bytes, "longwave_encode_prompt");
+    const std::vector<int64_t> tokens = tokenizer_of(model, "longwave_encode_prompt")
+                                            .encode_prompt({characters.data(), characters.size()});
+    return hand_out(tokens, ids, capacity, count);
+  });
+}
+
 longwave_status longwave_decode(const longwave_model* model, const int64_t* ids, size_t count,
                                 char* text, size_t capacity, size_t* bytes) {
   return guarded([&] {
@@ -146,6 +161,25 @@ longwave_status longwave_session_create(const longwave_model* model, longwave_se
     *session = new longwave_session{longwave::Session(model->model), model->tokenizer};
     return LONGWAVE_OK;
   });
+}
+
+longwave_status longwave_session_create_keeping(const longwave_model* model,
+                                                longwave_state_form form,
+                                                longwave_session** session) {
+  return guarded([&] {
+    need("longwave_session_create_keeping", {model, session});
+    require(form >= LONGWAVE_STATE_FLOAT32 && form <= LONGWAVE_STATE_INT8,
+            "longwave_session_create_keeping", "this is none of the forms of a state");
+    *session = new longwave_session{
+        longwave::Session(model->model, static_cast<longwave::StateForm>(form)), model->tokenizer};
+    return LONGWAVE_OK;
+  });
+}
+
+int64_t longwave_session_state_bytes(const longwave_session* session) {
+  if (session == nullptr) return 0;
+  return longwave::runtime::state_bytes(session->session.model().network(),
+                                        session->session.form());
 }
 
 void longwave_session_free(longwave_session* session) { delete session; }

@@ -11,6 +11,7 @@
 
 #include "longwave/longwave.h"
 #include "longwave/models/testing/model_case.h"
+#include "longwave/text/sentencepiece_file.h"
 
 namespace longwave::testing {
 namespace {
@@ -158,6 +159,55 @@ TEST_F(CInterface, TextGoesThroughBuffersOfTheCaller) {
   EXPECT_EQ(back, text);
   EXPECT_EQ(longwave_encode(model_, nullptr, 0, nullptr, 0, &count), LONGWAVE_OK);
   EXPECT_EQ(count, 0u);
+}
+
+TEST_F(CInterface, PromptsBeginAsTheModelExpects) {
+  text::SentencePieceFile pieces;
+  pieces.pieces = {{"<unk>", 0, text::PieceModel::Type::kUnknown},
+                   {"<s>", 0, text::PieceModel::Type::kControl},
+                   {text::kBlankMark, -1, text::PieceModel::Type::kNormal},
+                   {"a", -1, text::PieceModel::Type::kNormal}};
+  text::TokenSettings settings;
+  settings.add_begin = true;
+  settings.begin = "<s>";
+  runtime::write_tokenizer(
+      folder_, Tokenizer::parse_pieces(text::format_sentencepiece(pieces), "test", settings));
+  std::filesystem::remove(folder_ / "tokenizer.json");
+  longwave_model* model = nullptr;
+  ASSERT_EQ(longwave_model_load(folder_.c_str(), &model), LONGWAVE_OK) << longwave_last_error();
+  std::vector<int64_t> ids(9);
+  size_t count = 0;
+  ASSERT_EQ(longwave_encode(model, "a", 1, ids.data(), ids.size(), &count), LONGWAVE_OK);
+  EXPECT_EQ(std::vector<int64_t>(ids.begin(), ids.begin() + static_cast<int64_t>(count)),
+            (std::vector<int64_t>{2, 3}));
+  ASSERT_EQ(longwave_encode_prompt(model, "a", 1, ids.data(), ids.size(), &count), LONGWAVE_OK);
+  EXPECT_EQ(std::vector<int64_t>(ids.begin(), ids.begin() + static_cast<int64_t>(count)),
+            load_tokenizer(folder_)->encode_prompt("a"));
+  EXPECT_EQ(ids.front(), 1);
+  longwave_model_free(model);
+}
+
+TEST_F(CInterface, StatesAreKeptInFewerBits) {
+  longwave_session* kept = nullptr;
+  longwave_state* state = nullptr;
+  ASSERT_EQ(longwave_session_create_keeping(model_, LONGWAVE_STATE_INT8, &kept), LONGWAVE_OK);
+  EXPECT_LT(longwave_session_state_bytes(kept), longwave_session_state_bytes(session_) / 3);
+  Session expected(Model::load(folder_), StateForm::kInt8);
+  const float* answer = nullptr;
+  for (const int64_t id : {3, 1, 4}) {
+    ASSERT_EQ(longwave_step_token(kept, id, &answer), LONGWAVE_OK);
+    const auto theirs = expected.step(id);
+    EXPECT_EQ(std::memcmp(answer, theirs.data(), theirs.size_bytes()), 0);
+  }
+  const std::string file = folder_ / "kept.state";
+  ASSERT_EQ(longwave_state_of(kept, &state), LONGWAVE_OK);
+  ASSERT_EQ(longwave_state_save(state, file.c_str()), LONGWAVE_OK);
+  EXPECT_EQ(load_state(file), expected.state());
+  longwave_session* none = nullptr;
+  const auto unknown = static_cast<longwave_state_form>(3);
+  EXPECT_EQ(longwave_session_create_keeping(model_, unknown, &none), LONGWAVE_INVALID_ARGUMENT);
+  longwave_state_free(state);
+  longwave_session_free(kept);
 }
 
 TEST_F(CInterface, GenerateStreamsAndIsTheLibrarysGenerate) {

@@ -10,6 +10,7 @@
 #include "longwave/cli/bench_table.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands.h"
+#include "longwave/cli/state_flag.h"
 #include "longwave/inspect/batch_speed.h"
 #include "longwave/inspect/endurance.h"
 #include "longwave/inspect/length_cost.h"
@@ -72,7 +73,8 @@ BenchTable batches_table(Call& call, const std::shared_ptr<const runtime::Model>
     const inspect::BatchSpeed speed =
         inspect::measure_batch(model, {.batch = batch,
                                        .steps = call.options.integer("steps"),
-                                       .repeats = call.options.integer("repeats")});
+                                       .repeats = call.options.integer("repeats"),
+                                       .form = state_form_of(call.options)});
     table.rows.push_back({static_cast<double>(batch), speed.speed(speed.median),
                           speed.speed(speed.most), speed.speed(speed.least), 1e6 * speed.median,
                           static_cast<double>(speed.state_bytes),
@@ -108,10 +110,11 @@ BenchTable measured(Call& call, const std::shared_ptr<const runtime::Model>& mod
 ExitCode run_bench(Call& call) {
   constexpr int64_t kChecked = 64;
   const auto model = runtime::Model::load(call.words.at(0));
-  runtime::Session session(model);
-  inspect::check_step_equals_prefill(session, kChecked);
+  const runtime::StateForm kept = state_form_of(call.options);
+  runtime::Session exact(model), session(model, kept);
+  inspect::check_step_equals_prefill(exact, kChecked);
   const BenchTable table = measured(call, model, session);
-  const int64_t state = model->network().state_size() * static_cast<int64_t>(sizeof(float));
+  const int64_t state = runtime::state_bytes(model->network(), kept);
   const std::string& form = call.options.text("output");
   if (call.json() || form == "json") {
     print_json(call.words.at(0), static_cast<double>(state), table, call.console.out);
@@ -119,9 +122,9 @@ ExitCode run_bench(Call& call) {
   }
   print_table(form, table, call.console.out);
   const BuildFacts facts = build_facts();
-  call.console.say(fmt::format("state {} a sequence; {} threads, {}, {} {}",
-                               inspect::byte_text(state), thread_count(), facts.simd_used,
-                               facts.version, facts.commit));
+  call.console.say(fmt::format("state {} a sequence, kept as {}; {} threads, {}, {} {}",
+                               inspect::byte_text(state), runtime::name_of(kept), thread_count(),
+                               facts.simd_used, facts.version, facts.commit));
   return ExitCode::kOk;
 }
 
@@ -138,7 +141,8 @@ Command bench_command() {
           "sequences: the steps of single sequences in a second when all are moved on together, "
           "which reads the weights once a step, and what memory gives at most. With --tokens "
           "instead: speed and memory of the process along one stream, in which a language model is "
-          "fed what it draws. Loading is not timed. A model whose step and "
+          "fed what it draws. --state rounds states after each call, which is timed. Loading is "
+          "not timed. A model whose step and "
           "prefill disagree is refused.",
       .examples = {{"longwave bench runs/demo", "a table"},
                    {"longwave bench runs/demo --lengths 1000,100000,1000000 --output md",
@@ -176,7 +180,8 @@ Command bench_command() {
                 {.option = {.key = "output",
                             .value = std::string("text"),
                             .help = "form of the table",
-                            .choices = {"text", "csv", "md", "json"}}}},
+                            .choices = {"text", "csv", "md", "json"}}},
+                state_flag()},
       .run = run_bench,
   };
 }

@@ -14,8 +14,11 @@
 #include "longwave/base/interrupt.h"
 #include "longwave/cli/commands.h"
 #include "longwave/cli/context_flag.h"
+#include "longwave/cli/draft_flags.h"
 #include "longwave/cli/sampler_flags.h"
+#include "longwave/cli/state_flag.h"
 #include "longwave/runtime/chat.h"
+#include "longwave/runtime/draft.h"
 
 namespace longwave::cli {
 namespace {
@@ -90,7 +93,8 @@ class Talk {
     // Lives as long as the answer: Ctrl-C ends this one, at the prompt it ends the program.
     const Interrupt interrupt;
     runtime::GenerateOptions options{.sampler = sampler_of(call_.options),
-                                     .max_tokens = call_.options.integer("max_tokens")};
+                                     .max_tokens = call_.options.integer("max_tokens"),
+                                     .draft_tokens = call_.options.integer("draft_tokens")};
     // Each turn draws other numbers, and the same ones when the conversation is repeated.
     options.sampler.seed += static_cast<uint64_t>(chat().turns()) << 32;
     std::string text;
@@ -105,14 +109,20 @@ class Talk {
     const runtime::Generation generation = chat().say(line, options, show);
     if (call_.json()) {
       const nlohmann::ordered_json json{{"text", text}, {"ids", generation.ids}};
-      call_.console.out << json.dump() << std::endl;
-      return;
+      call_.console.out << json.dump();
     }
     call_.console.out << std::endl;
     if (generation.end == End::kAsked) tell("[stopped]");
     if (generation.end == End::kLength) {
       tell(fmt::format("[{} tokens are the limit: --max-tokens]", generation.ids.size()));
     }
+    if (generation.end == End::kContext) {
+      tell(
+          fmt::format("[the context of {} tokens is full: /rewind or /reset make room, --context "
+                      "gives more; /save keeps all of it]",
+                      chat().session().state().position));
+    }
+    if (generation.draft.passes > 0) tell("[" + draft_line(generation) + "]");
   }
 
   Next command(const std::string& line) {
@@ -217,8 +227,12 @@ const std::vector<Talk::Word>& Talk::words() {
 }
 
 ExitCode run_chat(Call& call) {
-  runtime::ChatModel model =
-      runtime::ChatModel::load(call.words.at(0), call.options.integer("context"));
+  const int64_t context = call.options.integer("context");
+  runtime::ChatModel model = runtime::ChatModel::load(call.words.at(0), context);
+  model.form = state_form_of(call.options);
+  if (const std::string& draft = call.options.text("draft"); !draft.empty()) {
+    model.draft = runtime::load_draft(draft, model.tokenizer.get(), 1, context);
+  }
   if (!model.chat_template) {
     call.console.say(
         "note: this model was taught no conversations (it has no chat template): it goes on with "
@@ -248,7 +262,9 @@ Command chat_command() {
        .takes = "COUNT",
        .letter = 'n'}};
   for (Flag& flag : sampler_flags()) flags.push_back(std::move(flag));
+  for (Flag& flag : draft_flags()) flags.push_back(std::move(flag));
   flags.push_back(context_flag());
+  flags.push_back(state_flag());
   return {
       .name = "chat",
       .summary = "Talk to a language model",
@@ -256,10 +272,15 @@ Command chat_command() {
           "Reads a line, answers it as the words come, and keeps what was said in the model's "
           "state, which is not read again, however long the conversation is. Conversations are "
           "laid out by the model's own chat template. /help lists the commands: /save, /load, "
-          "/fork, /rewind, /reset, /quit. Ctrl-C ends an answer. Lines may also come from a pipe.",
+          "/fork, /rewind, /reset, /quit. Ctrl-C ends an answer. Hybrids with attention have room "
+          "for "
+          "--context tokens; when it is full, the answer so far stays. Lines may also come from a "
+          "pipe.",
       .examples = {{"longwave chat falcon-h1-instruct", "talk"},
                    {"longwave chat falcon-h1-instruct --session work.state",
                     "go on tomorrow where you left off"},
+                   {"longwave chat large.gguf --draft small.gguf",
+                    "the same answers, faster where the small model often guesses right"},
                    {"echo 'Why is the sky blue?' | longwave chat falcon-h1-instruct -t 0",
                     "one answer"}},
       .positionals = {{.name = "MODEL", .help = "run folder, model folder or checkpoint"}},

@@ -51,6 +51,16 @@ TEST(Chat, RewoundAndForkedConversationsAnswerAlike) {
   EXPECT_EQ(forked[3], rewound[1]);
 }
 
+TEST(Chat, DraftsChangeNothingButTheSpeed) {
+  const Outcome alone = chat("a\nb\n/rewind\nb\n"),
+                drafted = chat("a\nb\n/rewind\nb\n", {"--draft", kModel});
+  ASSERT_EQ(drafted.code, ExitCode::kOk) << drafted.err;
+  EXPECT_EQ(drafted.out, alone.out);
+  EXPECT_NE(drafted.err.find("guesses taken"), std::string::npos) << drafted.err;
+  const Outcome refused = chat("a\n", {"--draft", kModel, "--state", "int8"});
+  EXPECT_NE(refused.err.find("--state"), std::string::npos) << refused.err;
+}
+
 TEST(Chat, SavedConversationsGoOn) {
   const ScratchFolder scratch("chat");
   const std::string file = scratch / "talk.state";

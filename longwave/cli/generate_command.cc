@@ -14,8 +14,11 @@
 #include "longwave/base/interrupt.h"
 #include "longwave/cli/commands.h"
 #include "longwave/cli/context_flag.h"
+#include "longwave/cli/draft_flags.h"
 #include "longwave/cli/sampler_flags.h"
+#include "longwave/cli/state_flag.h"
 #include "longwave/cli/token_list.h"
+#include "longwave/runtime/draft.h"
 #include "longwave/runtime/generate.h"
 #include "longwave/runtime/model_folder.h"
 
@@ -80,6 +83,8 @@ std::string_view name_of(End end) {
       return "stop";
     case End::kSpecial:
       return "special";
+    case End::kContext:
+      return "context";
     default:
       return "interrupted";
   }
@@ -98,25 +103,12 @@ void print_json(const runtime::Generation& generation, const text::Tokenizer* to
   console.out << json.dump() << '\n';
 }
 
-/// The model that guesses ahead, if one is asked for; its tokens must mean the same.
+/// The model that guesses ahead, if one is asked for.
 std::unique_ptr<runtime::Session> draft_of(const Call& call, const text::Tokenizer* tokenizer) {
   const std::string& path = call.options.text("draft");
   if (path.empty()) return nullptr;
-  const auto its = runtime::load_tokenizer(path);
-  if (tokenizer != nullptr && its != nullptr) {
-    bool same = tokenizer->size() == its->size();
-    for (int64_t id = 0; same && id < its->size(); ++id) {
-      same = tokenizer->token(id) == its->token(id);
-    }
-    if (!same) {
-      throw DataError({.where = "--draft",
-                       .what = "the draft has other tokens than the model",
-                       .got = path,
-                       .fix = "take a smaller model of the same family"});
-    }
-  }
-  return std::make_unique<runtime::Session>(
-      runtime::Model::load(path, call.options.real("rate"), call.options.integer("context")));
+  return std::make_unique<runtime::Session>(runtime::load_draft(
+      path, tokenizer, call.options.real("rate"), call.options.integer("context")));
 }
 
 ExitCode run_generate(Call& call) {
@@ -125,7 +117,8 @@ ExitCode run_generate(Call& call) {
   const Form form = form_of(call, tokenizer.get());
   const std::vector<int64_t> prompt = prompt_of(call, tokenizer.get());
   runtime::Session session(
-      runtime::Model::load(folder, call.options.real("rate"), call.options.integer("context")));
+      runtime::Model::load(folder, call.options.real("rate"), call.options.integer("context")),
+      state_form_of(call.options));
   const std::unique_ptr<runtime::Session> draft = draft_of(call, tokenizer.get());
   runtime::GenerateOptions options = options_of(call);
   options.draft = draft.get();
@@ -151,12 +144,10 @@ ExitCode run_generate(Call& call) {
   call.console.say(fmt::format(
       "prompt {} tokens in {:.3f} s; {} tokens, {:.0f} a second; ended by {}", prompt.size(),
       waited, generation.ids.size(), steps > 0 ? steps / drawing : 0.0, name_of(generation.end)));
-  if (const runtime::DraftReport& report = generation.draft; report.passes > 0) {
-    const auto passes = static_cast<double>(report.passes);
-    const auto proposed = static_cast<double>(std::max<int64_t>(report.proposed, 1));
-    call.console.say(fmt::format(
-        "draft: {} of {} guesses taken ({:.0f} %), {:.2f} tokens a pass", report.accepted,
-        report.proposed, 100 * static_cast<double>(report.accepted) / proposed, steps / passes));
+  if (generation.draft.passes > 0) call.console.say(draft_line(generation));
+  if (generation.end == End::kContext) {
+    call.console.say(fmt::format("the context of {} tokens is full; --context gives more",
+                                 session.state().position));
   }
   return Interrupt::asked() ? ExitCode::kInterrupted : ExitCode::kOk;
 }
@@ -191,19 +182,9 @@ Command generate_command() {
                           "is text where the model has a tokenizer",
                   .choices = {"auto", "text", "ids", "json"}}}};
   for (Flag& flag : sampler_flags()) flags.push_back(std::move(flag));
-  flags.push_back({.option = {.key = "draft",
-                              .value = std::string(),
-                              .help = "a smaller model of the same tokens that guesses ahead: the "
-                                      "answer is distributed as before, and at temperature 0 the "
-                                      "same"},
-                   .takes = "MODEL"});
-  flags.push_back({.option = {.key = "draft_tokens",
-                              .value = int64_t{4},
-                              .help = "guesses that the model judges in one pass",
-                              .least = 1,
-                              .most = runtime::Session::kMostProposed - 1},
-                   .takes = "COUNT"});
+  for (Flag& flag : draft_flags()) flags.push_back(std::move(flag));
   flags.push_back(context_flag());
+  flags.push_back(state_flag());
   flags.push_back({.option = {.key = "rate",
                               .value = 1.0,
                               .help = "multiplies every step size of the model",

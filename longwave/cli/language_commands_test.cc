@@ -132,6 +132,49 @@ TEST(Context, IsTheLongestSequenceOfAHybrid) {
   }
 }
 
+TEST(Context, AFullOneEndsTheAnswerAndSaysSo) {
+  const ScratchFolder scratch("context_full");
+  const models::testing::ModelCase hybrid = {
+      "Hybrid",
+      {"model.pattern=mamba attention", "attention.positions=64"},
+      {Interface::Input::kTokens, 256, Interface::Output::kStep, 256}};
+  const std::string folder = scratch.save_model("model", hybrid);
+  runtime::write_tokenizer(folder, text::Tokenizer::bytes());
+  const Outcome generated =
+      longwave({"generate", folder, "-p", "twelve bytes", "--context", "20", "-n", "99", "--json"});
+  EXPECT_EQ(generated.code, ExitCode::kOk) << generated.err;
+  const auto json = nlohmann::json::parse(generated.out);
+  EXPECT_EQ(json["end"], "context");
+  EXPECT_EQ(json["ids"].size(), 9u);
+  EXPECT_NE(generated.err.find("--context"), std::string::npos) << generated.err;
+  const Outcome talked =
+      longwave({"chat", folder, "--context", "20", "-n", "99", "-t", "0", "--json"},
+               "twelve bytes\nmore\n/rewind\ntwelve bytes\n");
+  EXPECT_NE(talked.err.find("/rewind or /reset"), std::string::npos) << talked.err;
+  const size_t half = talked.out.size() / 2;
+  EXPECT_GT(half, 0u);
+  EXPECT_EQ(talked.out.substr(0, half), talked.out.substr(half)) << "the same answer again";
+}
+
+TEST(Perplexity, SaysWhatAStateOfFewerBitsChanges) {
+  const ScratchFolder scratch("perplexity_state");
+  const models::testing::ModelCase mamba = {
+      "Mamba",
+      {"model.pattern=mamba"},
+      {Interface::Input::kTokens, 256, Interface::Output::kStep, 256}};
+  const std::string folder = scratch.save_model("model", mamba);
+  runtime::write_tokenizer(folder, text::Tokenizer::bytes());
+  const auto run = [&](const std::string& form) {
+    return nlohmann::json::parse(
+        longwave({"perplexity", folder, "--state", form, "--json"}, "some text to read").out);
+  };
+  const auto exact = run("f32"), kept = run("int8");
+  EXPECT_FALSE(exact["files"][0].contains("float32_state"));
+  EXPECT_EQ(kept["float32_state"]["nats_per_token"], exact["nats_per_token"]);
+  EXPECT_GT(kept["float32_state"]["largest_logit_difference"], 0);
+  EXPECT_EQ(longwave({"perplexity", folder, "--state", "int4"}, "text").code, ExitCode::kUsage);
+}
+
 TEST(Logits, AreARowForEachToken) {
   const ScratchFolder scratch("logits");
   const std::string folder = scratch.save_model("model", kBytesModel);

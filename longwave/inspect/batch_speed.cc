@@ -18,7 +18,7 @@ BatchSpeed measure_batch(const std::shared_ptr<const runtime::Model>& model,
   using Clock = std::chrono::steady_clock;
   const RandomSequence inputs =
       random_sequence(model->network().config().interface, settings.batch * settings.steps);
-  runtime::Batch batch(model, settings.batch);
+  runtime::Batch batch(model, settings.batch, settings.form);
   std::vector<runtime::Batch::Id> ids;
   for (int64_t i = 0; i < settings.batch; ++i) ids.push_back(batch.join());
   const size_t width = ids.size() * (inputs.tokens.empty() ? model->input_size() : 1);

@@ -24,6 +24,7 @@ struct BatchSettings {
   int64_t batch = 1;
   int64_t steps = 1;    ///< of each run
   int64_t repeats = 1;  ///< timed runs; one more goes before them
+  runtime::StateForm form = runtime::StateForm::kFloat32;
 };
 
 /// Times runs of steps of `batch` random sequences; the figures are of the mean step of a run.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "longwave/base/view.h"
 #include "longwave/base/workspace.h"
@@ -12,6 +13,16 @@ struct DiscreteSystem;
 }
 
 namespace longwave::mixers {
+
+/// Numbers of a state row that lie side by side, and what they are.
+struct StateRun {
+  enum class Kind : uint8_t {
+    kCarried,  ///< made anew by every step from those before: they bear some rounding
+    kExact,    ///< keys, values, counts, sums over a whole sequence: they do not
+  };
+  Kind kind = Kind::kCarried;
+  int64_t count = 0;
+};
 
 /// A layer that mixes along time: what differs between S4D and Mamba-2, and nothing else.
 ///
@@ -32,6 +43,11 @@ class Mixer {
 
   /// Floats that the state of one sequence takes.
   virtual int64_t state_size() const = 0;
+
+  /// What a state row consists of, in its order.
+  virtual std::vector<StateRun> state_runs() const {
+    return {{StateRun::Kind::kCarried, state_size()}};
+  }
 
   /// Bytes that `prefill` of this size needs; enough for `step` with time = 1.
   virtual size_t workspace_bytes(int64_t batch, int64_t time) const = 0;

@@ -19,6 +19,14 @@ class Parallel : public Mixer {
     for (const auto& part : parts_) size += part->state_size();
     return size;
   }
+  std::vector<StateRun> state_runs() const override {
+    std::vector<StateRun> runs;
+    for (const auto& part : parts_) {
+      const std::vector<StateRun> more = part->state_runs();
+      runs.insert(runs.end(), more.begin(), more.end());
+    }
+    return runs;
+  }
   bool causal() const override {
     return std::ranges::all_of(parts_, [](const auto& part) { return part->causal(); });
   }

@@ -167,6 +167,14 @@ Block::Block(const BlockConfig& config, const Layer& layer) : config_(config) {
   mlp_.emplace(layer.weights.scope("mlp"), config.mlp_config());
 }
 
+std::vector<mixers::StateRun> Block::state_runs() const {
+  std::vector<mixers::StateRun> runs = mixer_->state_runs();
+  if (!shared_) return runs;
+  const std::vector<mixers::StateRun> more = shared_->attention().state_runs();
+  runs.insert(runs.end(), more.begin(), more.end());
+  return runs;
+}
+
 int64_t Block::steps_left(View<const float, 1> state) const {
   const int64_t begin = mixer_->state_size();
   const int64_t left = mixer_->steps_left(state.slice(0, 0, begin));

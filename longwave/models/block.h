@@ -92,6 +92,9 @@ class Block {
     return mixer_->state_size() + (shared_ ? shared_->state_size() : 0);
   }
 
+  /// What a state row consists of, see Mixer.
+  std::vector<mixers::StateRun> state_runs() const;
+
   /// Floats that a tentative step is written down in: the mixer's, then the shared block's.
   int64_t journal_size() const {
     return mixer_->journal_size() + (shared_ ? shared_->attention().journal_size() : 0);

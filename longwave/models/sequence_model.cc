@@ -349,6 +349,19 @@ SequenceModel::~SequenceModel() = default;
 const Config& SequenceModel::config() const { return parts_->config; }
 int64_t SequenceModel::state_size() const { return parts_->state_size; }
 bool SequenceModel::causal() const { return parts_->causal; }
+
+std::vector<mixers::StateRun> SequenceModel::state_runs() const {
+  std::vector<mixers::StateRun> runs;
+  for (const Block& block : parts_->blocks) {
+    const std::vector<mixers::StateRun> more = block.state_runs();
+    runs.insert(runs.end(), more.begin(), more.end());
+  }
+  if (parts_->pooling) {
+    runs.push_back({mixers::StateRun::Kind::kExact, parts_->pooling->state_size()});
+  }
+  return runs;
+}
+
 bool SequenceModel::packs() const { return parts_->packs && !parts_->sequence_output(); }
 
 size_t SequenceModel::workspace_bytes(int64_t batch, int64_t time) const {

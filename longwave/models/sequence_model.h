@@ -85,6 +85,9 @@ class SequenceModel {
   int64_t state_size() const;
   bool causal() const;
 
+  /// What a state row consists of, in its order; see mixers::Mixer.
+  std::vector<mixers::StateRun> state_runs() const;
+
   /// Whether `prefill` takes packed sequences.
   bool packs() const;
 

@@ -18,9 +18,10 @@ std::shared_ptr<const Model> checked(std::shared_ptr<const Model> model, int64_t
 
 }  // namespace
 
-Batch::Batch(std::shared_ptr<const Model> model, int64_t capacity)
+Batch::Batch(std::shared_ptr<const Model> model, int64_t capacity, StateForm form)
     : model_(checked(std::move(model), capacity)),
       capacity_(capacity),
+      parts_(state_parts(model_->network(), form)),
       states_(static_cast<size_t>(capacity * model_->network().state_size())),
       workspace_(model_->network().workspace_bytes(capacity, 1)),
       output_(static_cast<size_t>(capacity) * model_->output_size()) {
@@ -57,7 +58,8 @@ State Batch::state(Id id) const {
   const auto begin = states_.begin() + static_cast<int64_t>(index) * size;
   return {.fingerprint = model_->fingerprint(),
           .position = members_[index].position,
-          .values = {begin, begin + size}};
+          .values = {begin, begin + size},
+          .parts = parts_};
 }
 
 int64_t Batch::position(Id id) const { return members_[row_of(id)].position; }
@@ -66,17 +68,24 @@ void Batch::restore(Id id, const State& state) {
   const size_t index = row_of(id);
   model_->check_own(state);
   std::ranges::copy(state.values, row(index).begin());
+  if (state.parts != parts_) round_state(row(index), parts_);
   members_[index].position = state.position;
 }
 
-std::span<const float> Batch::prefill(Id id, std::span<const float> input) {
+template <typename Input>
+std::span<const float> Batch::read(Id id, std::span<const Input> input) {
   const size_t index = row_of(id);
-  return prefiller_.run(*model_, {row(index), members_[index].position}, input);
+  const auto answers = prefiller_.run(*model_, {row(index), members_[index].position}, input);
+  round_state(row(index), parts_);
+  return answers;
+}
+
+std::span<const float> Batch::prefill(Id id, std::span<const float> input) {
+  return read(id, input);
 }
 
 std::span<const float> Batch::prefill(Id id, std::span<const int64_t> tokens) {
-  const size_t index = row_of(id);
-  return prefiller_.run(*model_, {row(index), members_[index].position}, tokens);
+  return read(id, tokens);
 }
 
 std::span<const float> Batch::step(std::span<const Id> ids, std::span<const int64_t> tokens) {
@@ -104,7 +113,10 @@ std::span<const float> Batch::step(std::span<const Id> ids, models::SequenceMode
   args.state = {states_.data(), {count, network.state_size()}};
   args.output = {output_.data(), {count, static_cast<int64_t>(model_->output_size())}};
   network.step(args, workspace_);
-  for (size_t i = 0; i < ids.size(); ++i) ++members_[i].position;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    round_state(row(i), parts_);
+    ++members_[i].position;
+  }
   return {output_.data(), static_cast<size_t>(args.output.size())};
 }
 

@@ -29,7 +29,9 @@ namespace longwave::runtime {
 /// Numerics   a sequence gives the bits that a Session gives it, whatever the others are, as long
 ///            as at most `kExactRows` take part in a step; with more, the products are summed in
 ///            another order that depends on their number alone.
-/// Cost       memory for `capacity` states, taken at once. A step never allocates; one that names
+/// Cost       memory for `capacity` float32 states, taken at once; those of sequences that wait
+/// take
+///            less elsewhere (see PackedState). A step never allocates; one that names
 ///            its sequences in another order than the step before moves their states.
 /// Errors     InvalidArgument, with every state untouched, as Session; if a sequence is unknown or
 ///            named twice; if there is no room for one more.
@@ -42,8 +44,9 @@ class Batch {
   /// Sequences that a step takes with the bits of a session.
   static constexpr int64_t kExactRows = ops::kMatmulFewRows;
 
-  /// InvalidArgument unless the capacity is at least 1 and the model is causal.
-  Batch(std::shared_ptr<const Model> model, int64_t capacity);
+  /// `form` is what states are rounded to after each call, as a Session's. InvalidArgument unless
+  /// the capacity is at least 1 and the model is causal.
+  Batch(std::shared_ptr<const Model> model, int64_t capacity, StateForm form = StateForm::kFloat32);
 
   const Model& model() const { return *model_; }
   int64_t capacity() const { return capacity_; }
@@ -84,10 +87,13 @@ class Batch {
   std::span<float> row(size_t index);
   void swap_rows(size_t a, size_t b);
   void line_up(std::span<const Id> ids);
+  template <typename Input>
+  std::span<const float> read(Id id, std::span<const Input> input);
   std::span<const float> step(std::span<const Id> ids, models::SequenceModel::Step args);
 
   std::shared_ptr<const Model> model_;
   int64_t capacity_;
+  std::vector<StatePart> parts_;
   int64_t next_id_ = 0;
   std::vector<Member> members_;  // member i owns row i of the states
   std::vector<float> states_;    // (capacity, state_size)

@@ -58,7 +58,9 @@ ChatModel ChatModel::load(const std::filesystem::path& path, int64_t context) {
 }
 
 Chat::Chat(ChatModel model, std::string system)
-    : model_(std::move(model)), session_(std::make_unique<Session>(model_.model)) {
+    : model_(std::move(model)),
+      session_(std::make_unique<Session>(model_.model, model_.form)),
+      draft_(model_.draft ? std::make_unique<Session>(model_.draft) : nullptr) {
   if (!system.empty()) messages_.push_back({"system", std::move(system)});
   opening_ = messages_.size();
 }
@@ -70,6 +72,8 @@ Chat Chat::fork() const {
   copy.messages_ = messages_;
   copy.turns_ = turns_;
   copy.fed_ = fed_;
+  if (draft_) copy.draft_->restore(draft_->state());
+  copy.draft_read_ = draft_read_;
   return copy;
 }
 
@@ -92,52 +96,97 @@ std::vector<int64_t> Chat::unread(const std::string& whole) {
     fed_.clear();
     for (auto turn = turns_.rbegin(); turn != turns_.rend(); ++turn) {
       if (!turn->state || !whole.starts_with(turn->fed)) continue;
-      session_->restore(*turn->state);
+      session_->restore(unpack(*turn->state));
       fed_ = turn->fed;
       break;
     }
   }
+  return tokens_after(whole, fed_.size());
+}
+
+std::vector<int64_t> Chat::tokens_after(const std::string& whole, size_t read) const {
   // A template prints the tokens before the text itself.
-  const bool begins = fed_.empty();
-  if (!model_.chat_template && begins) return model_.tokenizer->encode_prompt(whole);
-  return model_.tokenizer->encode(std::string_view(whole).substr(fed_.size()),
-                                  begins ? text::Place::kStart : text::Place::kMiddle);
+  if (!model_.chat_template && read == 0) return model_.tokenizer->encode_prompt(whole);
+  return model_.tokenizer->encode(std::string_view(whole).substr(read),
+                                  read == 0 ? text::Place::kStart : text::Place::kMiddle);
+}
+
+void Chat::check_room(size_t tokens) const {
+  const int64_t room = session_->steps_left();
+  if (static_cast<int64_t>(tokens) <= room) return;
+  throw InvalidArgument(
+      {.where = "chat",
+       .what = "the context is full",
+       .got = fmt::format("{} tokens more, where {} have room and {} still fit", tokens,
+                          session_->state().position + room, room),
+       .fix = "take turns back (/rewind), begin again (/reset), or start with more (--context)"});
+}
+
+/// The draft after what the session has read, with room for `more` tokens; or none.
+Session* Chat::draft_here(size_t more) {
+  if (!draft_) return nullptr;
+  if (!draft_read_ || !fed_.starts_with(*draft_read_)) {
+    draft_->reset();
+    draft_read_ = std::string();
+  }
+  std::vector<int64_t> behind;
+  if (draft_read_->size() < fed_.size()) behind = tokens_after(fed_, draft_read_->size());
+  draft_read_.reset();
+  if (static_cast<int64_t>(behind.size() + more) > draft_->steps_left()) return nullptr;
+  feed(*draft_, behind);
+  return draft_.get();
 }
 
 void Chat::make_room() {
-  const size_t each = session_->state().values.size() * sizeof(float) + 1;
   size_t room = kStatesInMemory;
   for (auto turn = turns_.rbegin(); turn != turns_.rend(); ++turn) {
-    if (room < each) turn->state.reset();
-    if (turn->state) room -= each;
+    if (!turn->state) continue;
+    const size_t size = turn->state->bytes.size() + 1;
+    room -= std::min(room, size);
+    if (room == 0) turn->state.reset();
   }
+}
+
+/// Takes up what was answered to `whole`: the sessions read the rest of it.
+void Chat::hear(const std::string& whole, const Generation& answer, Session* draft) {
+  std::vector<int64_t> spoken = answer.ids;
+  // The token that ends an answer is the template's to print.
+  if (answer.end == Generation::End::kSpecial) spoken.pop_back();
+  std::string text = model_.tokenizer->decode(spoken, text::Place::kMiddle);
+  fed_ = whole + text;
+  if (answer.end != Generation::End::kSpecial && !spoken.empty()) {
+    if (session_->steps_left() > 0) {
+      session_->step(spoken.back());
+      if (draft != nullptr && draft->steps_left() > 0) draft->step(spoken.back());
+    } else {
+      spoken.pop_back();
+      fed_ = whole + model_.tokenizer->decode(spoken, text::Place::kMiddle);
+    }
+  }
+  messages_.push_back({"assistant", std::move(text)});
 }
 
 Generation Chat::say(const std::string& text, const GenerateOptions& options,
                      const TokenSink& sink) {
-  const Turn before{messages_.size(), fed_, session_->state()};
+  const Turn before{messages_.size(), fed_, pack(session_->state())};
   try {
     const std::string whole = text_with(text);
     const std::vector<int64_t> prompt = unread(whole);
-    Generation answer = generate(*session_, model_.tokenizer.get(), prompt, options, sink);
-    fed_ = whole;
-    std::vector<int64_t> spoken = answer.ids;
-    // The token that ends an answer is the template's to print.
-    if (answer.end == Generation::End::kSpecial) {
-      spoken.pop_back();
-    } else if (!spoken.empty()) {
-      session_->step(spoken.back());
-    }
-    std::string spoken_text = model_.tokenizer->decode(spoken, text::Place::kMiddle);
-    fed_ += spoken_text;
+    check_room(prompt.size());
+    GenerateOptions drafted = options;
+    drafted.draft = draft_here(prompt.size());
+    Generation answer = generate(*session_, model_.tokenizer.get(), prompt, drafted, sink);
     messages_.push_back({"user", text});
-    messages_.push_back({"assistant", std::move(spoken_text)});
+    hear(whole, answer, drafted.draft);
+    if (drafted.draft != nullptr && draft_->steps_left() > 0) draft_read_ = fed_;
     turns_.push_back(before);
     make_room();
     return answer;
   } catch (...) {
     fed_ = before.fed;
-    session_->restore(*before.state);
+    messages_.resize(before.messages);
+    session_->restore(unpack(*before.state));
+    draft_read_.reset();
     throw;
   }
 }
@@ -149,20 +198,10 @@ void Chat::rewind(int64_t turns) {
   turns_.resize(turns_.size() - static_cast<size_t>(turns));
   messages_.resize(to.messages);
   if (to.state) {
-    session_->restore(*to.state);
-    fed_ = to.fed;
-    return;
-  }
-  session_->reset();
-  fed_.clear();
-  if (to.fed.empty()) return;
-  const std::vector<int64_t> tokens = model_.chat_template
-                                          ? model_.tokenizer->encode(to.fed)
-                                          : model_.tokenizer->encode_prompt(to.fed);
-  constexpr size_t kPiece = 256;
-  const std::span<const int64_t> all(tokens);
-  for (size_t at = 0; at < all.size(); at += kPiece) {
-    session_->prefill_last(all.subspan(at, std::min(kPiece, all.size() - at)));
+    session_->restore(unpack(*to.state));
+  } else {
+    session_->reset();
+    if (!to.fed.empty()) feed(*session_, tokens_after(to.fed, 0));
   }
   fed_ = to.fed;
 }
@@ -237,6 +276,7 @@ void Chat::load(const std::filesystem::path& path) {
     damaged("the conversation is damaged");
   }
   session_->restore(state);
+  draft_read_.reset();
   messages_ = std::move(messages);
   turns_ = std::move(turns);
   fed_ = std::move(fed);

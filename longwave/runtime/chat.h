@@ -19,6 +19,10 @@ struct ChatModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   /// What conversations look like; without one, what is said is continued as plain text.
   std::optional<text::ChatTemplate> chat_template;
+  /// Guesses ahead, see Speculator; or none. What the model says is its own.
+  std::shared_ptr<const Model> draft = nullptr;
+  /// How states are kept, see Session; with a draft only float32 will do.
+  StateForm form = StateForm::kFloat32;
 
   /// `context` as for Model::load. DataError if the model has no tokenizer.
   static ChatModel load(const std::filesystem::path& path, int64_t context = 0);
@@ -27,11 +31,15 @@ struct ChatModel {
 /// A conversation with a model: each answer goes on from the state after what was said before,
 /// which is not read again. A value: copy it to fork the conversation.
 ///
-/// The state before each turn is kept as long as all of them fit into 256 MiB; going back to one of
-/// those is bitwise. Going back further reads the conversation again.
+/// The state before each turn is kept, in the model's form, as long as all of them fit into 256
+/// MiB; going back to one of those is bitwise. Going back further reads the conversation again, as
+/// a draft does after every way back.
 ///
-/// Errors     as generate; DataError where the template refuses the messages. The conversation is
-///            as it was then.
+/// An answer that fills the context ends with Generation::End::kContext and is part of the
+/// conversation, which can be saved and rewound.
+///
+/// Errors     as generate; DataError where the template refuses the messages; InvalidArgument where
+///            a question does not fit the context. The conversation is as it was then.
 /// Threads    one owner at a time.
 class Chat {
  public:
@@ -69,13 +77,17 @@ class Chat {
  private:
   /// Where the conversation stood before a question.
   struct Turn {
-    size_t messages = 0;         ///< how many there were
-    std::string fed;             ///< all text that the session had read
-    std::optional<State> state;  ///< after that; dropped when memory is short
+    size_t messages = 0;               ///< how many there were
+    std::string fed;                   ///< all text that the session had read
+    std::optional<PackedState> state;  ///< after that; dropped when memory is short
   };
 
   std::string text_with(const std::string& said) const;
   std::vector<int64_t> unread(const std::string& whole);
+  std::vector<int64_t> tokens_after(const std::string& whole, size_t read) const;
+  void check_room(size_t tokens) const;
+  Session* draft_here(size_t more);
+  void hear(const std::string& whole, const Generation& answer, Session* draft);
   void make_room();
 
   ChatModel model_;
@@ -84,6 +96,8 @@ class Chat {
   std::vector<text::Message> messages_;
   std::vector<Turn> turns_;
   std::string fed_;
+  std::unique_ptr<Session> draft_;         ///< or none
+  std::optional<std::string> draft_read_;  ///< what it has read, where that is known
 };
 
 }  // namespace longwave::runtime

@@ -13,14 +13,29 @@
 namespace longwave::runtime {
 namespace {
 
-void check(const models::Interface& interface, const text::Tokenizer* tokenizer,
+void check(const Session& session, const text::Tokenizer* tokenizer,
            std::span<const int64_t> prompt, const GenerateOptions& options) {
+  const models::Interface& interface = session.model().network().config().interface;
   check_predicts_tokens(interface, "generate");
   if (prompt.empty()) {
     throw InvalidArgument({.where = "generate",
                            .what = "the prompt must have at least one token",
                            .got = {},
                            .fix = {}});
+  }
+  if (const int64_t room = session.steps_left(); std::ssize(prompt) > room) {
+    throw InvalidArgument({.where = "generate",
+                           .what = "the prompt does not fit the context",
+                           .got = std::to_string(prompt.size()) + " tokens, where " +
+                                  std::to_string(room) + " still fit",
+                           .fix = "give a shorter one, or load the model with a longer context "
+                                  "(--context)"});
+  }
+  if (options.draft != nullptr && session.form() != StateForm::kFloat32) {
+    throw InvalidArgument({.where = "draft",
+                           .what = "what a draft guesses can be judged with a float32 state only",
+                           .got = std::string(name_of(session.form())),
+                           .fix = "leave out --draft or --state"});
   }
   if (tokenizer == nullptr && !options.stops.empty()) {
     throw InvalidArgument({.where = "generate",
@@ -37,22 +52,14 @@ void check(const models::Interface& interface, const text::Tokenizer* tokenizer,
   }
 }
 
-/// The logits after the last token of the prompt, in pieces that bound the memory.
-std::span<const float> feed(Session& session, std::span<const int64_t> prompt) {
-  constexpr size_t kPiece = 1024;
-  std::span<const float> output;
-  for (size_t at = 0; at < prompt.size(); at += kPiece) {
-    output = session.prefill_last(prompt.subspan(at, std::min(kPiece, prompt.size() - at)));
-  }
-  return output;
-}
-
 /// Where the tokens come from, one after the other.
 class TokenSource {
  public:
   virtual ~TokenSource() = default;
   /// At most `most` will be asked for, this one included.
   virtual int64_t next(int64_t most) = 0;
+  /// Whether the next token needs a step that there is no room for.
+  virtual bool full() const = 0;
   /// Leaves the session after all that was drawn but the last token.
   virtual void finish(Generation&) {}
 };
@@ -65,6 +72,7 @@ class Stepping : public TokenSource {
     for (const int64_t token : prompt) sampler_.observe(token);
     logits_ = feed(session, prompt);
   }
+  bool full() const override { return last_ && session_.steps_left() == 0; }
   int64_t next(int64_t) override {
     if (last_) logits_ = session_.step(*last_);
     last_ = sampler_.next(logits_);
@@ -82,10 +90,14 @@ class Stepping : public TokenSource {
 class Guessing : public TokenSource {
  public:
   Guessing(Session& session, std::span<const int64_t> prompt, const GenerateOptions& options)
-      : speculator_(session, *options.draft, options.sampler, options.draft_tokens) {
+      : session_(session),
+        speculator_(session, *options.draft, options.sampler, options.draft_tokens) {
     for (const int64_t token : prompt) speculator_.observe(token);
     feed(*options.draft, prompt);
     logits_ = feed(session, prompt);
+  }
+  bool full() const override {
+    return logits_.empty() && speculator_.ready() == 0 && session_.steps_left() == 0;
   }
   int64_t next(int64_t most) override {
     if (logits_.empty()) return speculator_.next(most);
@@ -97,6 +109,7 @@ class Guessing : public TokenSource {
   }
 
  private:
+  Session& session_;
   Speculator speculator_;
   std::span<const float> logits_;  // after the prompt, until they are used
 };
@@ -110,6 +123,15 @@ std::unique_ptr<TokenSource> source_of(Session& session, std::span<const int64_t
 }
 
 }  // namespace
+
+std::span<const float> feed(Session& session, std::span<const int64_t> tokens) {
+  constexpr size_t kPiece = 1024;
+  std::span<const float> output;
+  for (size_t at = 0; at < tokens.size(); at += kPiece) {
+    output = session.prefill_last(tokens.subspan(at, std::min(kPiece, tokens.size() - at)));
+  }
+  return output;
+}
 
 void check_predicts_tokens(const models::Interface& interface, const char* where) {
   const bool predicts = interface.input == models::Interface::Input::kTokens &&
@@ -126,13 +148,17 @@ void check_predicts_tokens(const models::Interface& interface, const char* where
 Generation generate(Session& session, const text::Tokenizer* tokenizer,
                     std::span<const int64_t> prompt, const GenerateOptions& options,
                     const TokenSink& sink) {
-  check(session.model().network().config().interface, tokenizer, prompt, options);
+  check(session, tokenizer, prompt, options);
   const std::unique_ptr<TokenSource> source = source_of(session, prompt, options);
   StopFilter filter(options.stops);
   std::optional<text::StreamDecoder> decoder;
   if (tokenizer != nullptr) decoder.emplace(*tokenizer, text::Place::kMiddle);
   Generation result;
   while (std::ssize(result.ids) < options.max_tokens) {
+    if (source->full()) {
+      result.end = Generation::End::kContext;
+      break;
+    }
     const int64_t id = source->next(options.max_tokens - std::ssize(result.ids));
     result.ids.push_back(id);
     // A model may have more tokens than its tokenizer, as padding.

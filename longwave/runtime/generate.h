@@ -33,6 +33,7 @@ struct Generation {
     kStop,     ///< a stop string was met
     kSpecial,  ///< the model drew a token that ends a text, or another special one
     kAsked,    ///< the sink asked to end
+    kContext,  ///< the model has no room for the last token, which would have to be fed to go on
   };
   End end = End::kLength;
   std::vector<int64_t> ids;  ///< all that were drawn, in order
@@ -46,13 +47,17 @@ using TokenSink = std::function<bool(int64_t id, std::string_view text)>;
 /// InvalidArgument at `where` unless the model answers each step with one of its own tokens.
 void check_predicts_tokens(const models::Interface& interface, const char* where);
 
+/// Feeds tokens in pieces that bound the memory; the logits after the last one, or none.
+std::span<const float> feed(Session& session, std::span<const int64_t> tokens);
+
 /// Feeds the prompt to the session, then draws token after token, each fed back but the last.
 ///
 /// Without a tokenizer there is no text, and stop strings are refused.
 ///
 /// Cost       constant memory in the length of prompt and answer, but for the ids themselves.
-/// Errors     InvalidArgument if the model does not answer each step with one of its own tokens, or
-///            the prompt is empty; as Session and Sampler.
+/// Errors     InvalidArgument if the model does not answer each step with one of its own tokens,
+///            the prompt is empty or does not fit the context, or there is a draft and the state is
+///            not kept as float32; as Session and Sampler.
 Generation generate(Session& session, const text::Tokenizer* tokenizer,
                     std::span<const int64_t> prompt, const GenerateOptions& options,
                     const TokenSink& sink);

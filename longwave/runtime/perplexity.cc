@@ -24,15 +24,16 @@ double surprise(std::span<const float> logits, int64_t token) {
                   .fix = "the weights are damaged, or training diverged"});
 }
 
-}  // namespace
+/// The rows of logits after some tokens, which the next ones are foreseen from.
+using Rows = std::function<void(std::span<const float> logits, std::span<const int64_t> next)>;
 
-Perplexity measure_perplexity(Session& session, std::span<const int64_t> tokens,
-                              const std::function<bool(int64_t)>& goes_on) {
+/// Feeds all tokens but the last in pieces; the logits of each are seen once.
+void read(Session& session, std::span<const int64_t> tokens, const Rows& see,
+          const std::function<bool(int64_t)>& goes_on) {
   // So many rows of logits are held at a time.
   constexpr size_t kPiece = 128;
   check_predicts_tokens(session.model().network().config().interface, "perplexity");
   const size_t vocabulary = session.model().output_size();
-  Perplexity result;
   for (size_t at = 0; at + 1 < tokens.size(); at += kPiece) {
     const size_t count = std::min(kPiece, tokens.size() - 1 - at);
     require(std::ranges::all_of(tokens.subspan(at, count + 1),
@@ -40,14 +41,52 @@ Perplexity measure_perplexity(Session& session, std::span<const int64_t> tokens,
                                   return token >= 0 && token < static_cast<int64_t>(vocabulary);
                                 }),
             "perplexity", "a token is not in the model's vocabulary");
-    const std::span<const float> logits = session.prefill(tokens.subspan(at, count));
-    for (size_t i = 0; i < count; ++i) {
-      result.nats += surprise(logits.subspan(i * vocabulary, vocabulary), tokens[at + i + 1]);
-      ++result.tokens;
-    }
-    if (!goes_on(result.tokens)) break;
+    see(session.prefill(tokens.subspan(at, count)), tokens.subspan(at + 1, count));
+    if (!goes_on(static_cast<int64_t>(at + count))) break;
   }
+}
+
+void add(Perplexity& sum, std::span<const float> logits, int64_t next) {
+  sum.nats += surprise(logits, next);
+  ++sum.tokens;
+}
+
+}  // namespace
+
+Perplexity measure_perplexity(Session& session, std::span<const int64_t> tokens,
+                              const std::function<bool(int64_t)>& goes_on) {
+  Perplexity result;
+  const size_t vocabulary = session.model().output_size();
+  const Rows see = [&](std::span<const float> logits, std::span<const int64_t> next) {
+    for (size_t i = 0; i < next.size(); ++i) {
+      add(result, logits.subspan(i * vocabulary, vocabulary), next[i]);
+    }
+  };
+  read(session, tokens, see, goes_on);
   return result;
+}
+
+StateError measure_state_error(std::shared_ptr<const Model> model, StateForm form,
+                               std::span<const int64_t> tokens,
+                               const std::function<bool(int64_t)>& goes_on) {
+  StateError error;
+  const size_t vocabulary = model->output_size();
+  Session exact(model), kept(model, form);
+  size_t at = 0;
+  const Rows see = [&](std::span<const float> rows, std::span<const int64_t> next) {
+    for (size_t i = 0; i < next.size(); ++i) {
+      const std::span<const float> theirs = rows.subspan(i * vocabulary, vocabulary);
+      const std::span<const float> ours = kept.step(tokens[at++]);
+      add(error.exact, theirs, next[i]);
+      add(error.kept, ours, next[i]);
+      for (size_t j = 0; j < vocabulary; ++j) {
+        error.largest = std::max(error.largest, std::abs(double{ours[j]} - double{theirs[j]}));
+        error.magnitude = std::max(error.magnitude, std::abs(double{theirs[j]}));
+      }
+    }
+  };
+  read(exact, tokens, see, goes_on);
+  return error;
 }
 
 }  // namespace longwave::runtime

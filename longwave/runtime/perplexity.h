@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 
 #include "longwave/runtime/session.h"
@@ -27,5 +29,24 @@ struct Perplexity {
 ///            own tokens; Diverged if an answer is not finite.
 Perplexity measure_perplexity(Session& session, std::span<const int64_t> tokens,
                               const std::function<bool(int64_t)>& goes_on);
+
+/// What keeping the state in fewer bytes changes.
+struct StateError {
+  Perplexity exact;      ///< with a float32 state
+  Perplexity kept;       ///< of the same tokens, one step for each, with the state in the form
+  double largest = 0;    ///< |difference| of two logits
+  double magnitude = 0;  ///< largest |logit| with a float32 state
+
+  /// What the form makes of the perplexity, as a share of it.
+  double change() const {
+    return exact.tokens == 0 ? 0 : std::expm1(kept.nats_per_token() - exact.nats_per_token());
+  }
+};
+
+/// Reads the tokens twice from the beginning: with a float32 state, and step by step with one that
+/// is rounded to `form` after each. Otherwise as measure_perplexity.
+StateError measure_state_error(std::shared_ptr<const Model> model, StateForm form,
+                               std::span<const int64_t> tokens,
+                               const std::function<bool(int64_t)>& goes_on);
 
 }  // namespace longwave::runtime

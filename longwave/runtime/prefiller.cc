@@ -21,14 +21,14 @@ void check_samples(const Model& model, std::span<const float> input) {
        .fix = "leave the sample out or fill it in; the state is untouched"});
 }
 
-std::span<const float> Prefiller::run(const Model& model, Place place,
-                                      std::span<const float> input) {
+std::span<const float> Prefiller::run(const Model& model, Place place, std::span<const float> input,
+                                      Answers answers) {
   check_samples(model, input);
   const auto width = static_cast<int64_t>(model.input_size());
   const int64_t time = std::ssize(input) / width;
   Network::Prefill args;
   args.input = {input.data(), {1, time, width}};
-  return run(model, place, args, time, Answers::kAll);
+  return run(model, place, args, time, answers);
 }
 
 std::span<const float> Prefiller::run(const Model& model, Place place,

@@ -32,7 +32,8 @@ class Prefiller {
 
   /// Answers row after row: one for each step, or only the last where one a sequence is asked. They
   /// are valid until the next call.
-  std::span<const float> run(const Model& model, Place place, std::span<const float> input);
+  std::span<const float> run(const Model& model, Place place, std::span<const float> input,
+                             Answers answers = Answers::kAll);
   std::span<const float> run(const Model& model, Place place, std::span<const int64_t> tokens,
                              Answers answers = Answers::kAll);
 

@@ -8,27 +8,34 @@
 
 namespace longwave::runtime {
 
-Session::Session(std::shared_ptr<const Model> model)
+Session::Session(std::shared_ptr<const Model> model, StateForm form)
     : model_(std::move(model)),
+      form_(form),
       step_workspace_(model_->network().workspace_bytes(1, 1)),
       output_(model_->output_size()) {
   state_.fingerprint = model_->fingerprint();
   state_.values.assign(model_->network().state_size(), 0.0f);
+  state_.parts = state_parts(model_->network(), form);
+}
+
+template <typename Input>
+std::span<const float> Session::read(std::span<const Input> input, Prefiller::Answers answers) {
+  proposed_ = 0;
+  const auto result = prefiller_.run(*model_, {state_.values, state_.position}, input, answers);
+  round_state(state_.values, state_.parts);
+  return result;
 }
 
 std::span<const float> Session::prefill(std::span<const float> input) {
-  proposed_ = 0;
-  return prefiller_.run(*model_, place(), input);
+  return read(input, Prefiller::Answers::kAll);
 }
 
 std::span<const float> Session::prefill(std::span<const int64_t> tokens) {
-  proposed_ = 0;
-  return prefiller_.run(*model_, place(), tokens);
+  return read(tokens, Prefiller::Answers::kAll);
 }
 
 std::span<const float> Session::prefill_last(std::span<const int64_t> tokens) {
-  proposed_ = 0;
-  return prefiller_.run(*model_, place(), tokens, Prefiller::Answers::kLast);
+  return read(tokens, Prefiller::Answers::kLast);
 }
 
 std::span<const float> Session::step(std::span<const float> sample) {
@@ -51,6 +58,7 @@ std::span<const float> Session::step(models::SequenceModel::Step args) {
   args.state = {state_.values.data(), {1, model_->network().state_size()}};
   args.output = {output_.data(), {1, static_cast<int64_t>(model_->output_size())}};
   model_->network().step(args, step_workspace_);
+  round_state(state_.values, state_.parts);
   proposed_ = 0;
   ++state_.position;
   return {output_.data(), model_->output_size()};
@@ -59,6 +67,7 @@ std::span<const float> Session::step(models::SequenceModel::Step args) {
 std::span<const float> Session::propose(std::span<const int64_t> tokens) {
   const models::SequenceModel& network = model_->network();
   require(model_->takes_tokens(), "session", "this model takes real inputs");
+  require(form_ == StateForm::kFloat32, "session", "only a float32 state takes tokens back");
   const int64_t time = std::ssize(tokens), size = network.journal_size();
   require(time <= kMostProposed, "session", "too many tokens are proposed at once");
   const auto width = static_cast<int64_t>(model_->output_size());
@@ -94,7 +103,9 @@ int64_t Session::steps_left() const {
 
 void Session::restore(const State& state) {
   model_->check_own(state);
-  state_ = state;
+  state_.position = state.position;
+  state_.values = state.values;
+  if (state.parts != state_.parts) round_state(state_.values, state_.parts);
   proposed_ = 0;
 }
 

@@ -27,7 +27,11 @@ namespace longwave::runtime {
 /// Threads    one owner at a time.
 class Session {
  public:
-  explicit Session(std::shared_ptr<const Model> model);
+  /// `form` is how the state is kept between calls: it is rounded to it after each, so that a state
+  /// that is saved or restored continues bitwise. Answers differ from those of float32 by what the
+  /// model makes of that (see measure_state_error), and with where calls end: prefill in pieces is
+  /// rounded more often.
+  explicit Session(std::shared_ptr<const Model> model, StateForm form = StateForm::kFloat32);
 
   const Model& model() const { return *model_; }
 
@@ -49,6 +53,9 @@ class Session {
 
   /// Tokens that may be wrong: their answers, row after row, with the bits of as many steps, from
   /// one pass over the weights. The result is valid until the next call.
+  ///
+  /// Errors     InvalidArgument if the state is not kept as float32: it would be rounded once where
+  ///            steps round it each time.
   std::span<const float> propose(std::span<const int64_t> tokens);
 
   /// Takes back all but the first `count` of the tokens proposed last: the state is bitwise what
@@ -60,9 +67,11 @@ class Session {
   /// Steps that the context still has room for.
   int64_t steps_left() const;
 
+  StateForm form() const { return form_; }
   const State& state() const { return state_; }
 
-  /// Continues from `state`; InvalidArgument if it belongs to another model.
+  /// Continues from `state`, rounded to the session's form; InvalidArgument if it belongs to
+  /// another model.
   void restore(const State& state);
 
   /// Back to the state before the first sample.
@@ -70,9 +79,11 @@ class Session {
 
  private:
   std::span<const float> step(models::SequenceModel::Step args);
-  Prefiller::Place place() { return {state_.values, state_.position}; }
+  template <typename Input>
+  std::span<const float> read(std::span<const Input> input, Prefiller::Answers answers);
 
   std::shared_ptr<const Model> model_;
+  StateForm form_;
   State state_;
   Workspace step_workspace_;
   std::vector<float> output_;

@@ -57,7 +57,7 @@ int64_t Speculator::first(std::span<const float> logits) {
 }
 
 int64_t Speculator::next(int64_t most) {
-  if (handed_out_ == std::ssize(ready_)) run_round(most);
+  if (ready() == 0) run_round(most);
   return ready_[static_cast<size_t>(handed_out_++)];
 }
 
@@ -135,7 +135,7 @@ int64_t Speculator::drawn_anew(size_t place, std::span<const Choice> own) {
 }
 
 void Speculator::finish() {
-  if (!fed_.empty() && handed_out_ < std::ssize(ready_)) settle(handed_out_);
+  if (!fed_.empty() && ready() > 0) settle(handed_out_);
 }
 
 /// Leaves both sessions after the first `count` tokens of the round that were fed.

@@ -46,6 +46,9 @@ class Speculator {
   /// The next token. At most `most` will be asked for, this one included.
   int64_t next(int64_t most);
 
+  /// Tokens that the next calls of `next` hand out without a pass of the model.
+  int64_t ready() const { return std::ssize(ready_) - handed_out_; }
+
   /// Leaves both sessions after all that was drawn but the last token.
   void finish();
 

@@ -39,6 +39,9 @@ class Attention : public Mixer {
   int64_t channels() const override { return shapes_.channels; }
   int64_t outputs() const override { return shapes_.outputs; }
   int64_t state_size() const override { return shapes_.state_size(); }
+  std::vector<StateRun> state_runs() const override {
+    return {{StateRun::Kind::kExact, state_size()}};
+  }
   bool packs() const override { return true; }
   int64_t steps_left(View<const float, 1> state) const override {
     if (!shapes_.all_positions) return Mixer::steps_left(state);

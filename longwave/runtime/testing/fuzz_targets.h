@@ -24,7 +24,11 @@ inline void fuzz_state(std::span<const std::byte> bytes) {
 
 inline std::vector<Bytes> state_seeds() {
   return {runtime::format_state({}),
-          runtime::format_state({.fingerprint = 7, .position = 3, .values = {0.5F, -1.0F}})};
+          runtime::format_state({.fingerprint = 7, .position = 3, .values = {0.5F, -1.0F}}),
+          runtime::format_state({.values = {0.5F, -1.0F, 2.0F, 3.0F},
+                                 .parts = {{runtime::StateForm::kBFloat16, 2},
+                                           {runtime::StateForm::kInt8, 1},
+                                           {runtime::StateForm::kFloat32, 1}}})};
 }
 
 /// A configuration is refused with one of our errors, or survives a round trip.
