@@ -34,11 +34,17 @@ class TorchMixer {
   };
   /// Differentiable in u, state and every parameter, through both outputs.
   ///
+  /// u may be bfloat16 beside parameters in float32: then y is too, and so are the large products
+  /// and what is kept for the gradient, where the family `narrows`; other families compute in
+  /// float32. States are float32 then.
   /// Errors     InvalidArgument if sequences are packed for a family that cannot tell them apart.
   Output forward(const Call& call) const;
 
   /// Whether the family takes `starts`.
   virtual bool packs() const { return false; }
+
+  /// Whether the family has a form for bfloat16.
+  virtual bool narrows() const { return false; }
 
  private:
   /// `forward` of a call whose `starts` are known to be allowed.

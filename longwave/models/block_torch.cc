@@ -28,15 +28,23 @@ torch::Tensor TorchBlock::mask(const torch::Tensor& x, const Context& context,
       {x.size(0), dropout_tied_ ? 1 : x.size(1), config_.channels}, x);
 }
 
-torch::Tensor TorchBlock::norm(const char* name, const torch::Tensor& x,
-                               const Context& context) const {
-  return nn::norm(config_.norm, x, context.valid, context.training, nn::scoped(parameters_, name));
+torch::Tensor TorchBlock::norm(const char* name, const torch::Tensor& x, const Context& context,
+                               nn::Precision precision) const {
+  return nn::norm(config_.norm, x, context.valid, context.training, nn::scoped(parameters_, name),
+                  precision);
+}
+
+torch::Tensor TorchBlock::signal(const char* name, const torch::Tensor& x,
+                                 const Context& context) const {
+  return config_.place == BlockConfig::NormPlace::kBefore
+             ? norm(name, x, context, context.precision)
+             : nn::rounded(context.precision, x);
 }
 
 TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tensor& state,
                                        const Context& context) const {
   const bool before = config_.place == BlockConfig::NormPlace::kBefore;
-  torch::Tensor u = before ? norm("norm", x, context) : x;
+  torch::Tensor u = signal("norm", x, context);
   // Mixers that look ahead must not see padding.
   if (context.valid.defined()) u = u * context.valid.unsqueeze(2);
   const mixers::TorchMixer::Output mixed = mixer_->forward(
@@ -59,7 +67,7 @@ TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tens
     if (!before) y = norm("mlp_norm", y, context);
   }
   if (config_.after == AfterMixer::kMlp) {
-    const torch::Tensor h = before ? norm("mlp_norm", y, context) : y;
+    const torch::Tensor h = signal("mlp_norm", y, context);
     y = nn::mlp({.kind = config_.mlp, .x = y, .h = h, .mask = mask(x, context, "mlp")},
                 nn::scoped(parameters_, "mlp"));
     if (!before) y = norm("mlp_norm", y, context);

@@ -29,7 +29,8 @@ class TorchBlock {
     torch::Tensor valid;    // (batch, time) uint8, or undefined for all
     uint64_t dropout_seed;  // of this forward pass
     bool final_state;
-    torch::Tensor starts;  // (batch, time) uint8, or undefined
+    torch::Tensor starts;                           // (batch, time) uint8, or undefined
+    nn::Precision precision = nn::Precision::kOwn;  // of mixer, mixing and MLP
   };
   struct Output {
     torch::Tensor x;
@@ -41,7 +42,11 @@ class TorchBlock {
 
  private:
   torch::Tensor mask(const torch::Tensor& x, const Context& context, const char* branch) const;
-  torch::Tensor norm(const char* name, const torch::Tensor& x, const Context& context) const;
+  torch::Tensor norm(const char* name, const torch::Tensor& x, const Context& context,
+                     nn::Precision precision = nn::Precision::kOwn) const;
+
+  /// What a branch reads of the residual stream, in the context's precision.
+  torch::Tensor signal(const char* name, const torch::Tensor& x, const Context& context) const;
 
   BlockConfig config_;
   std::string name_;

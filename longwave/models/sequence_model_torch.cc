@@ -11,6 +11,7 @@
 #include "longwave/nn/norm_torch.h"
 #include "longwave/nn/pooling.h"
 #include "longwave/ops/quant/quant.h"
+#include "longwave/ops/vocabulary_loss/vocabulary_loss_torch.h"
 
 namespace longwave::models {
 namespace {
@@ -47,6 +48,7 @@ struct TorchSequenceModel::Parts {
   std::vector<int64_t> state_begin;  // of each layer, and of the pooling
   int64_t pooling_state = 0;
   nn::PoolingKind pooling = nn::PoolingKind::kMean;
+  nn::Precision precision = nn::Precision::kOwn;
 
   explicit Parts(Config c)
       : config(std::move(c)),
@@ -57,6 +59,15 @@ struct TorchSequenceModel::Parts {
     check_trainable(config);
   }
 
+  bool vocabulary() const {
+    return config.interface.input == Interface::Input::kTokens && !sequence_output();
+  }
+  bool has_bias() const {
+    return !config.options.flag("model.tie") && config.options.flag("model.head_bias");
+  }
+  torch::Tensor head() const {
+    return lookup(config.options.flag("model.tie") ? "encoder.weight" : "decoder.weight");
+  }
   bool sequence_output() const { return config.interface.output == Interface::Output::kSequence; }
 
   void check(const Call& call) const;
@@ -105,6 +116,12 @@ TorchSequenceModel::TorchSequenceModel(Config config, const Weights& weights)
 }
 
 TorchSequenceModel::~TorchSequenceModel() = default;
+
+void TorchSequenceModel::set_precision(nn::Precision precision) { parts_->precision = precision; }
+
+bool TorchSequenceModel::takes_labels() const {
+  return parts_->vocabulary() && !parts_->has_bias();
+}
 
 const Config& TorchSequenceModel::config() const { return parts_->config; }
 const ParameterTable& TorchSequenceModel::table() const { return parts_->table; }
@@ -158,6 +175,9 @@ void TorchSequenceModel::Parts::check(const Call& call) const {
   require(!call.state.defined() || (call.state.dim() == 2 && call.state.size(0) == given.size(0) &&
                                     call.state.size(1) == state_begin.back() + pooling_state),
           "sequence_model", "state must be (batch, state_size)");
+  require(
+      !call.label.defined() || (vocabulary() && !has_bias() && call.label.sizes() == given.sizes()),
+      "sequence_model", "labels must be (batch, time), for a vocabulary without a bias");
 }
 
 torch::Tensor TorchSequenceModel::Parts::encode(const Call& call) const {
@@ -169,11 +189,10 @@ torch::Tensor TorchSequenceModel::Parts::encode(const Call& call) const {
 }
 
 torch::Tensor TorchSequenceModel::Parts::decode(const torch::Tensor& x) const {
-  if (config.options.flag("model.tie")) return torch::matmul(x, lookup("encoder.weight").t());
-  if (!config.options.flag("model.head_bias")) {
-    return torch::matmul(x, lookup("decoder.weight").t());
-  }
-  return nn::linear(x, nn::scoped(lookup, "decoder"));
+  // Only the head of a vocabulary is large; other answers are better exact.
+  const torch::Tensor h = vocabulary() ? nn::rounded(precision, x) : x;
+  if (has_bias()) return nn::linear(h, nn::scoped(lookup, "decoder"));
+  return torch::matmul(h, head().to(h.scalar_type()).t());
 }
 
 /// Pools as the recurrence of nn::Pooling does, whose compensations the state carries.
@@ -218,7 +237,8 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
       .valid = {},
       .dropout_seed = call.dropout_seed,
       .final_state = call.final_state,
-      .starts = call.starts};
+      .starts = call.starts,
+      .precision = parts.precision};
   if (call.lengths.defined()) context.valid = valid_steps(call.lengths, x.size(1));
   std::vector<torch::Tensor> states;
   torch::Tensor balance;
@@ -247,8 +267,15 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
     x = pooled.output;
     states.push_back(pooled.state);
   }
-  const torch::Tensor output = parts.decode(x);
-  return {output, call.final_state ? torch::cat(states, 1) : torch::Tensor(), balance};
+  const torch::Tensor state = call.final_state ? torch::cat(states, 1) : torch::Tensor();
+  if (call.label.defined()) {
+    const torch::Tensor rows = nn::rounded(parts.precision, x).reshape({-1, x.size(-1)});
+    return {.output = {},
+            .state = state,
+            .balance = balance,
+            .loss = ops::vocabulary_loss(rows, parts.head(), call.label.reshape({-1}))};
+  }
+  return {.output = parts.decode(x), .state = state, .balance = balance};
 }
 
 }  // namespace longwave::models

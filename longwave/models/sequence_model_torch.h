@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "longwave/models/sequence_model.h"
+#include "longwave/nn/linear_torch.h"
 
 namespace longwave::models {
 
@@ -38,6 +39,7 @@ class TorchSequenceModel : public torch::nn::Module {
     bool final_state = false;   // whether the state after the last step is wanted; not with lengths
     uint64_t dropout_seed = 0;  // of the dropout masks: its own for each training step
     torch::Tensor starts{};     // (batch, time) uint8 as in SequenceModel::Prefill, or undefined
+    torch::Tensor label{};      // (batch, time) int64, -1 not asked, if the loss alone is wanted
   };
   struct Output {
     torch::Tensor output;  // (batch, output_size) or (batch, time, output_size), standardised units
@@ -45,8 +47,21 @@ class TorchSequenceModel : public torch::nn::Module {
 
     /// What training adds to its loss so that experts share the work; undefined without experts.
     torch::Tensor balance = {};
+
+    /// Instead of the output, where labels were given: as ops::vocabulary_loss.
+    torch::Tensor loss = {};
   };
   Output forward(const Call& call);
+
+  /// What signals are rounded to between the layers' parts from now on; kOwn until then.
+  ///
+  /// With kBfloat16 mixers, MLPs and the head over a vocabulary multiply in bfloat16; the residual
+  /// stream, norms, states, experts and parameters with their gradients are float32.
+  void set_precision(nn::Precision precision);
+
+  /// Whether `forward` takes labels: it saves the memory of the scores of a vocabulary, where they
+  /// need no bias.
+  bool takes_labels() const;
 
   const Config& config() const;
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "longwave/base/error.h"
 #include "longwave/models/testing/model_case.h"
 #include "longwave/ops/testing/gradient_check_torch.h"
@@ -166,6 +168,51 @@ TEST_P(TorchModelLaws, GradientMatchesFiniteDifference) {
       operands);
 }
 
+/// All gradients of a sum over the output in one row.
+torch::Tensor gradients_of(TorchSequenceModel& model, const TorchSequenceModel::Call& call) {
+  for (const Parameter& parameter : model.table()) {
+    model.parameter(parameter.name).mutable_grad() = torch::Tensor();
+  }
+  longwave::testing::weighted_sum(model.forward(call).output.to(torch::kFloat32)).backward();
+  std::vector<torch::Tensor> all;
+  for (const Parameter& parameter : model.table()) {
+    const torch::Tensor gradient = model.parameter(parameter.name).grad();
+    if (!gradient.defined()) continue;
+    EXPECT_EQ(gradient.scalar_type(), torch::kFloat32) << parameter.name;
+    all.push_back(gradient.reshape({-1}));
+  }
+  return torch::cat(all);
+}
+
+TEST_P(TorchModelLaws, BfloatGradientsAreCloseToThoseOfFloat) {
+  // Signals are rounded a dozen times a layer, forwards and again backwards, each time by half of
+  // 2^-8 of themselves at most; errors have random signs.
+  constexpr double kLayers = 4, kRoundings = 2 * 12 * kLayers, kSafety = 4;
+  const double bound = kSafety * std::ldexp(1.0, -9) * std::sqrt(kRoundings);
+  Trial trial(model_, 3, 40, kSeed);
+  TorchSequenceModel::Call call = call_of(trial);
+  call.state = torch::Tensor();
+  TorchSequenceModel model(GetParam().config(), weights_);
+  const torch::Tensor expected = gradients_of(model, call);
+  model.set_precision(nn::Precision::kBfloat16);
+  const torch::Tensor got = gradients_of(model, call);
+  EXPECT_LT((got - expected).norm().item<double>(), bound * expected.norm().item<double>());
+}
+
+TEST_P(TorchModelLaws, BfloatCarriesStatesOver) {
+  if (!model_.causal()) GTEST_SKIP() << "looks ahead";
+  Trial trial(model_, 2, 9, kSeed);
+  TorchSequenceModel::Call call = call_of(trial);
+  call.final_state = true;
+  torch_.eval();
+  const TorchSequenceModel::Output expected = torch_.forward(call);
+  torch_.set_precision(nn::Precision::kBfloat16);
+  const TorchSequenceModel::Output got = torch_.forward(call);
+  ASSERT_EQ(got.state.scalar_type(), torch::kFloat32);
+  EXPECT_EQ(got.state.sizes(), expected.state.sizes());
+  EXPECT_TRUE(got.state.isfinite().all().item<bool>());
+}
+
 TEST_P(TorchModelLaws, WeightsRoundTrip) {
   const Weights copy = torch_.weights();
   TorchSequenceModel other(GetParam().config(), GetParam().weights(kSeed + 1));
@@ -221,6 +268,24 @@ TEST(TorchSequenceModel, DropoutIsAFunctionOfItsSeed) {
   }
 }
 
+TEST(TorchSequenceModel, LabelsGiveTheLossOfTheOutput) {
+  for (const char* head : {"model.tie=true", "model.head_bias=false"}) {
+    const ModelCase test_case{
+        "labels", {head}, {Interface::Input::kTokens, 11, Interface::Output::kStep, 11}};
+    TorchSequenceModel model(test_case.config(), test_case.weights(1));
+    ASSERT_TRUE(model.takes_labels());
+    const torch::Tensor tokens = torch::arange(30).reshape({2, 15}) % 11;
+    const torch::Tensor label = (tokens + 1) % 11;
+    label[0][3] = -1;
+    const torch::Tensor scores = model.forward({.tokens = tokens}).output;
+    const torch::Tensor expected = torch::nn::functional::cross_entropy(
+        scores.reshape({-1, 11}), label.reshape({-1}),
+        torch::nn::functional::CrossEntropyFuncOptions().ignore_index(-1));
+    const torch::Tensor got = model.forward({.tokens = tokens, .label = label}).loss;
+    EXPECT_NEAR(got.item<double>(), expected.item<double>(), 1e-5);
+  }
+}
+
 TEST(TorchSequenceModel, RejectsWhatItCannotTake) {
   const ModelCase test_case{"reject", {}, {}};
   TorchSequenceModel model(test_case.config(), test_case.weights(1));
@@ -230,6 +295,9 @@ TEST(TorchSequenceModel, RejectsWhatItCannotTake) {
                               .lengths = torch::ones({2}, torch::kInt64),
                               .final_state = true}),
                InvalidArgument);
+  EXPECT_THROW(
+      model.forward({.input = torch::ones({2, 3, 1}), .label = torch::ones({2, 3}, torch::kInt64)}),
+      InvalidArgument);
   EXPECT_THROW(model.load(Weights()), DataError);
   EXPECT_THROW(model.parameter("nothing"), InvalidArgument);
 }

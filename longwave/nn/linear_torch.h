@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -14,7 +15,17 @@ using ParameterLookup = std::function<torch::Tensor(const std::string& name)>;
 /// The lookup seen from "prefix.".
 ParameterLookup scoped(const ParameterLookup& lookup, const std::string& prefix);
 
-/// The training form of Linear: x (..., inputs) to (..., outputs).
+/// What signals are rounded to before the products of matrices of a layer; residuals, norms, states
+/// and losses are not, and weights are kept as they are.
+enum class Precision : uint8_t {
+  kOwn,       ///< not at all
+  kBfloat16,  ///< 8 bits, for tensor cores
+};
+
+/// The signal as a layer of this precision takes it.
+torch::Tensor rounded(Precision precision, const torch::Tensor& x);
+
+/// The training form of Linear: x (..., inputs) to (..., outputs), in the precision of x.
 torch::Tensor linear(const torch::Tensor& x, const ParameterLookup& parameters);
 
 }  // namespace longwave::nn

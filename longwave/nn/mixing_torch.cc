@@ -2,6 +2,7 @@
 #include "longwave/nn/mixing_torch.h"
 
 #include "longwave/nn/tiles_torch.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::nn {
@@ -186,12 +187,12 @@ torch::Tensor apply(ops::Activation f, const torch::Tensor& v) {
   return v;
 }
 
-/// The same as operations of torch, which differentiates them: the form on a GPU.
+/// The same as operations of torch, which differentiates them: the form on a GPU and in bfloat16.
 torch::Tensor mixing_of_operations(const MixingCall& call, const torch::Tensor& weight,
                                    const torch::Tensor& bias) {
   torch::Tensor h = apply(call.activation, call.v);
   if (weight.defined()) {
-    const torch::Tensor z = torch::linear(h, weight, bias);
+    const torch::Tensor z = torch::linear(h, weight.to(h.scalar_type()), bias.to(h.scalar_type()));
     switch (call.kind) {
       case MixingKind::kNone:
         break;
@@ -209,7 +210,8 @@ torch::Tensor mixing_of_operations(const MixingCall& call, const torch::Tensor& 
         break;
     }
   }
-  return call.mask.defined() ? torch::addcmul(call.x, call.mask, h) : call.x + h;
+  if (!call.mask.defined()) return call.x + h;
+  return torch::addcmul(call.x, call.mask, h.to(call.x.scalar_type()));
 }
 
 }  // namespace
@@ -220,7 +222,7 @@ torch::Tensor mixing(const MixingCall& call, const ParameterLookup& parameters) 
     weight = parameters("weight");
     bias = parameters("bias");
   }
-  if (call.v.is_cuda()) return mixing_of_operations(call, weight, bias);
+  if (call.v.is_cuda() || ops::is_narrow(call.v)) return mixing_of_operations(call, weight, bias);
   return MixingFunction::apply(call.x.contiguous(), call.v.contiguous(), optional(weight),
                                optional(bias), optional(call.mask), call.kind, call.activation);
 }

@@ -18,7 +18,8 @@ namespace longwave::nn {
 /// Shapes     x, v, y (batch, time, channels); mask (batch, 1, channels), (batch, time, channels)
 /// or
 ///            undefined for none.
-/// Numerics   float32 or float64 by the type of v. On a GPU it is made of operations of torch.
+/// Numerics   float32 or float64 by the type of v, or v in bfloat16 beside x in float32, for y in
+///            float32. On a GPU and in bfloat16 it is made of operations of torch.
 struct MixingCall {
   MixingKind kind;
   ops::Activation activation;

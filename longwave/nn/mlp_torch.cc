@@ -3,6 +3,7 @@
 
 #include "longwave/nn/mixing_torch.h"
 #include "longwave/nn/tiles_torch.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::nn {
@@ -59,8 +60,9 @@ torch::Tensor mlp(const MlpCall& call, const ParameterLookup& parameters) {
   torch::Tensor inner = linear(call.h, scoped(parameters, "up"));
   if (call.kind == MlpKind::kSwiglu) {
     const int64_t hidden = inner.size(2) / 2;
-    inner = inner.is_cuda() ? inner.slice(2, 0, hidden) * torch::silu(inner.slice(2, hidden))
-                            : SwigluFunction::apply(inner);
+    inner = inner.is_cuda() || ops::is_narrow(inner)
+                ? inner.slice(2, 0, hidden) * torch::silu(inner.slice(2, hidden))
+                : SwigluFunction::apply(inner);
   }
   const ops::Activation f =
       call.kind == MlpKind::kGelu ? ops::Activation::kGelu : ops::Activation::kIdentity;

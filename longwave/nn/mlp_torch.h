@@ -13,7 +13,7 @@ namespace longwave::nn {
 /// Shapes     x, h, y (batch, time, channels); mask (batch, 1, channels), (batch, time, channels)
 /// or
 ///            undefined for none.
-/// Numerics   float32 or float64 by the type of h.
+/// Numerics   float32 or float64 by the type of h, or h in bfloat16 as in MixingCall.
 struct MlpCall {
   MlpKind kind;
   torch::Tensor x;

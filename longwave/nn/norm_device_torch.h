@@ -7,7 +7,7 @@
 
 namespace longwave::nn {
 
-/// Queues row_norm_cuda on torch's stream; b may be undefined. Fills y and moments.
+/// Queues row_norm_cuda on torch's stream; b may be undefined, y bfloat16. Fills y and moments.
 ///
 /// Errors     DeviceError in a build without CUDA.
 struct RowNormOnDevice {
@@ -17,7 +17,7 @@ struct RowNormOnDevice {
 };
 void row_norm_on_device(const RowNormOnDevice& call);
 
-/// Queues the gradients; db may be undefined.
+/// Queues the gradients; db may be undefined, dy bfloat16.
 ///
 /// Errors     DeviceError in a build without CUDA.
 struct RowNormGradOnDevice {

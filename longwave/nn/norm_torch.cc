@@ -28,12 +28,14 @@ torch::Tensor rows_of(const torch::Tensor& x) { return x.contiguous().view({-1, 
 class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
-                               const torch::Tensor& w, const OptionalTensor& b, ops::RowNorm kind) {
+                               const torch::Tensor& w, const OptionalTensor& b, ops::RowNorm kind,
+                               Precision precision) {
     const torch::Tensor rows = rows_of(x);
     torch::Tensor y = torch::empty_like(rows);
     const torch::Tensor moments = torch::empty({rows.size(0), 2}, rows.options());
     const torch::Tensor shift = b.value_or(torch::Tensor());
     if (x.is_cuda()) {
+      if (precision == Precision::kBfloat16) y = torch::empty_like(rows, torch::kBFloat16);
       row_norm_on_device({kind, rows, w, shift, y, moments});
     } else {
       with_precision_of(x, [&](auto number) {
@@ -50,13 +52,14 @@ class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
     context->save_for_backward({rows, w, moments});
     context->saved_data["kind"] = static_cast<int64_t>(kind);
     context->saved_data["bias"] = b.has_value();
-    return y.view(x.sizes());
+    return rounded(precision, y).view(x.sizes());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor &x = saved[0], &w = saved[1], &moments = saved[2];
-    const torch::Tensor dy = rows_of(gradients[0]);
+    const torch::Tensor given = rows_of(gradients[0]);
+    const torch::Tensor dy = x.is_cuda() ? given : given.to(x.scalar_type());
     const torch::Tensor dx = torch::empty_like(x), dw = torch::empty_like(w);
     const torch::Tensor db =
         context->saved_data["bias"].toBool() ? torch::empty_like(w) : torch::Tensor();
@@ -78,7 +81,7 @@ class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
                               workspace);
       });
     }
-    return {dx.view(gradients[0].sizes()), dw, db, torch::Tensor()};
+    return {dx.view(gradients[0].sizes()), dw, db, torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -179,18 +182,9 @@ torch::Tensor batch_norm_of_operations(const torch::Tensor& x, const torch::Tens
   return ((rows - mean) * (var + kNormEpsilon).rsqrt() * w + b).view(x.sizes());
 }
 
-}  // namespace
-
-torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
-                   const ParameterLookup& parameters) {
-  const torch::Tensor weight = parameters("weight");
-  if (kind == NormKind::kRms) {
-    return RowNormFunction::apply(x, weight, c10::nullopt, ops::RowNorm::kRms);
-  }
-  const torch::Tensor bias = parameters("bias");
-  if (kind == NormKind::kLayer) {
-    return RowNormFunction::apply(x, weight, OptionalTensor(bias), ops::RowNorm::kLayer);
-  }
+torch::Tensor batch_norm(const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
+                         const ParameterLookup& parameters) {
+  const torch::Tensor weight = parameters("weight"), bias = parameters("bias");
   const torch::Tensor mean = parameters("running_mean"), var = parameters("running_var");
   if (phase == Phase::kTraining && x.is_cuda()) {
     return batch_norm_of_operations(x, weight, bias, valid, mean, var);
@@ -202,6 +196,17 @@ torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& v
   }
   const torch::Tensor scale = weight / (var + kNormEpsilon).sqrt();
   return x * scale + (bias - mean * scale);
+}
+
+}  // namespace
+
+torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
+                   const ParameterLookup& parameters, Precision precision) {
+  if (kind == NormKind::kBatch) return rounded(precision, batch_norm(x, valid, phase, parameters));
+  const bool centred = kind == NormKind::kLayer;
+  return RowNormFunction::apply(x, parameters("weight"),
+                                centred ? OptionalTensor(parameters("bias")) : c10::nullopt,
+                                centred ? ops::RowNorm::kLayer : ops::RowNorm::kRms, precision);
 }
 
 }  // namespace longwave::nn

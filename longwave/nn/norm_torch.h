@@ -24,8 +24,10 @@ enum class Phase : uint8_t { kTraining, kEvaluation };
 ///   running = (1 - kNormMomentum) running + kNormMomentum current
 ///
 /// Shapes     x and result (batch, time, channels); valid (batch, time) uint8, or undefined for
-/// all. Numerics   float32 or float64 by the type of x.
+///            all.
+/// Numerics   float32 or float64 by the type of x; the result is rounded once more if `precision`
+///            asks for it.
 torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
-                   const ParameterLookup& parameters);
+                   const ParameterLookup& parameters, Precision precision = Precision::kOwn);
 
 }  // namespace longwave::nn

@@ -18,4 +18,19 @@ inline torch::Tensor empty_as(const torch::Tensor& tensor) {
   return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : torch::Tensor();
 }
 
+/// Whether the tensor holds 16-bit numbers, as the signals of a model that trains in bfloat16.
+inline bool is_narrow(const torch::Tensor& tensor) {
+  return tensor.defined() && tensor.scalar_type() == torch::kBFloat16;
+}
+
+/// The type of what an operator on x keeps exact: float32 beside 16-bit signals, else that of x.
+inline torch::ScalarType wide_type(const torch::Tensor& x) {
+  return is_narrow(x) ? torch::kFloat32 : x.scalar_type();
+}
+
+/// The tensor in its wide type. Undefined stays undefined.
+inline torch::Tensor widened(const torch::Tensor& tensor) {
+  return tensor.defined() ? tensor.to(wide_type(tensor)) : tensor;
+}
+
 }  // namespace longwave::ops

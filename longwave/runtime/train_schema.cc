@@ -175,6 +175,12 @@ Schema machine() {
        .value = std::string("cpu"),
        .help = "where training runs; cuda = the first NVIDIA GPU, in a build for it",
        .choices = {"cpu", "cuda"}},
+      {.key = "precision",
+       .value = std::string("float32"),
+       .help = "of products of matrices and the signals between layers; bfloat16 and tf32 (float32 "
+               "with 11 bits in products alone) run on a GPU's tensor cores; weights, their "
+               "moments, residual sums, norms, states and losses are float32 in any case",
+       .choices = {"float32", "tf32", "bfloat16"}},
       {.key = "threads",
        .value = int64_t{0},
        .help = "CPU threads; 0 = one a core",

@@ -6,6 +6,36 @@
 
 namespace longwave::train {
 
+namespace {
+
+std::vector<torch::Tensor> gradients_of(const std::vector<Group>& groups) {
+  std::vector<torch::Tensor> gradients;
+  for (const Group& group : groups) {
+    for (const Slot& slot : group.slots) {
+      const torch::Tensor gradient = slot.parameter.grad();
+      if (gradient.defined()) gradients.push_back(gradient);
+    }
+  }
+  return gradients;
+}
+
+// One operation for all tensors at a time.
+void adamw_of_operations(const AdamWUpdate& in) {
+  const auto count = static_cast<double>(in.count);
+  torch::_foreach_mul_(in.means, in.beta1);
+  torch::_foreach_add_(in.means, in.gradients, 1.0 - in.beta1);
+  torch::_foreach_mul_(in.squares, in.beta2);
+  torch::_foreach_addcmul_(in.squares, in.gradients, in.gradients, 1.0 - in.beta2);
+  const std::vector<torch::Tensor> denominators = torch::_foreach_sqrt(in.squares);
+  torch::_foreach_div_(denominators, std::sqrt(1.0 - std::pow(in.beta2, count)));
+  torch::_foreach_add_(denominators, in.epsilon);
+  if (in.decay != 0.0) torch::_foreach_mul_(in.parameters, 1.0 - in.lr * in.decay);
+  torch::_foreach_addcdiv_(in.parameters, in.means, denominators,
+                           -in.lr / (1.0 - std::pow(in.beta1, count)));
+}
+
+}  // namespace
+
 std::vector<Group> groups_of(const models::TorchSequenceModel& model, const Options& train) {
   const double lr = train.real("lr");
   std::vector<Group> groups{
@@ -30,23 +60,39 @@ AdamW::AdamW(std::vector<Group> groups, const Options& train)
       beta2_(train.real("beta2")),
       epsilon_(train.real("epsilon")) {}
 
-void AdamW::update(Slot& slot, double lr, double decay) {
-  const torch::Tensor gradient = slot.parameter.grad();
-  if (!gradient.defined()) return;
-  const auto count = static_cast<double>(steps_);
-  slot.mean.mul_(beta1_).add_(gradient, 1.0 - beta1_);
-  slot.squares.mul_(beta2_).addcmul_(gradient, gradient, 1.0 - beta2_);
-  const torch::Tensor denominator =
-      slot.squares.sqrt().div_(std::sqrt(1.0 - std::pow(beta2_, count))).add_(epsilon_);
-  if (decay != 0.0) slot.parameter.mul_(1.0 - lr * decay);
-  slot.parameter.addcdiv_(slot.mean, denominator, -lr / (1.0 - std::pow(beta1_, count)));
+AdamWUpdate AdamW::update_of(const Group& group, double factor) const {
+  AdamWUpdate update{.parameters = {},
+                     .gradients = {},
+                     .means = {},
+                     .squares = {},
+                     .lr = group.lr * factor,
+                     .decay = group.decay,
+                     .beta1 = beta1_,
+                     .beta2 = beta2_,
+                     .epsilon = epsilon_,
+                     .count = steps_};
+  for (const Slot& slot : group.slots) {
+    const torch::Tensor gradient = slot.parameter.grad();
+    if (!gradient.defined()) continue;
+    update.parameters.push_back(slot.parameter);
+    update.gradients.push_back(gradient);
+    update.means.push_back(slot.mean);
+    update.squares.push_back(slot.squares);
+  }
+  return update;
 }
 
 void AdamW::step(double factor) {
   const torch::NoGradGuard no_grad;
   ++steps_;
-  for (Group& group : groups_) {
-    for (Slot& slot : group.slots) update(slot, group.lr * factor, group.decay);
+  for (const Group& group : groups_) {
+    const AdamWUpdate update = update_of(group, factor);
+    if (update.parameters.empty()) continue;
+    if (has_fused_adamw(update)) {
+      fused_adamw(update);
+    } else {
+      adamw_of_operations(update);
+    }
   }
 }
 
@@ -56,20 +102,16 @@ void AdamW::zero_grad() {
   }
 }
 
+std::vector<torch::Tensor> gradient_norms(const std::vector<Group>& groups) {
+  const std::vector<torch::Tensor> gradients = gradients_of(groups);
+  if (gradients.empty()) return {};
+  return torch::_foreach_norm(gradients, 2);
+}
+
 double gradient_norm(const std::vector<Group>& groups) {
-  std::vector<torch::Tensor> norms;
-  for (const Group& group : groups) {
-    for (const Slot& slot : group.slots) {
-      const torch::Tensor gradient = slot.parameter.grad();
-      if (gradient.defined()) norms.push_back(gradient.norm());
-    }
-  }
-  if (norms.empty()) return 0;
-  // All at once, so that a GPU is waited for once.
-  const torch::Tensor all = torch::stack(norms).to(torch::kFloat64).cpu();
   double sum = 0;
-  for (int64_t i = 0; i < all.size(0); ++i) {
-    const double norm = all.data_ptr<double>()[i];
+  for (const torch::Tensor& of : gradient_norms(groups)) {
+    const auto norm = of.item<double>();
     sum += norm * norm;
   }
   return std::sqrt(sum);
@@ -77,12 +119,8 @@ double gradient_norm(const std::vector<Group>& groups) {
 
 void scale_gradients(std::vector<Group>& groups, double factor) {
   const torch::NoGradGuard no_grad;
-  for (Group& group : groups) {
-    for (Slot& slot : group.slots) {
-      torch::Tensor gradient = slot.parameter.grad();
-      if (gradient.defined()) gradient.mul_(factor);
-    }
-  }
+  const std::vector<torch::Tensor> gradients = gradients_of(groups);
+  if (!gradients.empty()) torch::_foreach_mul_(gradients, factor);
 }
 
 }  // namespace longwave::train

@@ -10,6 +10,7 @@
 #include "longwave/base/options.h"
 #include "longwave/base/parameter.h"
 #include "longwave/models/sequence_model_torch.h"
+#include "longwave/train/fused_adamw.h"
 
 namespace longwave::train {
 
@@ -38,6 +39,8 @@ std::vector<Group> groups_of(const models::TorchSequenceModel& model, const Opti
 ///   m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2
 ///   p <- p - lr decay p - lr (m / (1 - b1^k)) / (sqrt(v / (1 - b2^k)) + epsilon)
 ///
+/// On a GPU a group takes a few launches, however many tensors it has.
+///
 /// Source     Loshchilov & Hutter 2019, "Decoupled weight decay regularization", algorithm 2.
 /// Threads    one owner at a time.
 class AdamW {
@@ -56,7 +59,7 @@ class AdamW {
   void set_steps(int64_t steps) { steps_ = steps; }
 
  private:
-  void update(Slot& slot, double lr, double decay);
+  AdamWUpdate update_of(const Group& group, double factor) const;
 
   std::vector<Group> groups_;
   double beta1_;
@@ -64,6 +67,9 @@ class AdamW {
   double epsilon_;
   int64_t steps_ = 0;
 };
+
+/// The Euclidean norms of the gradients, one by one, where they are.
+std::vector<torch::Tensor> gradient_norms(const std::vector<Group>& groups);
 
 /// The Euclidean norm of all gradients together, in double precision.
 double gradient_norm(const std::vector<Group>& groups);

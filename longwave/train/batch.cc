@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/operand_torch.h"
 
 namespace longwave::train {
 namespace {
@@ -54,18 +55,14 @@ torch::Tensor row(const std::vector<float>& values, const torch::Tensor& like) {
   return torch::tensor(torch::ArrayRef<float>(values)).to(like.device());
 }
 
-void require_some(int64_t asked) {
-  if (asked > 0) return;
-  throw DataError({.where = "training batch",
-                   .what = "no sequence of it has a target",
-                   .got = "only -1 labels or NaN values",
-                   .fix = "check the target column of the data"});
+constexpr int64_t kNotAsked = -1;
+
+bool has_classes(const data::TaskInfo& info) {
+  return info.target == Target::kClass || info.target == Target::kClassPerStep;
 }
 
 torch::Tensor class_loss(const torch::Tensor& output, const torch::Tensor& label) {
-  constexpr int64_t kNotAsked = -1;
-  require_some(label.ne(kNotAsked).sum().item<int64_t>());
-  const torch::Tensor rows = output.reshape({-1, output.size(-1)});
+  const torch::Tensor rows = ops::widened(output.reshape({-1, output.size(-1)}));
   return torch::nn::functional::cross_entropy(
       rows, label.reshape({-1}),
       torch::nn::functional::CrossEntropyFuncOptions().ignore_index(kNotAsked));
@@ -77,13 +74,10 @@ torch::Tensor value_loss(const data::TaskInfo& info, const torch::Tensor& output
   if (!info.target_shift.empty()) wanted = wanted - row(info.target_shift, value);
   if (!info.target_scale.empty()) wanted = wanted / row(info.target_scale, value);
   const torch::Tensor asked = value.isnan().logical_not();
-  const auto count = asked.sum().item<int64_t>();
-  require_some(count);
-  const bool all = count == value.numel();
   const torch::Tensor error = output.reshape(wanted.sizes()) - wanted;
   // `where` and not a product: NaN times zero is NaN.
-  const torch::Tensor kept = all ? error : torch::where(asked, error, torch::zeros_like(error));
-  return kept.square().sum() / static_cast<double>(count);
+  const torch::Tensor kept = torch::where(asked, error, torch::zeros_like(error));
+  return kept.square().sum() / asked.sum();
 }
 
 }  // namespace
@@ -122,7 +116,11 @@ Batch to_torch(const data::TaskInfo& info, const data::Batch& batch) {
 Batch to_device(const Batch& batch, const torch::Device& device) {
   Batch moved;
   for (const auto& [name, part] : kParts) {
-    if ((batch.*part).defined()) moved.*part = (batch.*part).to(device);
+    const torch::Tensor& here = batch.*part;
+    if (!here.defined()) continue;
+    // Only from memory that stays in place may a copy run by itself.
+    moved.*part =
+        device.is_cuda() && here.is_cpu() ? here.pin_memory().to(device, true) : here.to(device);
   }
   return moved;
 }
@@ -142,9 +140,19 @@ Batch get(const Weights& weights, const std::string& prefix) {
   return batch;
 }
 
+void require_targets(const data::TaskInfo& info, const Batch& batch) {
+  const torch::Tensor asked =
+      has_classes(info) ? batch.label.ne(kNotAsked) : batch.value.isnan().logical_not();
+  if (asked.any().item<bool>()) return;
+  throw DataError({.where = "training batch",
+                   .what = "no sequence of it has a target",
+                   .got = "only -1 labels or NaN values",
+                   .fix = "check the target column of the data"});
+}
+
 torch::Tensor loss(const data::TaskInfo& info, const torch::Tensor& output, const Batch& batch) {
-  const bool classes = info.target == Target::kClass || info.target == Target::kClassPerStep;
-  return classes ? class_loss(output, batch.label) : value_loss(info, output, batch.value);
+  return has_classes(info) ? class_loss(output, batch.label)
+                           : value_loss(info, output, batch.value);
 }
 
 }  // namespace longwave::train

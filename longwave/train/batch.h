@@ -32,19 +32,21 @@ Tensor from_torch(const torch::Tensor& tensor);
 /// A loader's batch for a task of this kind; lengths only where sequences are padded.
 Batch to_torch(const data::TaskInfo& info, const data::Batch& batch);
 
-/// The batch on a device; parts that are there already are shared.
+/// The batch on a device; parts that are there already are shared. A GPU is not waited for.
 Batch to_device(const Batch& batch, const torch::Device& device);
 
 /// The tensors of a batch under "prefix.input", "prefix.label", ..., and back.
 void put(Weights& weights, const std::string& prefix, const Batch& batch);
 Batch get(const Weights& weights, const std::string& prefix);
 
-/// The loss of a model's output on a batch, averaged over what is asked.
+/// Errors     DataError if a batch asks for nothing at all. Look at it before it goes to a GPU.
+void require_targets(const data::TaskInfo& info, const Batch& batch);
+
+/// The loss of a model's output on a batch, averaged over what is asked; NaN if nothing is. A GPU
+/// is not waited for.
 ///
 ///   classes   mean of -log softmax(output)[label]
 ///   values    mean of (output - (value - shift) / scale)^2: standardised units
-///
-/// Errors     DataError if nothing at all is asked.
 torch::Tensor loss(const data::TaskInfo& info, const torch::Tensor& output, const Batch& batch);
 
 }  // namespace longwave::train

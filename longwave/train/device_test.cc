@@ -82,9 +82,78 @@ TEST(Device, TrainingOnAGpuFollowsTheCpu) {
   }
 }
 
+double norm_of(const torch::Tensor& tensor) { return tensor.norm().item<double>(); }
+
+/// A language model's head and loss, too.
+std::vector<std::vector<std::string>> models_in_bfloat() {
+  std::vector<std::vector<std::string>> models = kModels;
+  for (const char* family : {"mamba", "mamba2"}) {
+    models.push_back({"data.source=copying", std::string("model.pattern=") + family,
+                      "model.tie=true", "model.norm=rms", "model.mixing=none",
+                      "model.activation=none", "model.vocabulary=50"});
+  }
+  return models;
+}
+
+// Both are measured against the same model in float32: what a GPU rounds is what the CPU rounds, up
+// to where a sum falls on the other side of a half.
+TEST(Device, BfloatGradientsOfAGpuAreAsCloseToFloatAsThoseOfTheCpu) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (const auto& model : models_in_bfloat()) {
+    Trainer cpu(recipe_on("cpu", model)), exact(recipe_on("cpu", model));
+    std::vector<std::string> changes = model;
+    changes.emplace_back("train.precision=bfloat16");
+    Trainer gpu(recipe_on("cuda", changes));
+    cpu.model().set_precision(nn::Precision::kBfloat16);
+    const double expected = exact.step().loss, on_cpu = cpu.step().loss, got = gpu.step().loss;
+    EXPECT_NEAR(got, expected, 3 * std::abs(on_cpu - expected) + 0.004 * (1 + std::abs(expected)))
+        << name_of(model);
+    double error_of_cpu = 0, error_of_gpu = 0, whole = 0;
+    for (const Parameter& parameter : exact.model().table()) {
+      const torch::Tensor wanted = exact.model().parameter(parameter.name).grad();
+      if (!wanted.defined()) continue;
+      const torch::Tensor found = gpu.model().parameter(parameter.name).grad().cpu();
+      ASSERT_EQ(found.scalar_type(), torch::kFloat32) << parameter.name;
+      error_of_gpu += std::pow(norm_of(found - wanted), 2);
+      error_of_cpu += std::pow(norm_of(cpu.model().parameter(parameter.name).grad() - wanted), 2);
+      whole += std::pow(norm_of(wanted), 2);
+    }
+    EXPECT_LT(std::sqrt(error_of_gpu), 2 * std::sqrt(error_of_cpu) + 0.004 * std::sqrt(whole))
+        << name_of(model) << "cpu " << std::sqrt(error_of_cpu / whole) << " gpu "
+        << std::sqrt(error_of_gpu / whole);
+  }
+}
+
+TEST(Device, TrainingInBfloatFollowsFloat) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (const auto& model : models_in_bfloat()) {
+    std::vector<std::string> changes = model;
+    Trainer exact(recipe_on("cuda", changes));
+    changes.emplace_back("train.precision=bfloat16");
+    Trainer rounded(recipe_on("cuda", changes));
+    const std::vector<double> expected = losses(exact, 8), got = losses(rounded, 8);
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_NEAR(got[i], expected[i], 0.05 * (1 + expected[i])) << name_of(model) << i;
+    }
+  }
+}
+
+TEST(Device, TensorCoresOfFloatStayClose) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  Trainer exact(recipe_on("cuda", {"model.pattern=mamba*2"}));
+  const double expected = exact.step().loss;
+  Trainer fast(recipe_on("cuda", {"model.pattern=mamba*2", "train.precision=tf32"}));
+  EXPECT_NEAR(fast.step().loss, expected, 0.01 * (1 + expected));
+}
+
 TEST(Device, SameSeedSameBitsAndResumeIsBitExactOnAGpu) {
   if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
-  for (const auto& model : kModels) {
+  std::vector<std::vector<std::string>> models = kModels;
+  for (std::vector<std::string> model : models_in_bfloat()) {
+    model.emplace_back("train.precision=bfloat16");
+    models.push_back(model);
+  }
+  for (const auto& model : models) {
     const TemporaryFolder folder;
     const Options recipe = recipe_on("cuda", model);
     Trainer whole(recipe);

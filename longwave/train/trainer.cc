@@ -148,6 +148,18 @@ torch::Device device_of(const Options& train) {
   return {torch::kCUDA, 0};
 }
 
+nn::Precision precision_of(const Options& train, const torch::Device& device) {
+  const std::string& name = train.text("precision");
+  if (name != "float32" && device.is_cpu()) {
+    throw ConfigError({.where = "train.precision",
+                       .what = "the CPU trains in float32 only",
+                       .got = "\"" + name + "\"",
+                       .fix = "set it to \"float32\", or train.device to \"cuda\""});
+  }
+  if (device.is_cuda()) at::globalContext().setAllowTF32CuBLAS(name == "tf32");
+  return name == "bfloat16" ? nn::Precision::kBfloat16 : nn::Precision::kOwn;
+}
+
 Interface interface_for(const data::TaskInfo& info) {
   using Target = data::TaskInfo::Target;
   const bool tokens = info.input == data::TaskInfo::Input::kTokens;
@@ -171,7 +183,8 @@ Trainer::Trainer(const Options& recipe)
     : recipe_(recipe),
       train_(recipe.section("train")),
       seed_(static_cast<uint64_t>(recipe.integer("seed"))),
-      device_(device_of(train_)) {
+      device_(device_of(train_)),
+      precision_(precision_of(train_, device_)) {
   const data::Source& source = data::source(recipe.text("data.source"));
   dataset_ = source.open(recipe.section(source.name), data::Split::kTrain, seed_);
   const models::Config config = models::make_config(
@@ -185,6 +198,7 @@ Trainer::Trainer(const Options& recipe)
   model_ = std::make_shared<models::TorchSequenceModel>(
       config, weights_for(config, dataset_->info(), seed_));
   model_->to(device_);
+  model_->set_precision(precision_);
   optimiser_ = std::make_unique<AdamW>(groups_of(*model_, train_), train_);
   steps_per_epoch_ =
       std::max<int64_t>(1, loader_->batches_per_epoch() / train_.integer("accumulate"));
@@ -196,25 +210,38 @@ Trainer::~Trainer() = default;
 Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
   model_->train();
   optimiser_->zero_grad();
-  Gradients result;
+  // The GPU is waited for once, behind all that it has to do.
+  std::vector<torch::Tensor> found;
   const auto share = 1.0 / static_cast<double>(batches.size());
   for (size_t place = 0; place < batches.size(); ++place) {
+    require_targets(info(), batches[place]);
     const Batch batch = to_device(batches[place], device_);
+    const bool fused = precision_ != nn::Precision::kOwn && model_->takes_labels() &&
+                       info().target == data::TaskInfo::Target::kClassPerStep;
     auto output = model_->forward({.input = batch.input,
                                    .tokens = batch.tokens,
                                    .lengths = batch.lengths,
                                    .state = {},
                                    .final_state = false,
-                                   .dropout_seed = pass_seed(seed_, step, place)});
-    const torch::Tensor task = loss(info(), output.output, batch);
+                                   .dropout_seed = pass_seed(seed_, step, place),
+                                   .starts = {},
+                                   .label = fused ? batch.label : torch::Tensor()});
+    const torch::Tensor task = fused ? output.loss : loss(info(), output.output, batch);
     const torch::Tensor all = output.balance.defined() ? task + output.balance : task;
     // The graph keeps of the outputs what the gradient reads.
     output = {};
     (all * share).backward();
     // What is reported is the task's, so that models with and without experts compare.
-    result.loss += task.item<double>() * share;
+    found.push_back(task.detach());
   }
-  result.norm = gradient_norm(optimiser_->groups());
+  for (const torch::Tensor& norm : gradient_norms(optimiser_->groups())) found.push_back(norm);
+  const torch::Tensor numbers = torch::stack(found).to(torch::kFloat64).cpu();
+  const double* number = numbers.data_ptr<double>();
+  Gradients result;
+  for (size_t i = 0; i < batches.size(); ++i) result.loss += number[i] * share;
+  double squares = 0;
+  for (size_t i = batches.size(); i < found.size(); ++i) squares += number[i] * number[i];
+  result.norm = std::sqrt(squares);
   return result;
 }
 

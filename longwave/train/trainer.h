@@ -25,6 +25,12 @@ namespace longwave::train {
 /// Errors     ConfigError if this build or this machine has no such device.
 torch::Device device_of(const Options& train);
 
+/// What train.precision rounds signals to. Process-wide, products of float32 matrices on a GPU are
+/// exact from now on, or fast where it says tf32.
+///
+/// Errors     ConfigError if it asks for a GPU's tensor cores and training runs on the CPU.
+nn::Precision precision_of(const Options& train, const torch::Device& device);
+
 /// What a model is fed and asked for by data of this kind.
 models::Interface interface_for(const data::TaskInfo& info);
 
@@ -125,6 +131,7 @@ class Trainer {
   Options train_;
   uint64_t seed_;
   torch::Device device_;
+  nn::Precision precision_;
   std::shared_ptr<const data::Dataset> dataset_;
   std::unique_ptr<data::Loader> loader_;
   std::shared_ptr<models::TorchSequenceModel> model_;

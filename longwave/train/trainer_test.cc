@@ -149,6 +149,12 @@ TEST(Trainer, EveryParameterIsInTheGroupOfItsTable) {
   EXPECT_GT(ssm, 0);
 }
 
+TEST(Trainer, TheCpuRefusesPrecisionsOfAGpu) {
+  for (const char* precision : {"bfloat16", "tf32"}) {
+    EXPECT_THROW(Trainer(small_recipe({std::string("train.precision=") + precision})), ConfigError);
+  }
+}
+
 TEST(Trainer, ClippingLimitsTheGradient) {
   Trainer trainer(small_recipe({"train.clip=0.001"}));
   const Trainer::Step step = trainer.step();

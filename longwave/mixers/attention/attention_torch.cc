@@ -9,6 +9,7 @@
 #include "longwave/mixers/rows_torch.h"
 #include "longwave/ops/attention/attention_operations_torch.h"
 #include "longwave/ops/attention/attention_torch.h"
+#include "longwave/ops/operand_torch.h"
 
 namespace longwave::mixers::attention {
 namespace {
@@ -42,6 +43,7 @@ class AttentionTorch : public TorchMixer {
       : shapes_(shapes), parameters_(std::move(parameters)) {}
 
   bool packs() const override { return true; }
+  bool narrows() const override { return true; }
 
  private:
   Output run(const Call& call) const override;
@@ -99,15 +101,15 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
   const int64_t batch = call.u.size(0), time = call.u.size(1), head_dim = shapes_.head_dim;
   const int64_t heads = shapes_.heads, kv_heads = shapes_.kv_heads, ring = shapes_.ring_size();
   torch::Tensor state;
-  if (call.state.defined()) state = call.state.to(call.u.scalar_type());
+  if (call.state.defined()) state = call.state.to(ops::wide_type(call.u));
   if (time == 0 || batch == 0) {
-    if (!state.defined()) state = call.u.new_zeros({batch, shapes_.state_size()});
+    if (!state.defined()) state = ops::widened(call.u).new_zeros({batch, shapes_.state_size()});
     return {call.u, call.final_state ? state : torch::Tensor()};
   }
   torch::Tensor seen;
   if (state.defined()) seen = positions_of(state);
   const torch::Tensor projected =
-      linear_rows(call.u, parameters_("in_proj.weight"), optional("in_proj.bias"))
+      ops::widened(linear_rows(call.u, parameters_("in_proj.weight"), optional("in_proj.bias")))
           .view({batch, time, heads + 2 * kv_heads, head_dim});
   const auto parts = projected.split_with_sizes({heads + kv_heads, kv_heads}, 2);
   const auto both = turned(parts[0], seen, call.starts).split_with_sizes({heads, kv_heads}, 2);
@@ -128,8 +130,9 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
                                           .v = with_past(v, ring),
                                           .seen = seen,
                                           .starts = call.starts});
-  const torch::Tensor out = linear_rows(y.reshape({batch, time, heads * head_dim}),
-                                        parameters_("out_proj.weight"), optional("out_proj.bias"));
+  const torch::Tensor out =
+      linear_rows(y.reshape({batch, time, heads * head_dim}).to(call.u.scalar_type()),
+                  parameters_("out_proj.weight"), optional("out_proj.bias"));
   if (!call.final_state) return {out, torch::Tensor()};
   const torch::Tensor before =
       seen.defined() ? seen : torch::zeros({batch}, call.u.options().dtype(torch::kInt64));
@@ -137,7 +140,7 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
   const auto update = [&](const torch::Tensor& rows, int64_t begin) {
     return ring_after(call, {.ring = ring_at(begin), .rows = rows, .seen = after});
   };
-  return {out, torch::cat({update(k, 0), update(v, ring), position_pairs(after, call.u)}, 1)};
+  return {out, torch::cat({update(k, 0), update(v, ring), position_pairs(after, k)}, 1)};
 }
 
 }  // namespace

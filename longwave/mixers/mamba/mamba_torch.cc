@@ -6,6 +6,7 @@
 #include "longwave/mixers/mamba/mamba.h"
 #include "longwave/mixers/mamba/scan_path_torch.h"
 #include "longwave/mixers/rows_torch.h"
+#include "longwave/ops/operand_torch.h"
 
 namespace longwave::mixers::mamba {
 namespace {
@@ -16,14 +17,17 @@ class MambaTorch : public TorchMixer {
       : shapes_(shapes), parameters_(std::move(parameters)) {}
 
   bool packs() const override { return true; }
+  bool narrows() const override { return true; }
 
  private:
   Output run(const Call& call) const override {
     const int64_t batch = call.u.size(0), inner = shapes_.inner, state = shapes_.state;
     torch::Tensor history, h0;
     if (call.state.defined()) {
-      const torch::Tensor row = call.state.to(call.u.scalar_type());
-      history = row.slice(1, 0, shapes_.history_size()).view({batch, shapes_.width - 1, inner});
+      const torch::Tensor row = call.state.to(ops::wide_type(call.u));
+      history = row.slice(1, 0, shapes_.history_size())
+                    .view({batch, shapes_.width - 1, inner})
+                    .to(call.u.scalar_type());
       h0 = row.slice(1, shapes_.history_size()).view({batch, inner, state});
     }
     const torch::Tensor xz =
@@ -45,7 +49,7 @@ class MambaTorch : public TorchMixer {
         linear_rows(scanned.y, parameters_("out_proj.weight"),
                     shapes_.bias ? parameters_("out_proj.bias") : torch::Tensor());
     if (!call.final_state) return {y, torch::Tensor()};
-    return {y, torch::cat({scanned.history.reshape({batch, shapes_.history_size()}),
+    return {y, torch::cat({ops::widened(scanned.history).reshape({batch, shapes_.history_size()}),
                            scanned.h.reshape({batch, inner * state})},
                           1)};
   }

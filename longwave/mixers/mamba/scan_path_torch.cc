@@ -138,7 +138,7 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
 }  // namespace
 
 ScanPathOutput scan_path(const ScanPath& in) {
-  if (!in.xz.is_cpu()) return scan_path_of_operations(in);
+  if (!in.xz.is_cpu() || ops::is_narrow(in.xz)) return scan_path_of_operations(in);
   const int64_t batch = in.xz.size(0), inner = in.A.size(0);
   const auto or_zeros = [&](const Tensor& tensor, at::IntArrayRef shape) {
     return tensor.defined() ? tensor : torch::zeros(shape, in.xz.options().requires_grad(false));

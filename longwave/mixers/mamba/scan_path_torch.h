@@ -40,7 +40,8 @@ struct ScanPathOutput {
 ///            asking for them throws c10::Error.
 ScanPathOutput scan_path(const ScanPath& in);
 
-/// The same as one operation after the other, each of which keeps what it reads: the form on a GPU.
+/// The same as one operation after the other, each of which keeps what it reads: the form on a GPU
+/// and for bfloat16.
 ScanPathOutput scan_path_of_operations(const ScanPath& in);
 
 }  // namespace longwave::mixers::mamba

@@ -6,6 +6,7 @@
 #include "longwave/mixers/mamba2/mamba2.h"
 #include "longwave/mixers/mamba2/scan_path_torch.h"
 #include "longwave/mixers/rows_torch.h"
+#include "longwave/ops/operand_torch.h"
 
 namespace longwave::mixers::mamba2 {
 namespace {
@@ -16,6 +17,7 @@ class Mamba2Torch : public TorchMixer {
       : settings_(settings), parameters_(std::move(parameters)) {}
 
   bool packs() const override { return true; }
+  bool narrows() const override { return true; }
 
  private:
   torch::Tensor optional(const char* name, bool present) const {
@@ -26,9 +28,10 @@ class Mamba2Torch : public TorchMixer {
     const int64_t batch = call.u.size(0), inner = settings_.inner;
     torch::Tensor history, h0;
     if (call.state.defined()) {
-      const torch::Tensor row = call.state.to(call.u.scalar_type());
+      const torch::Tensor row = call.state.to(ops::wide_type(call.u));
       history = row.slice(1, 0, settings_.history_size())
-                    .view({batch, settings_.width - 1, settings_.convolved()});
+                    .view({batch, settings_.width - 1, settings_.convolved()})
+                    .to(call.u.scalar_type());
       h0 = row.slice(1, settings_.history_size())
                .view({batch, settings_.heads, settings_.head_dim, settings_.state});
     }
@@ -50,9 +53,10 @@ class Mamba2Torch : public TorchMixer {
                               .h0 = h0,
                               .starts = call.starts});
     if (!call.final_state) return {scanned.y, torch::Tensor()};
-    return {scanned.y, torch::cat({scanned.history.reshape({batch, settings_.history_size()}),
-                                   scanned.h.reshape({batch, inner * settings_.state})},
-                                  1)};
+    return {scanned.y,
+            torch::cat({ops::widened(scanned.history).reshape({batch, settings_.history_size()}),
+                        scanned.h.reshape({batch, inner * settings_.state})},
+                       1)};
   }
 
   Settings settings_;

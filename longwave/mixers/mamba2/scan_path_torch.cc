@@ -179,7 +179,8 @@ Tensor gated(const Settings& settings, const Tensor& y, const Tensor& z, const T
 }  // namespace
 
 ScanPathOutput scan_path(const Settings& settings, const ScanPath& in) {
-  if (!in.projected.is_cpu() || !settings.has_norm) return scan_path_of_operations(settings, in);
+  if (!in.projected.is_cpu() || ops::is_narrow(in.projected) || !settings.has_norm)
+    return scan_path_of_operations(settings, in);
   const int64_t batch = in.projected.size(0);
   const auto or_zeros = [&](const Tensor& tensor, at::IntArrayRef shape) {
     return tensor.defined() ? tensor

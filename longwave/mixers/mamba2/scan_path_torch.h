@@ -44,7 +44,7 @@ struct ScanPathOutput {
 ScanPathOutput scan_path(const Settings& settings, const ScanPath& in);
 
 /// The same as one operation after the other, each of which keeps what it reads: the form on a GPU,
-/// and without a norm.
+/// for bfloat16, and without a norm.
 ScanPathOutput scan_path_of_operations(const Settings& settings, const ScanPath& in);
 
 }  // namespace longwave::mixers::mamba2

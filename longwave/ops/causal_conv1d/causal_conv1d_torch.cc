@@ -101,15 +101,22 @@ CausalConv1dOutput causal_conv1d(const CausalConv1dInput& input) {
   require(input.x.dim() == 3 && input.w.dim() == 2 && input.w.size(1) >= 1, "causal_conv1d",
           "x must be (batch, time, channels), w (channels, width)");
   const int64_t channels = input.x.size(2), kept = input.w.size(1) - 1;
-  const auto zeros = [&](torch::IntArrayRef size) {
-    return torch::zeros(size, input.x.options().requires_grad(false));
+  if (is_narrow(input.x) && input.x.is_cpu()) {
+    CausalConv1dInput wide = input;
+    wide.x = widened(input.x);
+    wide.history = widened(input.history);
+    const CausalConv1dOutput out = causal_conv1d(wide);
+    return {out.y.to(input.x.scalar_type()), out.history.to(input.x.scalar_type())};
+  }
+  const auto zeros = [](torch::IntArrayRef size, const Tensor& like) {
+    return torch::zeros(size, like.options().requires_grad(false));
   };
   const Tensor history =
-      input.history.defined() ? input.history : zeros({input.x.size(0), kept, channels});
+      input.history.defined() ? input.history : zeros({input.x.size(0), kept, channels}, input.x);
   const Tensor starts = input.starts.defined() ? input.starts.to(torch::kUInt8) : Tensor();
-  const variable_list out =
-      CausalConv1dFunction::apply(Constants{input.activation, starts}, input.x, input.w,
-                                  input.b.defined() ? input.b : zeros({channels}), history);
+  const variable_list out = CausalConv1dFunction::apply(
+      Constants{input.activation, starts}, input.x, input.w,
+      input.b.defined() ? input.b : zeros({channels}, input.w), history);
   return {out[0], out[1]};
 }
 

@@ -23,7 +23,8 @@ struct CausalConv1dOutput {
 };
 
 /// causal_conv1d (see causal_conv1d.h) as a torch function, differentiable in x, w, b and history
-/// through y and the new history. Float32 or float64; any strides will do.
+/// through y and the new history. Float32 or float64, or x and histories in bfloat16 beside float32
+/// for the rest: they are widened exactly, and y is rounded once. Any strides will do.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.

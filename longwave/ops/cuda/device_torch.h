@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <span>
+#include <type_traits>
 
 #include "longwave/base/view.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 struct CUstream_st;
+struct __nv_bfloat16;
 
 namespace longwave::ops::gpu {
 
@@ -39,6 +41,16 @@ View<T, Rank> device_view_of(const torch::Tensor& tensor) {
   require(!tensor.defined() || tensor.is_cuda(), "operator on tensors",
           "operands must be on one GPU");
   return strided_view_of<T, Rank>(tensor);
+}
+
+/// Calls `body` with std::type_identity of what the tensor holds: float, or 16-bit numbers.
+template <typename Body>
+void with_signal_type(const torch::Tensor& tensor, const Body& body) {
+  if (tensor.scalar_type() == torch::kBFloat16) {
+    body(std::type_identity<__nv_bfloat16>());
+  } else {
+    body(std::type_identity<float>());
+  }
 }
 
 /// Throws DeviceError: the operator has no CUDA backend in this build.

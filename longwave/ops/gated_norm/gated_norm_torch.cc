@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/gated_norm/gated_norm_torch.h"
 
+#include "longwave/ops/gated_norm/gated_norm_device_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -65,9 +66,13 @@ class GatedNormFunction : public torch::autograd::Function<GatedNormFunction> {
                         const Tensor& z, const Tensor& w) {
     const variable_list in = operands(x, z, w);
     const Tensor y = torch::empty(in[0].sizes(), x.options());
-    const Tensor inverse = torch::empty({in[0].size(0), settings.groups}, x.options());
-    with_precision_of(
-        x, [&](auto number) { ops::forward<decltype(number)>(settings, in, y, inverse); });
+    const Tensor inverse = torch::empty({in[0].size(0), settings.groups}, w.options());
+    if (x.is_cuda()) {
+      gated_norm_on_device({settings.order, settings.epsilon, in[0], in[1], in[2], y, inverse});
+    } else {
+      with_precision_of(
+          x, [&](auto number) { ops::forward<decltype(number)>(settings, in, y, inverse); });
+    }
     context->saved_data["order"] = static_cast<int64_t>(settings.order);
     context->saved_data["inverse"] = inverse;
     context->save_for_backward({x, z, w});
@@ -84,14 +89,19 @@ class GatedNormFunction : public torch::autograd::Function<GatedNormFunction> {
     const Gradients all{as_rows(grads[0]), empty(in[0]), empty(in[1]), empty(in[2])};
     const auto order = static_cast<GateOrder>(context->saved_data["order"].toInt());
     const Tensor inverse = context->saved_data["inverse"].toTensor();
-    with_precision_of(
-        in[0], [&](auto number) { ops::backward<decltype(number)>(order, in, inverse, all); });
+    if (in[0].is_cuda()) {
+      gated_norm_backward_on_device(
+          {order, in[0], in[1], in[2], inverse, all.dy, all.dx, all.dz, all.dw});
+    } else {
+      with_precision_of(
+          in[0], [&](auto number) { ops::backward<decltype(number)>(order, in, inverse, all); });
+    }
     const Tensor dz = all.dz.defined() ? all.dz.view(saved[1].sizes()) : Tensor();
     return {Tensor(), all.dx.view(saved[0].sizes()), dz, all.dw};
   }
 };
 
-/// The same as operations of torch, which differentiates them: the form on a GPU.
+/// The same as operations of torch, which differentiates them: the form of float32 on a GPU.
 Tensor gated_norm_of_operations(const GatedNormInput& input) {
   const bool before = input.order == GateOrder::kBefore && input.z.defined();
   const Tensor v = before ? input.x * torch::silu(input.z) : input.x;
@@ -125,7 +135,13 @@ Tensor gated_norm(const GatedNormInput& input) {
   require(!input.z.defined() || input.z.sizes() == input.x.sizes(), "gated_norm",
           "z must have the shape of x");
   require(input.groups >= 1, "gated_norm", "groups must be at least 1");
-  if (input.x.is_cuda()) return gated_norm_of_operations(input);
+  if (is_narrow(input.x) && input.x.is_cpu()) {
+    GatedNormInput wide = input;
+    wide.x = widened(input.x);
+    wide.z = widened(input.z);
+    return gated_norm(wide).to(input.x.scalar_type());
+  }
+  if (input.x.is_cuda() && !is_narrow(input.x)) return gated_norm_of_operations(input);
   const Tensor z = input.z.defined() ? input.z : torch::empty({0}, input.x.options());
   return GatedNormFunction::apply(Settings{input.order, input.groups, input.epsilon}, input.x, z,
                                   input.w);

@@ -18,7 +18,8 @@ struct GatedNormInput {
 };
 
 /// gated_norm (see gated_norm.h) as a torch function, differentiable in x, z and w. Float32 or
-/// float64; any strides will do. On a GPU it is made of operations of torch.
+/// float64, or x and z in bfloat16: they are widened exactly, and y is rounded once. Any strides
+/// will do. On a GPU float32 is made of operations of torch.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.

@@ -24,9 +24,9 @@ __device__ float sum_of_warp(float x) {
 // The row of this thread's warp.
 __device__ int64_t row_of_warp() { return (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp; }
 
-template <typename T>
+template <typename T, typename Y>
 __global__ void __launch_bounds__(kThreads)
-    row_norm_kernel(const __grid_constant__ RowNormCudaArgs<T> args) {
+    row_norm_kernel(const __grid_constant__ RowNormCudaArgs<T, Y> args) {
   const int64_t r = row_of_warp(), channels = args.x.extent(1);
   const int lane = threadIdx.x % kWarp;
   if (r >= args.x.extent(0)) return;
@@ -51,9 +51,9 @@ __global__ void __launch_bounds__(kThreads)
   args.moments(r, 1) = inverse;
 }
 
-template <typename T>
+template <typename T, typename Y>
 __global__ void __launch_bounds__(kThreads)
-    row_norm_grad_kernel(const __grid_constant__ RowNormCudaGradArgs<T> args) {
+    row_norm_grad_kernel(const __grid_constant__ RowNormCudaGradArgs<T, Y> args) {
   const int64_t r = row_of_warp(), channels = args.x.extent(1);
   const int lane = threadIdx.x % kWarp;
   if (r >= args.x.extent(0)) return;
@@ -76,9 +76,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // A thread's channel and stretch of rows; sums (stretches, 2, channels) of dw and db.
-template <typename T>
+template <typename T, typename Y>
 __global__ void __launch_bounds__(kThreads)
-    row_norm_sums_kernel(const __grid_constant__ RowNormCudaGradArgs<T> args,
+    row_norm_sums_kernel(const __grid_constant__ RowNormCudaGradArgs<T, Y> args,
                          const __grid_constant__ View<float, 3> sums) {
   const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
   const int64_t tiles = (channels + kThreads - 1) / kThreads, stretch = blockIdx.x / tiles;
@@ -105,21 +105,21 @@ size_t row_norm_cuda_backward_workspace_bytes(int64_t rows, int64_t channels) {
   return gpu::DeviceScratch::bytes(stretches(rows) * 2 * channels);
 }
 
-template <typename T>
-void row_norm_cuda(const RowNormCudaArgs<T>& args, cudaStream_t stream) {
+template <typename T, typename Y>
+void row_norm_cuda(const RowNormCudaArgs<T, Y>& args, cudaStream_t stream) {
   const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
   require_shape(kWhere, "w", args.w, {channels});
   if (!args.b.absent()) require_shape(kWhere, "b", args.b, {channels});
   require_shape(kWhere, "y", args.y, args.x.extents());
   if (!args.moments.absent()) require_shape(kWhere, "moments", args.moments, {rows, 2});
   if (rows == 0) return;
-  row_norm_kernel<T>
+  row_norm_kernel<T, Y>
       <<<gpu::blocks_for(rows, kThreads / kWarp, kWhere), kThreads, 0, stream>>>(args);
   gpu::require_device(cudaGetLastError(), kWhere);
 }
 
-template <typename T>
-void row_norm_cuda_backward(const RowNormCudaGradArgs<T>& args, std::span<std::byte> workspace,
+template <typename T, typename Y>
+void row_norm_cuda_backward(const RowNormCudaGradArgs<T, Y>& args, std::span<std::byte> workspace,
                             cudaStream_t stream) {
   const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
   require_shape(kGradWhere, "w", args.w, {channels});
@@ -134,10 +134,10 @@ void row_norm_cuda_backward(const RowNormCudaGradArgs<T>& args, std::span<std::b
   const View<float, 3> sums(scratch.take(stretches(rows) * 2 * channels),
                             {stretches(rows), 2, channels});
   if (args.x.size() > 0) {
-    row_norm_grad_kernel<T>
+    row_norm_grad_kernel<T, Y>
         <<<gpu::blocks_for(rows, kThreads / kWarp, kGradWhere), kThreads, 0, stream>>>(args);
     const int64_t tiles = (channels + kThreads - 1) / kThreads;
-    row_norm_sums_kernel<T>
+    row_norm_sums_kernel<T, Y>
         <<<gpu::blocks_for(stretches(rows) * tiles, 1, kGradWhere), kThreads, 0, stream>>>(args,
                                                                                            sums);
     gpu::require_device(cudaGetLastError(), kGradWhere);
@@ -152,11 +152,14 @@ void row_norm_cuda_backward(const RowNormCudaGradArgs<T>& args, std::span<std::b
 template void row_norm_cuda(const RowNormCudaArgs<float>&, cudaStream_t);
 template void row_norm_cuda(const RowNormCudaArgs<__half>&, cudaStream_t);
 template void row_norm_cuda(const RowNormCudaArgs<__nv_bfloat16>&, cudaStream_t);
+template void row_norm_cuda(const RowNormCudaArgs<float, __nv_bfloat16>&, cudaStream_t);
 template void row_norm_cuda_backward(const RowNormCudaGradArgs<float>&, std::span<std::byte>,
                                      cudaStream_t);
 template void row_norm_cuda_backward(const RowNormCudaGradArgs<__half>&, std::span<std::byte>,
                                      cudaStream_t);
 template void row_norm_cuda_backward(const RowNormCudaGradArgs<__nv_bfloat16>&,
+                                     std::span<std::byte>, cudaStream_t);
+template void row_norm_cuda_backward(const RowNormCudaGradArgs<float, __nv_bfloat16>&,
                                      std::span<std::byte>, cudaStream_t);
 
 }  // namespace longwave::ops

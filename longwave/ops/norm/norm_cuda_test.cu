@@ -48,10 +48,10 @@ class RowNormCuda : public ::testing::Test {};
 using Types = ::testing::Types<float, __half, __nv_bfloat16>;
 TYPED_TEST_SUITE(RowNormCuda, Types);
 
-template <typename T>
+template <typename T, typename Y = T>
 void agree(RowNorm kind, int64_t rows, int64_t channels) {
   const std::string what = "rows " + std::to_string(rows) + " channels " + std::to_string(channels);
-  const std::vector<double> x = noise<T>(rows * channels, 1), dy = noise<T>(rows * channels, 2);
+  const std::vector<double> x = noise<T>(rows * channels, 1), dy = noise<Y>(rows * channels, 2);
   const std::vector<double> w = noise<float>(channels, 3), b = noise<float>(channels, 4);
   std::vector<double> y(x.size()), moments(2 * rows), dx(x.size()), dw(channels), db(channels);
   const bool centred = kind == RowNorm::kLayer;
@@ -70,27 +70,28 @@ void agree(RowNorm kind, int64_t rows, int64_t channels) {
                              .dx = {dx.data(), {rows, channels}},
                              .dw = {dw.data(), {channels}},
                              .db = {db.data(), {channels}}});
-  DeviceBuffer<T> x_on(x), dy_on(dy), y_on(x.size()), dx_on(x.size());
+  DeviceBuffer<T> x_on(x), dx_on(x.size());
+  DeviceBuffer<Y> dy_on(dy), y_on(x.size());
   DeviceBuffer<float> w_on(w), b_on(b), moments_on(2 * rows), dw_on(channels), db_on(channels);
-  row_norm_cuda<T>({.kind = kind,
-                    .x = {x_on.data(), {rows, channels}},
-                    .w = {w_on.data(), {channels}},
-                    .b = {centred ? b_on.data() : nullptr, {channels}},
-                    .y = {y_on.data(), {rows, channels}},
-                    .moments = {moments_on.data(), {rows, 2}}},
-                   nullptr);
+  row_norm_cuda<T, Y>({.kind = kind,
+                       .x = {x_on.data(), {rows, channels}},
+                       .w = {w_on.data(), {channels}},
+                       .b = {centred ? b_on.data() : nullptr, {channels}},
+                       .y = {y_on.data(), {rows, channels}},
+                       .moments = {moments_on.data(), {rows, 2}}},
+                      nullptr);
   const size_t bytes = row_norm_cuda_backward_workspace_bytes(rows, channels);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-  row_norm_cuda_backward<T>({.kind = kind,
-                             .x = {x_on.data(), {rows, channels}},
-                             .w = {w_on.data(), {channels}},
-                             .moments = {moments_on.data(), {rows, 2}},
-                             .dy = {dy_on.data(), {rows, channels}},
-                             .dx = {dx_on.data(), {rows, channels}},
-                             .dw = {dw_on.data(), {channels}},
-                             .db = {db_on.data(), {channels}}},
-                            {workspace.data(), bytes}, nullptr);
-  expect_close<T>(what + " y", y, y_on.wide(), 8 + channels);
+  row_norm_cuda_backward<T, Y>({.kind = kind,
+                                .x = {x_on.data(), {rows, channels}},
+                                .w = {w_on.data(), {channels}},
+                                .moments = {moments_on.data(), {rows, 2}},
+                                .dy = {dy_on.data(), {rows, channels}},
+                                .dx = {dx_on.data(), {rows, channels}},
+                                .dw = {dw_on.data(), {channels}},
+                                .db = {db_on.data(), {channels}}},
+                               {workspace.data(), bytes}, nullptr);
+  expect_close<Y>(what + " y", y, y_on.wide(), 8 + channels);
   expect_close<float>(what + " moments", moments, moments_on.wide(), 8 + channels);
   // Gradients are differences of numbers as large as the inverse deviation makes them.
   double steepest = 1;
@@ -104,6 +105,14 @@ TYPED_TEST(RowNormCuda, AgreesWithTheOracle) {
   for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
     for (const int64_t rows : {0, 1, 63, 64, 130}) {
       for (const int64_t channels : {1, 7, 32, 129, 768}) agree<TypeParam>(kind, rows, channels);
+    }
+  }
+}
+
+TEST(RowNormCudaMixed, RoundsWhatItReadsInFloat) {
+  for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
+    for (const int64_t rows : {1, 65}) {
+      for (const int64_t channels : {7, 768}) agree<float, __nv_bfloat16>(kind, rows, channels);
     }
   }
 }

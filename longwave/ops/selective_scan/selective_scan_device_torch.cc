@@ -11,16 +11,17 @@ namespace {
 
 using gpu::device_view_of;
 
-SelectiveScanCudaInputs<float> views(const SelectiveScanTensors& in) {
+template <typename T>
+SelectiveScanCudaInputs<T> views(const SelectiveScanTensors& in) {
   return {.step_size = in.step_size,
-          .u = device_view_of<const float, 3>(in.u),
-          .dt = device_view_of<const float, 3>(in.dt),
+          .u = device_view_of<const T, 3>(in.u),
+          .dt = device_view_of<const T, 3>(in.dt),
           .A = device_view_of<const float, 2>(in.A),
-          .B = device_view_of<const float, 4>(in.B),
-          .C = device_view_of<const float, 4>(in.C),
+          .B = device_view_of<const T, 4>(in.B),
+          .C = device_view_of<const T, 4>(in.C),
           .D = device_view_of<const float, 1>(in.D),
           .dt_bias = device_view_of<const float, 1>(in.dt_bias),
-          .z = device_view_of<const float, 3>(in.z),
+          .z = device_view_of<const T, 3>(in.z),
           .starts = device_view_of<const uint8_t, 2>(in.starts)};
 }
 
@@ -34,11 +35,13 @@ void selective_scan_on_device(const SelectiveScanTensors& in, const SelectiveSca
                               const torch::Tensor& states) {
   const torch::Tensor scratch =
       gpu::scratch_like(in.u, selective_scan_cuda_workspace_bytes(size_of(in)));
-  selective_scan_cuda(SelectiveScanCudaArgs<float>{.in = views(in),
-                                                   .h = device_view_of<float, 3>(out.h),
-                                                   .y = device_view_of<float, 3>(out.y),
-                                                   .states = device_view_of<float, 4>(states)},
-                      gpu::bytes_of(scratch), gpu::current_stream());
+  gpu::with_signal_type(in.u, [&]<typename T>(std::type_identity<T>) {
+    selective_scan_cuda(SelectiveScanCudaArgs<T>{.in = views<T>(in),
+                                                 .h = device_view_of<float, 3>(out.h),
+                                                 .y = device_view_of<T, 3>(out.y),
+                                                 .states = device_view_of<float, 4>(states)},
+                        gpu::bytes_of(scratch), gpu::current_stream());
+  });
 }
 
 void selective_scan_backward_on_device(const SelectiveScanTensors& in, const torch::Tensor& states,
@@ -46,21 +49,23 @@ void selective_scan_backward_on_device(const SelectiveScanTensors& in, const tor
                                        const SelectiveScanTensors& grads) {
   const torch::Tensor scratch =
       gpu::scratch_like(in.u, selective_scan_cuda_backward_workspace_bytes(size_of(in)));
-  selective_scan_cuda_backward(
-      SelectiveScanCudaGradArgs<float>{.in = views(in),
-                                       .states = device_view_of<const float, 4>(states),
-                                       .dy = device_view_of<const float, 3>(d.y),
-                                       .dh = device_view_of<const float, 3>(d.h),
-                                       .du = device_view_of<float, 3>(grads.u),
-                                       .ddt = device_view_of<float, 3>(grads.dt),
-                                       .dA = device_view_of<float, 2>(grads.A),
-                                       .dB = device_view_of<float, 4>(grads.B),
-                                       .dC = device_view_of<float, 4>(grads.C),
-                                       .dD = device_view_of<float, 1>(grads.D),
-                                       .ddt_bias = device_view_of<float, 1>(grads.dt_bias),
-                                       .dz = device_view_of<float, 3>(grads.z),
-                                       .dh0 = device_view_of<float, 3>(grads.h0)},
-      gpu::bytes_of(scratch), gpu::current_stream());
+  gpu::with_signal_type(in.u, [&]<typename T>(std::type_identity<T>) {
+    selective_scan_cuda_backward(
+        SelectiveScanCudaGradArgs<T>{.in = views<T>(in),
+                                     .states = device_view_of<const float, 4>(states),
+                                     .dy = device_view_of<const T, 3>(d.y),
+                                     .dh = device_view_of<const float, 3>(d.h),
+                                     .du = device_view_of<T, 3>(grads.u),
+                                     .ddt = device_view_of<T, 3>(grads.dt),
+                                     .dA = device_view_of<float, 2>(grads.A),
+                                     .dB = device_view_of<T, 4>(grads.B),
+                                     .dC = device_view_of<T, 4>(grads.C),
+                                     .dD = device_view_of<float, 1>(grads.D),
+                                     .ddt_bias = device_view_of<float, 1>(grads.dt_bias),
+                                     .dz = device_view_of<T, 3>(grads.z),
+                                     .dh0 = device_view_of<float, 3>(grads.h0)},
+        gpu::bytes_of(scratch), gpu::current_stream());
+  });
 }
 #else
 void selective_scan_on_device(const SelectiveScanTensors&, const SelectiveScanOutput&,

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/selective_scan/selective_scan_device_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -106,7 +107,7 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
     Tensor states;
     if (differentiable) {
       const int64_t state = A.size(1), chunks = selective_scan_chunks(u.size(1), state);
-      states = torch::empty({u.size(0), chunks, state, u.size(2)}, u.options());
+      states = torch::empty({u.size(0), chunks, state, u.size(2)}, A.options());
       variable_list kept = inputs;
       kept.push_back(states);
       context->save_for_backward(kept);
@@ -160,22 +161,24 @@ void require_type(const char* name, const Tensor& tensor, const torch::TensorOpt
               " and rank " + std::to_string(rank) + " on " + wanted.device().str()});
 }
 
+torch::ScalarType signal_type(const Tensor& u) {
+  if (is_narrow(u)) return torch::kBFloat16;
+  return u.scalar_type() == torch::kFloat64 && !u.is_cuda() ? torch::kFloat64 : torch::kFloat32;
+}
+
 void check(const SelectiveScanTensors& in) {
   require(in.u.defined(), "selective_scan", "u is missing");
-  const torch::TensorOptions type =
-      torch::TensorOptions(in.u.scalar_type() == torch::kFloat64 && !in.u.is_cuda()
-                               ? torch::kFloat64
-                               : torch::kFloat32)
-          .device(in.u.device());
+  const auto type = torch::TensorOptions(signal_type(in.u)).device(in.u.device());
+  const auto wide = type.dtype(wide_type(in.u));
   require_type("u", in.u, type, 3);
   require_type("dt", in.dt, type, 3);
-  require_type("A", in.A, type, 2);
+  require_type("A", in.A, wide, 2);
   require_type("B", in.B, type, 4);
   require_type("C", in.C, type, 4);
-  if (in.D.defined()) require_type("D", in.D, type, 1);
-  if (in.dt_bias.defined()) require_type("dt_bias", in.dt_bias, type, 1);
+  if (in.D.defined()) require_type("D", in.D, wide, 1);
+  if (in.dt_bias.defined()) require_type("dt_bias", in.dt_bias, wide, 1);
   if (in.z.defined()) require_type("z", in.z, type, 3);
-  if (in.h0.defined()) require_type("h0", in.h0, type, 3);
+  if (in.h0.defined()) require_type("h0", in.h0, wide, 3);
   if (in.starts.defined()) require_type("starts", in.starts, type.dtype(torch::kUInt8), 2);
 }
 
@@ -204,9 +207,17 @@ void selective_scan_gradients(const SelectiveScanTensors& in, const Tensor& stat
 
 SelectiveScanOutput selective_scan(const SelectiveScanTensors& in) {
   check(in);
-  const Tensor h0 = in.h0.defined()
-                        ? in.h0
-                        : torch::zeros({in.u.size(0), in.u.size(2), in.A.size(1)}, in.u.options());
+  if (is_narrow(in.u) && in.u.is_cpu()) {
+    SelectiveScanTensors wide = in;
+    for (Tensor* tensor : {&wide.u, &wide.dt, &wide.B, &wide.C, &wide.z}) {
+      *tensor = widened(*tensor);
+    }
+    const SelectiveScanOutput out = selective_scan(wide);
+    return {out.y.to(in.u.scalar_type()), out.h};
+  }
+  const Tensor h0 = in.h0.defined() ? in.h0
+                                    : torch::zeros({in.u.size(0), in.u.size(2), in.A.size(1)},
+                                                   in.A.options().requires_grad(false));
   const variable_list out = SelectiveScanFunction::apply(
       in.u, in.dt, in.A, in.B, in.C, stand_in(in.D, in.u), stand_in(in.dt_bias, in.u),
       stand_in(in.z, in.u), h0, stand_in(in.starts, in.u), static_cast<int64_t>(in.step_size),

@@ -32,9 +32,10 @@ struct SelectiveScanOutput {
 ///
 /// Any strides will do, halves of one projection need no copies; none of the inputs is changed.
 /// On the CPU float32 runs the SIMD kernel, float64 the reference, so that gradients can be checked
-/// by finite differences. On a GPU float32 runs the CUDA kernel, behind what torch has queued. Kept
-/// for the backward pass: the inputs, and the states before each chunk if any input requires a
-/// gradient.
+/// by finite differences. On a GPU float32 runs the CUDA kernel, behind what torch has queued. u,
+/// dt, B, C and z may be bfloat16 beside float32 for the rest: they are widened exactly, and y is
+/// rounded once. Kept for the backward pass: the inputs, and the states before each chunk if any
+/// input requires a gradient.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.

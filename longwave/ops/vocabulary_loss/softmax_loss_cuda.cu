@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cuda_runtime.h>
+
+#include "longwave/ops/cuda/launch_cuda.h"
+#include "longwave/ops/cuda/numbers_cuda.cuh"
+#include "longwave/ops/require_shape.h"
+#include "longwave/ops/vocabulary_loss/softmax_loss_cuda.h"
+
+namespace longwave::ops {
+namespace {
+
+constexpr const char* kWhere = "softmax_loss_cuda";
+constexpr int kThreads = 512;
+constexpr int kWarp = 32;
+constexpr int kAtOnce = 8;  // scores of a thread that are under way
+
+// Sum of e^(score - largest) over some scores.
+struct Partition {
+  float largest = -INFINITY;
+  float sum = 0.0f;
+};
+
+// e^(x - largest); 0 for what was never seen, also where nothing was.
+__device__ float power(float x, float largest) {
+  return x == -INFINITY ? 0.0f : gpu::exp2_fast((x - largest) * gpu::kLog2E);
+}
+
+__device__ Partition joined(const Partition& a, const Partition& b) {
+  Partition both;
+  both.largest = fmaxf(a.largest, b.largest);
+  both.sum = a.sum * power(a.largest, both.largest) + b.sum * power(b.largest, both.largest);
+  return both;
+}
+
+__device__ Partition joined_in_warp(Partition mine) {
+#pragma unroll
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) {
+    const Partition other{__shfl_xor_sync(0xffffffffu, mine.largest, mask),
+                          __shfl_xor_sync(0xffffffffu, mine.sum, mask)};
+    mine = joined(mine, other);
+  }
+  return mine;
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    softmax_loss_kernel(const __grid_constant__ SoftmaxLossCudaArgs<T> args) {
+  const int64_t r = blockIdx.x, classes = args.scores.extent(1), stride = args.scores.stride(1);
+  T* const scores = args.scores.data() + r * args.scores.stride(0);
+  const int64_t label = args.label(r);
+  const bool asked = label >= 0;
+  const float chosen = asked ? gpu::widen(scores[label * stride]) : 0.0f;
+  Partition mine;
+  for (int64_t begin = threadIdx.x; begin < classes; begin += kAtOnce * kThreads) {
+    float x[kAtOnce], largest = mine.largest;
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int64_t c = begin + i * kThreads;
+      x[i] = c < classes ? gpu::widen(scores[c * stride]) : -INFINITY;
+      largest = fmaxf(largest, x[i]);
+    }
+    float sum = mine.sum * power(mine.largest, largest);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) sum += power(x[i], largest);
+    mine = {largest, sum};
+  }
+  __shared__ Partition of_warps[kThreads / kWarp];
+  mine = joined_in_warp(mine);
+  if (threadIdx.x % kWarp == 0) of_warps[threadIdx.x / kWarp] = mine;
+  // All have read the chosen score, too.
+  __syncthreads();
+  Partition whole;
+#pragma unroll
+  for (int i = 0; i < kThreads / kWarp; ++i) whole = joined(whole, of_warps[i]);
+  const float total = whole.largest + logf(whole.sum);
+  if (threadIdx.x == 0) args.loss(r) = asked ? total - chosen : 0.0f;
+  const float scale = asked ? args.scale(0) : 0.0f;
+#pragma unroll 4
+  for (int64_t c = threadIdx.x; c < classes; c += kThreads) {
+    const float share = gpu::exp2_fast((gpu::widen(scores[c * stride]) - total) * gpu::kLog2E);
+    gpu::narrow(asked ? scale * (share - (c == label ? 1.0f : 0.0f)) : 0.0f, scores[c * stride]);
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void softmax_loss_cuda(const SoftmaxLossCudaArgs<T>& args, cudaStream_t stream) {
+  const int64_t rows = args.scores.extent(0);
+  require_shape(kWhere, "label", args.label, {rows});
+  require_shape(kWhere, "scale", args.scale, {1});
+  require_shape(kWhere, "loss", args.loss, {rows});
+  if (args.scores.size() == 0) return;
+  softmax_loss_kernel<T><<<gpu::blocks_for(rows, 1, kWhere), kThreads, 0, stream>>>(args);
+  gpu::require_device(cudaGetLastError(), kWhere);
+}
+
+template void softmax_loss_cuda(const SoftmaxLossCudaArgs<float>&, cudaStream_t);
+template void softmax_loss_cuda(const SoftmaxLossCudaArgs<__half>&, cudaStream_t);
+template void softmax_loss_cuda(const SoftmaxLossCudaArgs<__nv_bfloat16>&, cudaStream_t);
+
+}  // namespace longwave::ops

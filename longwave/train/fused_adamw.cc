@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "longwave/train/fused_adamw.h"
+
+#include <torch/version.h>
+
+#include "longwave/ops/cuda/device_torch.h"
+
+namespace longwave::train {
+
+// What follows came with libtorch 2.1; older ones declare no such operator.
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 1)
+bool has_fused_adamw(const AdamWUpdate& update) { return update.parameters.front().is_cuda(); }
+
+void fused_adamw(const AdamWUpdate& update) {
+  const torch::Tensor count =
+      torch::full({}, static_cast<double>(update.count), update.parameters.front().options());
+  const std::vector<torch::Tensor> counts(update.parameters.size(), count);
+  at::_fused_adamw_(update.parameters, update.gradients, update.means, update.squares, {}, counts,
+                    update.lr, update.beta1, update.beta2, update.decay, update.epsilon,
+                    /*amsgrad=*/false, /*maximize=*/false);
+}
+#else
+bool has_fused_adamw(const AdamWUpdate&) { return false; }
+void fused_adamw(const AdamWUpdate&) { ops::gpu::refuse_device("fused_adamw"); }
+#endif
+
+}  // namespace longwave::train
