@@ -5,6 +5,7 @@
 #include <string>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/ssd/ssd.h"
 #include "longwave/ops/ssd/ssd_device_torch.h"
 #include "longwave/ops/ssd/ssd_operations_torch.h"
@@ -67,7 +68,7 @@ SsdInput input_of(const Tensors& in, double least, double most) {
 
 Tensor state_like(const Tensors& in) {
   const SsdSize size = size_of(in);
-  return torch::zeros({size.batch, size.heads, size.head_dim, size.state}, in[kX].options());
+  return torch::zeros({size.batch, size.heads, size.head_dim, size.state}, in[kA].options());
 }
 
 template <typename T>
@@ -121,7 +122,7 @@ Tensors gradients_like(const Tensors& in) {
     if (in[i].defined()) out[i] = torch::empty(in[i].sizes(), in[i].options());
   }
   const SsdSize size = size_of(in);
-  out[kH0] = torch::empty({size.batch, size.heads, size.head_dim, size.state}, in[kX].options());
+  out[kH0] = torch::empty({size.batch, size.heads, size.head_dim, size.state}, in[kA].options());
   return out;
 }
 
@@ -207,20 +208,26 @@ void ssd_gradients(const SsdInput& in, const SsdOutput& d, const SsdInput& grads
 }
 
 SsdOutput ssd(const SsdInput& input) {
+  if (is_narrow(input.x) && !ssd_runs_on_device(input)) {
+    SsdInput wide = input;
+    for (Tensor* tensor : {&wide.x, &wide.dt, &wide.B, &wide.C}) *tensor = widened(*tensor);
+    const SsdOutput out = ssd(wide);
+    return {out.y.to(input.x.scalar_type()), out.h};
+  }
   if (!input.x.is_cpu() && !ssd_runs_on_device(input)) return ssd_of_operations(input);
-  const torch::TensorOptions type =
-      torch::TensorOptions(input.x.scalar_type() == torch::kFloat64 ? torch::kFloat64
-                                                                    : torch::kFloat32)
-          .device(input.x.device());
+  const auto wide = torch::TensorOptions(input.x.scalar_type() == torch::kFloat64 ? torch::kFloat64
+                                                                                  : torch::kFloat32)
+                        .device(input.x.device());
+  const auto type = is_narrow(input.x) ? wide.dtype(torch::kBFloat16) : wide;
   const Tensor D = skip_of(input.D);
   require_type("x", input.x, type, 4);
   require_type("dt", input.dt, type, 3);
-  require_type("A", input.A, type, 1);
+  require_type("A", input.A, wide, 1);
   require_type("B", input.B, type, 4);
   require_type("C", input.C, type, 4);
-  if (D.defined()) require_type("D", D, type, 2);
-  if (input.dt_bias.defined()) require_type("dt_bias", input.dt_bias, type, 1);
-  if (input.h0.defined()) require_type("h0", input.h0, type, 4);
+  if (D.defined()) require_type("D", D, wide, 2);
+  if (input.dt_bias.defined()) require_type("dt_bias", input.dt_bias, wide, 1);
+  if (input.h0.defined()) require_type("h0", input.h0, wide, 4);
   Tensor starts = input.starts;
   if (starts.defined() && starts.scalar_type() == torch::kBool) starts = starts.view(torch::kUInt8);
   if (starts.defined()) require_type("starts", starts, type.dtype(torch::kUInt8), 2);
