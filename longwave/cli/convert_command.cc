@@ -12,6 +12,7 @@
 #include "longwave/inspect/number_text.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/ops/quant/quant.h"
+#include "longwave/runtime/companions.h"
 #include "longwave/runtime/gguf_file.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/published_folder.h"
@@ -62,15 +63,15 @@ std::vector<PublishedTensor> tensors_of(std::optional<PublishedFormat> format,
 }
 
 void write(const std::string& out, std::optional<PublishedFormat> format,
-           const runtime::ModelFolder& model, const text::Tokenizer* tokenizer,
+           const runtime::ModelFolder& model, const runtime::Companions& companions,
            std::optional<DType> type) {
   if (format == PublishedFormat::kGguf) {
-    return runtime::save_gguf_model(out, model, tokenizer, type);
+    return runtime::save_gguf_model(out, model, companions, type);
   }
-  if (format) return runtime::save_published_folder(out, *format, model, tokenizer);
+  if (format) return runtime::save_published_folder(out, *format, model, companions);
   io::AtomicFolder atomic(out);
   runtime::write_model_files(atomic.path(), model.config, model.weights);
-  if (tokenizer != nullptr) runtime::write_tokenizer(atomic.path(), *tokenizer);
+  runtime::write_companions(atomic.path(), companions);
   atomic.commit();
 }
 
@@ -112,7 +113,7 @@ ExitCode run_convert(Call& call) {
   io::require_new(out);
   runtime::ModelFolder model = runtime::load_model_folder(in);
   if (!gguf) model = plain(std::move(model));
-  write(out, format, model, runtime::load_tokenizer(in).get(), type_of(type));
+  write(out, format, model, runtime::load_companions(in), type_of(type));
   report(out, tensors_of(format, model.config), call);
   return ExitCode::kOk;
 }

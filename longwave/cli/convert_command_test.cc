@@ -62,6 +62,26 @@ TEST(Convert, EveryCommandTakesAGgufFile) {
   EXPECT_EQ(longwave({"inspect", file}).code, ExitCode::kOk);
 }
 
+TEST(Convert, ModelsThatTalkStillDo) {
+  const ScratchFolder scratch("convert_talks");
+  const std::string model = LONGWAVE_SOURCE_DIR "/tests/fixtures/chat_mamba";
+  const auto talk = [](const std::string& path) {
+    return longwave({"chat", path, "-t", "0", "-n", "8"}, "Hello\n");
+  };
+  const std::string expected = talk(model).out, file = scratch / "talks.gguf";
+  ASSERT_EQ(longwave({"convert", model, file, "--to", "gguf"}).code, ExitCode::kOk);
+  ASSERT_EQ(longwave({"convert", file, scratch / "hf", "--to", "hf"}).code, ExitCode::kOk);
+  ASSERT_EQ(longwave({"convert", scratch / "hf", scratch / "own"}).code, ExitCode::kOk);
+  for (const std::string& path : {file, scratch / "hf", scratch / "own"}) {
+    const Outcome got = talk(path);
+    EXPECT_EQ(got.out, expected) << path;
+    EXPECT_EQ(got.err.find("no chat template"), std::string::npos) << path << got.err;
+  }
+  ASSERT_EQ(longwave({"quantize", file, "--to", "bf16", "--out", scratch / "small"}).code,
+            ExitCode::kOk);
+  EXPECT_EQ(talk(scratch / "small").err.find("no chat template"), std::string::npos);
+}
+
 TEST(Convert, TypesAreForGgufFiles) {
   const ScratchFolder scratch("convert_types");
   const Outcome refused =

@@ -8,6 +8,7 @@
 #include "longwave/cli/commands.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/io/atomic_file.h"
+#include "longwave/runtime/companions.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/quantize_model.h"
 
@@ -77,9 +78,7 @@ ExitCode run_quantize(Call& call) {
   totals.after = bytes_of_model(model.weights);
   io::AtomicFolder atomic(out);
   runtime::write_model_files(atomic.path(), model.config, model.weights);
-  if (const auto tokenizer = runtime::load_tokenizer(in)) {
-    runtime::write_tokenizer(atomic.path(), *tokenizer);
-  }
+  runtime::write_companions(atomic.path(), runtime::load_companions(in));
   atomic.commit();
   if (call.json()) {
     print_json(out, tensors, totals, call.console);

@@ -161,12 +161,13 @@ std::optional<text::ChatTemplate> load_gguf_chat_template(const fs::path& path) 
                                    token("tokenizer.ggml.eos_token_id"));
 }
 
-void save_gguf_model(const fs::path& path, const ModelFolder& model,
-                     const text::Tokenizer* tokenizer, std::optional<DType> type) {
+void save_gguf_model(const fs::path& path, const ModelFolder& model, const Companions& companions,
+                     std::optional<DType> type) {
   const models::PublishedConfig config = models::to_published(PublishedFormat::kGguf, model.config);
   io::GgufMetadata metadata = metadata_of(config);
-  if (tokenizer != nullptr) {
-    text::add_vocabulary(*tokenizer, model.config.interface.input_size, metadata);
+  add_companions(companions, metadata);
+  if (companions.tokenizer != nullptr) {
+    text::add_vocabulary(*companions.tokenizer, model.config.interface.input_size, metadata);
   } else {
     metadata.insert_or_assign("tokenizer.ggml.model", io::GgufValue::text("no_vocab"));
   }

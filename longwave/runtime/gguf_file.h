@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "longwave/base/dtype.h"
+#include "longwave/runtime/companions.h"
 #include "longwave/runtime/model_folder.h"
 
 /// Models in GGUF files, as llama.cpp writes and reads them.
@@ -28,7 +29,7 @@ std::shared_ptr<const text::Tokenizer> load_gguf_tokenizer(const std::filesystem
 /// The chat template inside; none if there is none.
 std::optional<text::ChatTemplate> load_gguf_chat_template(const std::filesystem::path& path);
 
-/// Writes a model, atomically, with the tokenizer if there is one.
+/// Writes a model, atomically, with what goes along with it.
 ///
 /// Matrices of weights become `type`, or keep what they have if that is absent. As llama.cpp has
 /// it, convolutions, A, D, norms and biases are float32, and a row that is no multiple of a type's
@@ -36,6 +37,6 @@ std::optional<text::ChatTemplate> load_gguf_chat_template(const std::filesystem:
 ///
 /// Errors     ConfigError if the form cannot express the model; IoError.
 void save_gguf_model(const std::filesystem::path& path, const ModelFolder& model,
-                     const text::Tokenizer* tokenizer = nullptr, std::optional<DType> type = {});
+                     const Companions& companions = {}, std::optional<DType> type = {});
 
 }  // namespace longwave::runtime

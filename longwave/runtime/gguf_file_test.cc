@@ -82,7 +82,7 @@ TEST(GgufFile, MatricesStayInTheirType) {
   const TemporaryFolder scratch;
   const ModelFolder published = load_model_folder(kFixtures / "mamba");
   for (const DType type : {DType::kFloat16, DType::kBFloat16}) {
-    save_gguf_model(scratch / "a.gguf", published, nullptr, type);
+    save_gguf_model(scratch / "a.gguf", published, {}, type);
     const ModelFolder read = load_model_folder(scratch / "a.gguf");
     EXPECT_EQ(read.weights.all().at("layers.0.mixer.in_proj.weight").dtype(), type);
     EXPECT_EQ(read.weights.all().at("encoder.weight").dtype(), type);

@@ -154,7 +154,7 @@ TEST_P(GgufHybrid, WithoutOurKeysItAnswersTheSame) {
 
 TEST_P(GgufHybrid, MatricesInFewerBitsKeepNoMultipliersBesides) {
   const TemporaryFolder scratch;
-  save_gguf_model(scratch / "a.gguf", GetParam().model(), nullptr, DType::kFloat16);
+  save_gguf_model(scratch / "a.gguf", GetParam().model(), {}, DType::kFloat16);
   const io::Gguf file(scratch / "a.gguf");
   for (const auto& [key, value] : file.metadata()) {
     EXPECT_FALSE(key.starts_with("longwave.multiplier.")) << key;

@@ -127,7 +127,7 @@ Weights load_published_weights(const fs::path& folder, const PublishedDescriptio
 }
 
 void save_published_folder(const fs::path& folder, models::PublishedFormat format,
-                           const ModelFolder& model, const text::Tokenizer* tokenizer) {
+                           const ModelFolder& model, const Companions& companions) {
   std::vector<io::Setting> settings;
   for (auto& [key, value] : models::to_published(format, model.config)) {
     settings.push_back({key, value, 0});
@@ -137,7 +137,7 @@ void save_published_folder(const fs::path& folder, models::PublishedFormat forma
   io::write_file_atomically(atomic.path() / "config.json", io::format_foreign_json(settings));
   // What transformers looks for before it reads a file.
   io::save_safetensors(atomic.path() / kWeightsName, tensors, {{"format", "pt"}});
-  if (tokenizer != nullptr) write_tokenizer(atomic.path(), *tokenizer);
+  write_companions(atomic.path(), companions);
   atomic.commit();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "longwave/models/published.h"
+#include "longwave/runtime/companions.h"
 #include "longwave/runtime/model_folder.h"
 
 namespace longwave::runtime {
@@ -34,11 +35,11 @@ std::optional<PublishedDescription> parse_published_config(std::string_view text
 Weights load_published_weights(const std::filesystem::path& folder,
                                const PublishedDescription& description);
 
-/// Writes config.json and model.safetensors into a new or replaced folder, in one step, and the
-/// tokenizer beside them if there is one.
+/// Writes config.json and model.safetensors into a new or replaced folder, in one step, and
+/// what goes along with them.
 ///
 /// Errors     ConfigError if the form cannot express the model; IoError.
 void save_published_folder(const std::filesystem::path& folder, models::PublishedFormat format,
-                           const ModelFolder& model, const text::Tokenizer* tokenizer = nullptr);
+                           const ModelFolder& model, const Companions& companions = {});
 
 }  // namespace longwave::runtime

@@ -35,6 +35,31 @@ std::optional<std::string> source_of(const Json& config) {
   return std::nullopt;
 }
 
+/// A template and the place that messages name.
+struct Source {
+  std::string text, where;
+};
+
+std::optional<Source> source_in(const std::filesystem::path& folder) {
+  const std::filesystem::path config_path = folder / "tokenizer_config.json";
+  const std::filesystem::path own_path = folder / "chat_template.jinja";
+  std::error_code ignored;
+  if (std::filesystem::exists(own_path, ignored)) {
+    return Source{io::read_text(own_path, kFileLimit), own_path.string()};
+  }
+  if (!std::filesystem::exists(config_path, ignored)) return std::nullopt;
+  const Json config = Json::parse(io::read_text(config_path, kFileLimit), nullptr, false);
+  if (!config.is_object()) {
+    throw DataError({.where = config_path.string(),
+                     .what = "this is no JSON object",
+                     .got = {},
+                     .fix = "download the file again, or delete it"});
+  }
+  std::optional<std::string> text = source_of(config);
+  if (!text) return std::nullopt;
+  return Source{std::move(*text), config_path.string() + ": chat_template"};
+}
+
 }  // namespace
 
 struct ChatTemplate::Parsed {
@@ -72,30 +97,16 @@ ChatTemplate ChatTemplate::parse(std::string_view source, std::string_view where
 }
 
 std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& folder) {
-  const std::filesystem::path config_path = folder / "tokenizer_config.json";
-  const std::filesystem::path own_path = folder / "chat_template.jinja";
-  std::error_code ignored;
-  Json config = Json::object();
-  if (std::filesystem::exists(config_path, ignored)) {
-    config = Json::parse(io::read_text(config_path, kFileLimit), nullptr, false);
-    if (!config.is_object()) {
-      throw DataError({.where = config_path.string(),
-                       .what = "this is no JSON object",
-                       .got = {},
-                       .fix = "download the file again, or delete it"});
-    }
-  }
-  std::string where = config_path.string() + ": chat_template";
-  std::optional<std::string> source;
-  if (std::filesystem::exists(own_path, ignored)) {
-    source = io::read_text(own_path, kFileLimit);
-    where = own_path.string();
-  } else {
-    source = source_of(config);
-  }
+  const std::optional<Source> source = source_in(folder);
   if (!source) return std::nullopt;
   const TokenSettings tokens = load_token_settings(folder);
-  return parse(*source, where, tokens.begin.value_or(""), tokens.end.value_or(""));
+  return parse(source->text, source->where, tokens.begin.value_or(""), tokens.end.value_or(""));
+}
+
+std::optional<std::string> ChatTemplate::find_source(const std::filesystem::path& folder) {
+  std::optional<Source> source = source_in(folder);
+  if (!source) return std::nullopt;
+  return std::move(source->text);
 }
 
 std::string ChatTemplate::render(std::span<const Message> messages) const {

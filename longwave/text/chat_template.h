@@ -39,6 +39,9 @@ class ChatTemplate {
   /// none.
   static std::optional<ChatTemplate> load(const std::filesystem::path& folder);
 
+  /// The text of the template that `load` reads, also of one that it would refuse.
+  static std::optional<std::string> find_source(const std::filesystem::path& folder);
+
   /// The conversation as text, up to where the assistant's next answer begins.
   std::string render(std::span<const Message> messages) const;
 
