@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Times the scans of mamba_ssm on a GPU beside ours, at the same shapes in the same run.
+
+usage: mamba_ssm_gpu.py [BUILD [OPERATOR...]]     BUILD holds our benchmarks, build/cuda unless given
+
+Needs PyTorch for CUDA and mamba_ssm with its selective_scan_cuda. Our benchmarks check their
+kernels first; the largest difference of the peer's forward pass from a recurrence is printed too.
+"""
+
+import re
+import statistics
+import subprocess
+import sys
+
+import torch
+from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
+
+REPEATS, WARM_UPS, SETS = 20, 3, 3
+
+# (batch, channels, length, state) and (batch, length, heads, head_dim, groups, state)
+SELECTIVE = [
+    (torch.bfloat16, (8, 4096, 2048, 16)),
+    (torch.bfloat16, (8, 1536, 2048, 16)),
+    (torch.bfloat16, (1, 4096, 65536, 16)),
+    (torch.float32, (8, 4096, 2048, 16)),
+]
+SSD = [
+    (torch.bfloat16, (8, 2048, 80, 64, 1, 128)),
+    (torch.bfloat16, (8, 2048, 24, 64, 1, 128)),
+    (torch.bfloat16, (1, 65536, 80, 64, 1, 128)),
+    (torch.bfloat16, (8, 2048, 80, 64, 8, 64)),
+    (torch.bfloat16, (4, 4096, 128, 64, 8, 128)),
+]
+
+
+def milliseconds(work):
+    times = []
+    for i in range(WARM_UPS + REPEATS):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        work(i % SETS)
+        end.record()
+        end.synchronize()
+        if i >= WARM_UPS:
+            times.append(begin.elapsed_time(end))
+    return statistics.median(times)
+
+
+def selective_operands(dtype, size):
+    batch, channels, length, state = size
+    options = {"device": "cuda", "dtype": dtype, "requires_grad": True}
+    signals = [torch.randn(batch, channels, length, **options) for _ in range(3)]
+    rows = [torch.randn(batch, 1, state, length, **options) for _ in range(2)]
+    A = (-4.7 * torch.rand(channels, state, device="cuda") - 0.3).requires_grad_()
+    D = torch.randn(channels, device="cuda", requires_grad=True)
+    bias = (-3 * torch.rand(channels, device="cuda") - 2).requires_grad_()
+    return [signals[0], signals[1], A, *rows, D, signals[2], bias]
+
+
+def selective(operands):
+    return selective_scan_fn(*operands, delta_softplus=True)
+
+
+def selective_error(size):
+    """The largest difference from a recurrence in float64, as a share of the largest number."""
+    u, dt, A, B, C, D, z, bias = (x.detach() for x in selective_operands(torch.float32, size))
+    got = selective([u, dt, A, B, C, D, z, bias]).double()
+    u, dt, A, B, C, D, z, bias = (x.double() for x in (u, dt, A, B, C, D, z, bias))
+    dt = torch.nn.functional.softplus(dt + bias[:, None])
+    h = torch.zeros(*u.shape[:2], A.shape[1], device="cuda", dtype=torch.float64)
+    y = torch.empty_like(u)
+    for t in range(u.shape[2]):
+        h = torch.exp(dt[:, :, t, None] * A) * h + (dt * u)[:, :, t, None] * B[:, :, :, t]
+        y[:, :, t] = (h * C[:, :, :, t]).sum(-1)
+    y = (y + D[:, None] * u) * torch.nn.functional.silu(z)
+    return ((got - y).abs().max() / y.abs().max()).item()
+
+
+def ssd_operands(dtype, size):
+    batch, length, heads, head_dim, groups, state = size
+    options = {"device": "cuda", "dtype": dtype, "requires_grad": True}
+    x = torch.randn(batch, length, heads, head_dim, **options)
+    dt = torch.randn(batch, length, heads, **options)
+    B, C = (torch.randn(batch, length, groups, state, **options) for _ in range(2))
+    A = (-3.9 * torch.rand(heads, device="cuda") - 0.1).requires_grad_()
+    D = torch.randn(heads, device="cuda", requires_grad=True)
+    bias = (-3 * torch.rand(heads, device="cuda") - 2).requires_grad_()
+    return [x, dt, A, B, C, D, bias]
+
+
+def ssd(operands):
+    x, dt, A, B, C, D, bias = operands
+    return mamba_chunk_scan_combined(x, dt, A, B, C, 256, D=D, dt_bias=bias, dt_softplus=True)
+
+
+def times_of(operation, operands_of, dtype, size):
+    operands = [operands_of(dtype, size) for _ in range(SETS)]
+
+    def forward(i):
+        with torch.no_grad():
+            operation(operands[i])
+
+    outputs = [operation(each) for each in operands]
+    gradients = [torch.randn_like(y) for y in outputs]
+
+    def backward(i):
+        torch.autograd.grad(outputs[i], operands[i], gradients[i], retain_graph=True)
+
+    return milliseconds(forward), milliseconds(backward)
+
+
+def ours(build, operators):
+    """Median milliseconds by (operator, pass, type, sizes), as our benchmarks print them."""
+    found = {}
+    sizes = r"((?: *[BDLHPGN]\d+ *)+)"
+    for program, operator, direction in (
+        ("selective_scan_cuda_bench", "selective_scan", "forward"),
+        ("selective_scan_gradient_cuda_bench", "selective_scan", "backward"),
+        ("ssd_cuda_bench", "ssd", None),
+    ):
+        if operator not in operators:
+            continue
+        text = subprocess.run([f"{build}/{program}"], capture_output=True, text=True, check=True)
+        print(text.stdout)
+        for line in text.stdout.splitlines():
+            match = re.match(rf"(?:(forward|gradient) +)?(\w+) +{sizes}.*?(\d+\.\d+) \(", line)
+            if not match:
+                continue
+            name = direction or {"forward": "forward", "gradient": "backward"}[match[1]]
+            numbers = tuple(int(n) for n in re.findall(r"\d+", match[3]))
+            found.setdefault((operator, name, match[2], numbers), float(match[4]))
+    return found
+
+
+def main():
+    build = sys.argv[1] if len(sys.argv) > 1 else "build/cuda"
+    operators = sys.argv[2:] or ["selective_scan", "ssd"]
+    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}")
+    if "selective_scan" in operators:
+        print(f"selective_scan_fn, float32, error: {selective_error((2, 64, 300, 16)):.1e}")
+    mine = ours(build, operators)
+    print("| operator | type | shape | pass | mamba_ssm ms | ours ms | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    for operator, operation, operands_of, letters, shapes in (
+        ("selective_scan", selective, selective_operands, "BDLN", SELECTIVE),
+        ("ssd", ssd, ssd_operands, "BLHPGN", SSD),
+    ):
+        for dtype, size in shapes if operator in operators else ():
+            kind = str(dtype).removeprefix("torch.")
+            shape = " ".join(f"{letter}{n}" for letter, n in zip(letters, size))
+            for name, peer in zip(("forward", "backward"),
+                                  times_of(operation, operands_of, dtype, size)):
+                here = mine.get((operator, name, kind, size))
+                mine_text = f"{here:.3f} | {peer / here:.2f}" if here else "| "
+                print(f"| {operator} | {kind} | {shape} | {name} | {peer:.3f} | {mine_text} |",
+                      flush=True)
+
+
+if __name__ == "__main__":
+    main()
