@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times the scans of mamba_ssm on a GPU beside ours, at the same shapes in the same run.
 
-usage: mamba_ssm_gpu.py [BUILD [OPERATOR...]]     BUILD holds our benchmarks, build/cuda unless given
+usage: mamba_ssm_gpu.py [BUILD [OPERATOR...]]     BUILD with our benchmarks: build/cuda if not given
 
 Needs PyTorch for CUDA and mamba_ssm with its selective_scan_cuda. Our benchmarks check their
 kernels first; the largest difference of the peer's forward pass from a recurrence is printed too.
