@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "longwave/cli/brief_spin.h"
+
 namespace longwave::cli {
 namespace {
 
@@ -46,6 +48,7 @@ void hand_over(const Call& call) {
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   call.console.out.flush();
+  spin_as_usual();
   ::execv(program->c_str(), pointers.data());
   throw IoError({.where = program->string(),
                  .what = "cannot be started",
