@@ -9,7 +9,17 @@ namespace longwave::train {
 
 // What follows came with libtorch 2.1; older ones declare no such operator.
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 1)
-bool has_fused_adamw(const AdamWUpdate& update) { return update.parameters.front().is_cuda(); }
+bool has_fused_adamw(const AdamWUpdate& update) {
+  // It goes through memory, and so takes only tensors that lie there alike.
+  for (size_t i = 0; i < update.parameters.size(); ++i) {
+    const torch::Tensor& parameter = update.parameters[i];
+    if (!parameter.is_cuda() || !parameter.is_contiguous()) return false;
+    for (const auto* others : {&update.gradients, &update.means, &update.squares}) {
+      if ((*others)[i].strides() != parameter.strides()) return false;
+    }
+  }
+  return true;
+}
 
 void fused_adamw(const AdamWUpdate& update) {
   const torch::Tensor count =
