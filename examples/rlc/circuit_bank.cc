@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From one circuit to a layer: HiPPO is a bank of circuits that remembers its input, and one
 // channel of S4D is such a bank with a readout.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

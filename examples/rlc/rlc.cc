@@ -3,7 +3,7 @@
 // discretisation against the exact one, and the proof that recurrence is convolution.
 //
 //   usage: rlc [OHM HENRY FARAD]
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

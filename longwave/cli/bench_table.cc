@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/cli/bench_table.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "longwave/base/joined.h"
 #include "longwave/base/parallel.h"
 #include "longwave/cli/build_facts.h"
 
@@ -40,9 +40,9 @@ Json number(double value) {
 void print_table(std::string_view form, const BenchTable& table, std::ostream& out) {
   const auto line = [&](const std::vector<std::string>& cells) {
     if (form == "csv") {
-      out << fmt::format("{}\n", fmt::join(cells, ","));
+      out << joined(cells, ",") << '\n';
     } else if (form == "md") {
-      out << fmt::format("| {} |\n", fmt::join(cells, " | "));
+      out << fmt::format("| {} |\n", joined(cells, " | "));
     } else {
       for (const std::string& cell : cells) out << fmt::format("{:>16}", cell);
       out << '\n';

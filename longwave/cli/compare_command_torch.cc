@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -8,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "longwave/base/joined.h"
 #include "longwave/base/parallel.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/child_process.h"
@@ -56,7 +56,7 @@ std::string fact_text(const train::Record& record, const std::string& name) {
 std::vector<std::pair<std::string, std::string>> facts_of(const Call& call) {
   const BuildFacts build = build_facts();
   const train::Record environment = train::environment();
-  return {{"command", fmt::format("longwave compare {}", fmt::join(call.arguments, " "))},
+  return {{"command", fmt::format("longwave compare {}", joined(call.arguments, " "))},
           {"processor", fact_text(environment, "processor")},
           {"threads", std::to_string(thread_count())},
           {"build", fmt::format("longwave {} {} {}, {}, {}", build.version, build.commit,

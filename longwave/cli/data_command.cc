@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -111,14 +111,14 @@ void describe(Call& call, const data::Source& source, const Options& options) {
 
 /// One step a line, as `longwave stream` reads it.
 std::string input_lines(const TaskInfo& info, const Example& example) {
-  fmt::memory_buffer text;
+  std::string text;
   const auto into = std::back_inserter(text);
   for (const int64_t token : example.tokens) fmt::format_to(into, "{}\n", token);
   const auto width = static_cast<size_t>(info.input_size);
   for (size_t i = 0; i < example.input.size(); ++i) {
     fmt::format_to(into, "{:.9g}{}", example.input[i], (i + 1) % width == 0 ? '\n' : ' ');
   }
-  return fmt::to_string(text);
+  return text;
 }
 
 void export_files(Call& call, const data::Source& source, const Options& options) {

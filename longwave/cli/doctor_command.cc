@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cblas.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 #include <sys/sysinfo.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "longwave/base/error.h"
+#include "longwave/base/joined.h"
 #include "longwave/base/parallel.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands.h"
@@ -49,7 +49,7 @@ Finding simd() {
   const BuildFacts facts = build_facts();
   Finding finding{.what = "SIMD",
                   .found = fmt::format("{} in use, built for {}", facts.simd_used,
-                                       fmt::join(facts.simd_built, " "))};
+                                       joined(facts.simd_built, " "))};
   if (facts.simd_used.starts_with("SSE") || facts.simd_used.starts_with("SSSE") ||
       facts.simd_used == "EMU128" || facts.simd_used == "SCALAR") {
     finding.verdict = Verdict::kNote;

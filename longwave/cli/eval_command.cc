@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "longwave/base/joined.h"
 #include "longwave/cli/commands.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/runtime/evaluate.h"
@@ -72,12 +72,16 @@ ExitCode run_eval(Call& call) {
   const std::string& answers_file = call.options.text("answers");
   std::vector<std::string> answers(answers_file.empty() ? 0 : static_cast<size_t>(count));
   const auto keep = [&](int64_t index, std::span<const float> output) {
-    answers[static_cast<size_t>(index)] = fmt::format("{:.9g}\n", fmt::join(output, " "));
+    std::string& line = answers[static_cast<size_t>(index)];
+    for (const float value : output) {
+      fmt::format_to(std::back_inserter(line), "{}{:.9g}", line.empty() ? "" : " ", value);
+    }
+    line += '\n';
   };
   const runtime::Evaluation evaluation =
       runtime::evaluate(network, *dataset, count, answers.empty() ? runtime::AnswerSink() : keep);
   if (!answers_file.empty()) {
-    io::write_file_atomically(answers_file, fmt::format("{}", fmt::join(answers, "")));
+    io::write_file_atomically(answers_file, joined(answers, ""));
   }
   print(evaluation, folder, call);
   return ExitCode::kOk;

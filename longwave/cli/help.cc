@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/cli/help.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 
+#include "longwave/base/joined.h"
 #include "longwave/cli/parse.h"
 
 namespace longwave::cli {
@@ -32,7 +32,7 @@ std::string usage(const Command& command) {
 /// "FILE", "text|f32", "NUMBER" or nothing for a switch.
 std::string value_name(const Flag& flag) {
   if (!flag.takes.empty()) return std::string(flag.takes);
-  if (!flag.option.choices.empty()) return fmt::format("{}", fmt::join(flag.option.choices, "|"));
+  if (!flag.option.choices.empty()) return joined(flag.option.choices, "|");
   if (std::holds_alternative<bool>(flag.option.value)) return {};
   if (std::holds_alternative<int64_t>(flag.option.value)) return "INTEGER";
   if (std::holds_alternative<double>(flag.option.value)) return "NUMBER";

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 
+#include "longwave/base/joined.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands.h"
 #include "longwave/inspect/report_html.h"
@@ -23,7 +23,7 @@ void write_page(const Call& call, const inspect::ModelAnalysis& analysis, const 
   const std::string page = inspect::html_report(
       analysis, {.title = folder,
                  .made_by = fmt::format("Longwave {}: longwave inspect {}", build_facts().version,
-                                        fmt::join(call.arguments, " ")),
+                                        joined(call.arguments, " ")),
                  .curves = inspect::read_training_curves(inspect::find_metrics(folder))});
   io::write_file_atomically(path, page);
 }

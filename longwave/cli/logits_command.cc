@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cmath>
 #include <iterator>
@@ -18,16 +18,16 @@ namespace {
 
 /// The shortest digits that read back as the same floats; JSON has no word for what is no number.
 std::string row_text(std::span<const float> row, const char* between) {
-  fmt::memory_buffer line;
+  std::string line;
   for (const float value : row) {
-    if (line.size() > 0) line.append(std::string_view(between));
+    if (!line.empty()) line += between;
     if (std::isfinite(value)) {
       fmt::format_to(std::back_inserter(line), "{}", value);
     } else {
-      line.append(std::string_view("null"));
+      line += "null";
     }
   }
-  return fmt::to_string(line);
+  return line;
 }
 
 ExitCode run_logits(Call& call) {

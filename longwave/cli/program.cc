@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/cli/program.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "longwave/base/joined.h"
 #include "longwave/base/parallel.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/hand_over.h"
@@ -62,7 +62,7 @@ void print_version(const Program& program, bool as_json, Console& console) {
       "SIMD      {} (built for {})\n"
       "torch     {}\n",
       program.name, facts.version, facts.commit, facts.build_type, facts.compiler, facts.simd_used,
-      fmt::join(facts.simd_built, " "),
+      joined(facts.simd_built, " "),
       !program.torch.empty() ? "yes, " + program.torch
       : helper.has_value()   ? "no; training runs in " + helper->string()
                              : "no; longwave-train was not found, training is not available");

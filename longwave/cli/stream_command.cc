@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <chrono>
@@ -40,12 +40,11 @@ class AnswerWriter {
     line_.clear();
     const char* between = form_ == Form::kJson ? ", " : " ";
     for (const float value : answer) {
-      if (line_.size() > 0) line_.append(std::string_view(between));
+      if (!line_.empty()) line_ += between;
       fmt::format_to(std::back_inserter(line_), "{:.9g}", value);
     }
     if (form_ == Form::kJson) out_ << '[';
-    out_.write(line_.data(), static_cast<std::streamsize>(line_.size()));
-    out_ << (form_ == Form::kJson ? "]\n" : "\n");
+    out_ << line_ << (form_ == Form::kJson ? "]\n" : "\n");
   }
 
   void flush() { out_.flush(); }
@@ -54,7 +53,7 @@ class AnswerWriter {
   enum class Form : uint8_t { kText, kJson, kRaw };
   std::ostream& out_;
   Form form_;
-  fmt::memory_buffer line_;
+  std::string line_;
 };
 
 /// The token that a number stands for.

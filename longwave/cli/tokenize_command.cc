@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <chrono>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "longwave/base/joined.h"
 #include "longwave/cli/commands.h"
 #include "longwave/cli/token_list.h"
 #include "longwave/inspect/number_text.h"
@@ -100,7 +100,7 @@ ExitCode encode(Call& call) {
     if (call.json()) {
       call.console.out << nlohmann::json{{"ids", ids}}.dump() << '\n';
     } else {
-      call.console.out << fmt::format("{}\n", fmt::join(ids, " "));
+      call.console.out << joined(ids, " ") << '\n';
     }
   }
   return ExitCode::kOk;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "longwave/base/joined.h"
 #include "longwave/cli/build_facts.h"
 #include "longwave/cli/commands_torch.h"
 #include "longwave/runtime/init_from.h"
@@ -65,7 +65,7 @@ fs::path fresh_folder(const std::string& recipe) {
 
 train::Record facts(const Call& call) {
   const BuildFacts build = build_facts();
-  return {{"command", fmt::format("longwave train {}", fmt::join(call.arguments, " "))},
+  return {{"command", fmt::format("longwave train {}", joined(call.arguments, " "))},
           {"folder", fs::current_path().string()},
           {"longwave", build.version},
           {"commit", build.commit},
@@ -95,7 +95,7 @@ Options resumed_recipe(const fs::path& folder, const Words& words, const Call& c
   if (!changes.empty() && !call.options.flag("accept_changes")) {
     throw ConfigError({.where = folder.string(),
                        .what = "a resumed run would differ from the one that was started",
-                       .got = fmt::format("{}", fmt::join(changes, "; ")),
+                       .got = joined(changes, "; "),
                        .fix = "leave the overrides out, or add --accept-changes"});
   }
   for (const std::string& change : changes) call.console.say("changed: " + change);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "longwave/base/joined.h"
 #include "longwave/inspect/comparison.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/models/fit_width.h"
@@ -19,10 +19,10 @@ using Cells = std::vector<std::string>;
 constexpr std::string_view kUnknown = "–";
 
 std::string table(const Cells& head, const std::vector<Cells>& rows) {
-  std::string text = fmt::format("| {} |\n|---|", fmt::join(head, " | "));
+  std::string text = fmt::format("| {} |\n|---|", joined(head, " | "));
   for (size_t i = 1; i < head.size(); ++i) text += "---:|";
   text += '\n';
-  for (const Cells& row : rows) text += fmt::format("| {} |\n", fmt::join(row, " | "));
+  for (const Cells& row : rows) text += fmt::format("| {} |\n", joined(row, " | "));
   return text + '\n';
 }
 

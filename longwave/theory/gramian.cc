@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/theory/gramian.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <Eigen/LU>
 #include <Eigen/QR>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/train/compare.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cctype>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/base/joined.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/io/config_file.h"
@@ -94,7 +94,7 @@ Comparer::Comparer(const CompareJob& job) : job_(job) {
   const Options recipe = recipe_with({});
   check_fresh(recipe);
   prepare_process(recipe.integer("train.threads"));
-  comparison_ = {.recipe = fmt::format("{} {}", job.recipe.string(), fmt::join(job.overrides, " ")),
+  comparison_ = {.recipe = fmt::format("{} {}", job.recipe.string(), joined(job.overrides, " ")),
                  .budget = job.budget,
                  .seed = recipe.integer("seed"),
                  .lengths = job.lengths,

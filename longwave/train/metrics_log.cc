@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/train/metrics_log.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "longwave/base/error.h"
+#include "longwave/base/joined.h"
 
 namespace longwave::train {
 namespace {
@@ -86,7 +86,7 @@ MetricsLog::MetricsLog(const std::filesystem::path& folder, std::vector<std::str
   const bool is_new = !std::filesystem::exists(csv_path_);
   jsonl_.open(jsonl_path_, std::ios::app);
   csv_.open(csv_path_, std::ios::app);
-  if (is_new) csv_ << fmt::format("{}\n", fmt::join(columns_, ",")) << std::flush;
+  if (is_new) csv_ << joined(columns_, ",") << '\n' << std::flush;
   check(jsonl_, jsonl_path_);
   check(csv_, csv_path_);
 }

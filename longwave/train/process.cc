@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/train/process.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <malloc.h>
 #include <sys/utsname.h>
 #include <torch/torch.h>

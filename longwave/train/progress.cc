@@ -2,7 +2,7 @@
 #include "longwave/train/progress.h"
 
 #include <fmt/chrono.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <array>
 #include <cmath>

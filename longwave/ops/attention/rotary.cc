@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/attention/rotary.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>

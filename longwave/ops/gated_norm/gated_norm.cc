@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/gated_norm/gated_norm.h"
 
+#include <fmt/core.h>
+
 #include <concepts>
 
 #include "longwave/base/error.h"

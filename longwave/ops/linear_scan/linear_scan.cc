@@ -2,12 +2,12 @@
 #include "longwave/ops/linear_scan/linear_scan.h"
 
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <complex>
 
 #include "longwave/base/error.h"
+#include "longwave/base/joined.h"
 #include "longwave/base/parallel.h"
 #include "longwave/ops/linear_scan/linear_scan_cpu.h"
 #include "longwave/ops/linear_scan/linear_scan_ref.h"
@@ -37,7 +37,7 @@ void check_factor(const char* where, const View<const T, 3>& a,
   throw InvalidArgument(
       {.where = where,
        .what = "a has a shape that does not fit",
-       .got = fmt::format("({})", fmt::join(a.extents(), ", ")),
+       .got = fmt::format("({})", joined(a.extents(), ", ")),
        .fix = fmt::format("give it as ({} or 1, {} or 1, {})", signal[0], signal[1], signal[2])});
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/moe/moe.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <concepts>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/text/jinja/value.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
