@@ -22,6 +22,22 @@ endfunction()
 
 set(LONGWAVE_SPECIAL _test _bench _fuzz _torch main)
 
+# What most files of the library include, parsed once. Nothing larger pays: the templates of JSON or
+# Eigen would be instantiated in every file. Files still include what they use: the preset dev
+# builds without this.
+set(LONGWAVE_COMMON_HEADERS <fmt/core.h> <algorithm> <array> <cmath> <complex> <cstdint> <cstring>
+  <filesystem> <functional> <limits> <map> <memory> <optional> <span> <string> <string_view>
+  <utility> <variant> <vector>)
+
+function(longwave_precompile target)
+  if(LONGWAVE_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE ${LONGWAVE_COMMON_HEADERS})
+    # Through it g++ 12 warns of copies in std::string that are not there (GCC bug 105651).
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-stringop-overflow;-Wno-array-bounds>)
+  endif()
+endfunction()
+
 # Programs share the library's precompiled header, which wants the library's code generation.
 function(longwave_reuse_torch_header target)
   target_precompile_headers(${target} REUSE_FROM longwave_train)
@@ -122,6 +138,7 @@ function(longwave_library target)
   target_compile_definitions(${target}_runtime PRIVATE EIGEN_DONT_PARALLELIZE
     "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
   longwave_optimise_kernels_alone(${target}_runtime)
+  longwave_precompile(${target}_runtime)
   target_link_libraries(${target}_runtime
     PUBLIC fmt::fmt
     PRIVATE OpenMP::OpenMP_CXX ZLIB::ZLIB pcre2-8 utf8proc
@@ -245,6 +262,7 @@ function(longwave_command target)
   longwave_build_facts(${PROJECT_SOURCE_DIR}/longwave/${arg_ROOM}/build_facts.cc)
   target_link_libraries(longwave_commands PUBLIC longwave_runtime nlohmann_json::nlohmann_json
     PRIVATE CLI11::CLI11 PkgConfig::hwy PkgConfig::openblas longwave_options)
+  longwave_precompile(longwave_commands)
   add_executable(${target}_command ${PROJECT_SOURCE_DIR}/longwave/${arg_ROOM}/main.cc)
   set_target_properties(${target}_command PROPERTIES OUTPUT_NAME ${target})
   target_link_libraries(${target}_command PRIVATE longwave_commands longwave_options)
