@@ -34,8 +34,6 @@ class BlockAllocator : public c10::Allocator {
   c10::DataPtr allocate(size_t bytes) { return make(bytes); }
   void copy_data(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
 
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
-
  private:
   static c10::DataPtr make(size_t bytes) {
     const c10::Device device(c10::kCPU);

@@ -111,24 +111,21 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
     result.resize(result.size() + 2);
     const ScanPath d = path_of(result);
 
-    Stations at{
-        .c = torch::empty({path.xz.size(0), path.xz.size(1), path.A.size(0)}, path.xz.options()),
-        .selections = kept[kept.size() - 2],
-        .dt = {}};
+    // The room of the convolution's last gradient is free until then.
+    Stations at{.c = convolution(d).x, .selections = kept[kept.size() - 2], .dt = {}};
     ops::causal_conv1d_into(convolution(path), {at.c, ops::empty_as(path.history)});
     const int64_t rank = path.dt_proj.size(1);
     const Tensor step_sizes = rows_of(at.step_sizes(rank));
     at.dt = linear_rows(at.step_sizes(rank), path.dt_proj, {});
 
-    Stations dat{ops::empty_as(at.c), ops::empty_as(at.selections), ops::empty_as(at.dt)};
-    const Tensor dy = grads[0].defined() ? grads[0] : torch::zeros_like(at.c);
+    Stations dat{ops::empty_as(at.dt), ops::empty_as(at.selections), ops::empty_as(at.dt)};
+    const Tensor dy = grads[0].defined() ? grads[0] : torch::zeros_like(at.dt);
     ops::selective_scan_gradients(scan(path, at), kept.back(), {dy, grads[2]}, scan(d, dat));
     at.dt.reset();
     multiply(d.dt_proj, rows_of(dat.dt).t(), step_sizes);
     multiply(rows_of(dat.step_sizes(rank)), rows_of(dat.dt), path.dt_proj);
     dat.dt.reset();
     multiply(d.x_proj, rows_of(dat.selections).t(), rows_of(at.c));
-    at.c.reset();
     rows_of(dat.c).addmm_(rows_of(dat.selections), path.x_proj);
     ops::causal_conv1d_gradients(convolution(path), {dat.c, grads[1]}, convolution(d));
     return result;

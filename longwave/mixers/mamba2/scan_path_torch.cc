@@ -95,7 +95,7 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
                        norm_w,    out_proj_w, out_proj_b.value_or(Tensor()),
                        history,   h0,         starts.value_or(Tensor())};
     const ScanPath path = path_of(kept);
-    Tensor xBC = convolved(path);
+    const Tensor xBC = ops::empty_as(convolution(path).x);
     const ops::CausalConv1dOutput conv{xBC, ops::empty_as(history)};
     ops::causal_conv1d_into(convolution(path), conv);
     const ops::SsdInput in = scan(semantics, path, xBC);
@@ -130,7 +130,8 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
 
     const Tensor dy = ops::empty_as(y);
     through_norm(semantics, path, {y, inverse}, grads[0], d, dy);
-    const Tensor xBC = convolved(path), dxBC = ops::empty_as(xBC);
+    // The room of the convolution's last gradient is free until then.
+    const Tensor xBC = convolution(d).x, dxBC = ops::empty_as(xBC);
     ops::causal_conv1d_into(convolution(path), {xBC, ops::empty_as(path.history)});
     ops::ssd_gradients(scan(semantics, path, xBC), {dy, grads[2]}, scan(semantics, d, dxBC));
     ops::causal_conv1d_gradients(convolution(path), {dxBC, grads[1]}, convolution(d));
@@ -140,12 +141,6 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
   }
 
  private:
-  /// Room for what the convolution gives.
-  static Tensor convolved(const ScanPath& path) {
-    return torch::empty({path.projected.size(0), path.projected.size(1), path.conv_w.size(0)},
-                        path.projected.options());
-  }
-
   struct Scanned {
     Tensor y, inverse;
   };

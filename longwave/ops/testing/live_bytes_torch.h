@@ -25,10 +25,11 @@ class LiveBytes {
   struct Count : c10::MemoryReportingInfoBase {
     int64_t now = 0, most = 0;
 
-    // The types of two of these changed in torch 2; which function overrides depends on that.
+    // The types of two of these changed in torch 2. Which function overrides depends on that, so
+    // none is marked.
     void reportMemoryUsage(void*, int64_t bytes, int64_t, int64_t, c10::Device) { add(bytes); }
     void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) { add(bytes); }
-    bool memoryProfilingEnabled() const override { return true; }
+    bool memoryProfilingEnabled() const { return true; }
 
    private:
     void add(int64_t bytes) {
