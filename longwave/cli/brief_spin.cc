@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 namespace longwave::cli {
 namespace {
@@ -17,7 +19,10 @@ constexpr const char* kRounds = "3000";
 
 void spin_briefly(char** arguments) {
   if (std::getenv(kVariable) != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  if (::setenv(kVariable, kRounds, 1) == 0) ::execv("/proc/self/exe", arguments);
+  // By its own name, which a list of processes shows.
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error && ::setenv(kVariable, kRounds, 1) == 0) ::execv(program.c_str(), arguments);
 }
 
 void spin_as_usual() {
