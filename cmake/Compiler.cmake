@@ -10,6 +10,8 @@ target_compile_options(longwave_options INTERFACE
 # g++ 12 sees overlapping copies in "text" + std::string that are not there (GCC bug 105651).
 target_compile_options(longwave_options INTERFACE
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>)
+# Kernels are built for AVX2, AVX-512 and any processor: SSE alone is not worth its time to build.
+target_compile_definitions(longwave_options INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
 if(LONGWAVE_WERROR)
   target_compile_options(longwave_options INTERFACE $<${cxx}:-Werror> $<${cuda}:-Werror=all-warnings>)
 endif()

@@ -134,9 +134,7 @@ function(longwave_library target)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(${target}_runtime PUBLIC cxx_std_20)
   # Threads come from base/parallel_for alone; Eigen would start a team for every matrix product.
-  # Kernels are built for AVX2, AVX-512 and any processor: SSE alone is not worth its time to build.
-  target_compile_definitions(${target}_runtime PRIVATE EIGEN_DONT_PARALLELIZE
-    "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
+  target_compile_definitions(${target}_runtime PRIVATE EIGEN_DONT_PARALLELIZE)
   longwave_optimise_kernels_alone(${target}_runtime)
   longwave_precompile(${target}_runtime)
   target_link_libraries(${target}_runtime
