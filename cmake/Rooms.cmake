@@ -261,6 +261,8 @@ function(longwave_command target)
   target_link_libraries(longwave_commands PUBLIC longwave_runtime nlohmann_json::nlohmann_json
     PRIVATE CLI11::CLI11 PkgConfig::hwy PkgConfig::openblas longwave_options)
   longwave_precompile(longwave_commands)
+  # Commands compute nothing themselves: less optimisation takes a third off their time to build.
+  target_compile_options(longwave_commands PRIVATE $<$<CONFIG:Release>:-O1>)
   add_executable(${target}_command ${PROJECT_SOURCE_DIR}/longwave/${arg_ROOM}/main.cc)
   set_target_properties(${target}_command PROPERTIES OUTPUT_NAME ${target})
   target_link_libraries(${target}_command PRIVATE longwave_commands longwave_options)
