@@ -12,6 +12,7 @@
 #include "longwave/base/testing/tolerance.h"
 #include "longwave/ops/causal_conv1d/causal_conv1d_cuda.h"
 #include "longwave/ops/causal_conv1d/causal_conv1d_ref.h"
+#include "longwave/ops/testing/device_agree.h"
 #include "longwave/ops/testing/device_buffer.h"
 
 namespace longwave::ops {
@@ -20,6 +21,7 @@ namespace {
 using longwave::testing::Tolerance;
 using longwave::testing::Worst;
 using testing::DeviceBuffer;
+using testing::noise;
 
 struct Case {
   int64_t batch, time, channels, width;
@@ -39,16 +41,6 @@ constexpr Case kCases[] = {
 std::string name(const Case& c) {
   return "batch " + std::to_string(c.batch) + " time " + std::to_string(c.time) + " channels " +
          std::to_string(c.channels) + " width " + std::to_string(c.width);
-}
-
-template <typename T>
-std::vector<double> noise(int64_t count, uint64_t stream) {
-  Random random(1, stream);
-  std::vector<double> numbers;
-  for (int64_t i = 0; i < count; ++i) {
-    numbers.push_back(static_cast<float>(static_cast<T>(static_cast<float>(random.normal()))));
-  }
-  return numbers;
 }
 
 /// Operands and results on the host in double, and on the device as T.

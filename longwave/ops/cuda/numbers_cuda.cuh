@@ -100,6 +100,13 @@ __device__ void load_rows(const RowsToLoad<T>& load, T (*to)[kCount]) {
   }
 }
 
+/// Adds a number up over a warp; all lanes get the sum.
+__device__ inline float add_over_warp(float sum) {
+#pragma unroll
+  for (int mask = 16; mask > 0; mask /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
+  return sum;
+}
+
 /// Adds numbers up over the lanes of a warp that differ in the bits kMask, kMask / 2, ..., kLast.
 ///
 /// Lanes share what remains: while there is more than one number, each bit halves them, and lanes

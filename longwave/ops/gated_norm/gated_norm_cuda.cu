@@ -15,12 +15,6 @@ constexpr const char* kGradWhere = "gated_norm_cuda_backward";
 constexpr int kThreads = 128;
 constexpr int kWarp = 32;
 
-__device__ float sum_of_warp(float x) {
-#pragma unroll
-  for (int mask = kWarp / 2; mask > 0; mask /= 2) x += __shfl_xor_sync(0xffffffffu, x, mask);
-  return x;
-}
-
 // The group of a row that this thread's warp sees to, and its channels from the lane's first on.
 struct Place {
   int64_t row, group, first, end;
@@ -64,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
     if (before) v *= Gate(args.z, at.row, c).value;
     square = fmaf(v, v, square);
   }
-  square = sum_of_warp(square) / static_cast<float>(channels / args.groups);
+  square = gpu::add_over_warp(square) / static_cast<float>(channels / args.groups);
   const float inverse = 1.0f / sqrtf(square + args.epsilon);
 #pragma unroll 4
   for (int64_t c = at.first; c < at.end; c += kWarp) {
@@ -96,7 +90,7 @@ __global__ void __launch_bounds__(kThreads)
     const float share = share_of_weight(args, r, c, Gate(args.z, r, c).value, inverse);
     product = fmaf(share, args.w(c), product);
   }
-  product = sum_of_warp(product) / static_cast<float>(channels / groups);
+  product = gpu::add_over_warp(product) / static_cast<float>(channels / groups);
 #pragma unroll 4
   for (int64_t c = at.first; c < at.end; c += kWarp) {
     const Gate gate(args.z, r, c);

@@ -15,12 +15,6 @@ constexpr const char* kGradWhere = "row_norm_cuda_backward";
 constexpr int kThreads = 128;
 constexpr int kWarp = 32;
 
-__device__ float sum_of_warp(float x) {
-#pragma unroll
-  for (int mask = kWarp / 2; mask > 0; mask /= 2) x += __shfl_xor_sync(0xffffffffu, x, mask);
-  return x;
-}
-
 // The row of this thread's warp.
 __device__ int64_t row_of_warp() { return (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp; }
 
@@ -33,13 +27,13 @@ __global__ void __launch_bounds__(kThreads)
   float mean = 0.0f, square = 0.0f;
   if (args.kind == RowNorm::kLayer) {
     for (int64_t c = lane; c < channels; c += kWarp) mean += gpu::widen(args.x(r, c));
-    mean = sum_of_warp(mean) / static_cast<float>(channels);
+    mean = gpu::add_over_warp(mean) / static_cast<float>(channels);
   }
   for (int64_t c = lane; c < channels; c += kWarp) {
     const float from_mean = gpu::widen(args.x(r, c)) - mean;
     square = fmaf(from_mean, from_mean, square);
   }
-  square = sum_of_warp(square) / static_cast<float>(channels);
+  square = gpu::add_over_warp(square) / static_cast<float>(channels);
   const float inverse = 1.0f / sqrtf(square + args.epsilon);
   for (int64_t c = lane; c < channels; c += kWarp) {
     const float b = args.b.absent() ? 0.0f : args.b(c);
@@ -66,8 +60,8 @@ __global__ void __launch_bounds__(kThreads)
     product = fmaf(g, xhat, product);
   }
   const float count = static_cast<float>(channels);
-  sum = args.kind == RowNorm::kRms ? 0.0f : sum_of_warp(sum) / count;
-  product = sum_of_warp(product) / count;
+  sum = args.kind == RowNorm::kRms ? 0.0f : gpu::add_over_warp(sum) / count;
+  product = gpu::add_over_warp(product) / count;
   for (int64_t c = lane; c < channels; c += kWarp) {
     const float xhat = (gpu::widen(args.x(r, c)) - mean) * inverse;
     const float g = gpu::widen(args.dy(r, c)) * args.w(c);

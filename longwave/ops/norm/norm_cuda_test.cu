@@ -1,47 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "longwave/base/philox.h"
-#include "longwave/base/testing/tolerance.h"
 #include "longwave/ops/norm/norm_cuda.h"
 #include "longwave/ops/norm/norm_kernels.h"
+#include "longwave/ops/testing/device_agree.h"
 #include "longwave/ops/testing/device_buffer.h"
 
 namespace longwave::ops {
 namespace {
 
-using longwave::testing::Tolerance;
-using longwave::testing::Worst;
 using testing::DeviceBuffer;
-
-template <typename T>
-std::vector<double> noise(int64_t count, uint64_t stream) {
-  Random random(1, stream);
-  std::vector<double> numbers;
-  for (int64_t i = 0; i < count; ++i) {
-    numbers.push_back(static_cast<float>(static_cast<T>(static_cast<float>(random.normal()))));
-  }
-  return numbers;
-}
-
-template <typename T>
-void expect_close(const std::string& what, const std::vector<double>& expected,
-                  const std::vector<double>& got, int64_t terms, double largest = 1) {
-  ASSERT_EQ(expected.size(), got.size()) << what;
-  if (got.empty()) return;
-  for (const double x : expected) largest = std::max(largest, std::abs(x));
-  Worst worst(what);
-  for (size_t i = 0; i < got.size(); ++i) {
-    Tolerance bound = Tolerance::sum<float>(terms, largest);
-    bound.bound += testing::rounding<T>(expected[i]);
-    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
-  }
-  EXPECT_TRUE(worst.ok());
-}
+using testing::expect_close;
+using testing::noise;
 
 template <typename T>
 class RowNormCuda : public ::testing::Test {};

@@ -10,17 +10,17 @@
 #include "longwave/ops/selective_scan/selective_scan_cuda.h"
 #include "longwave/ops/selective_scan/testing/selective_agree.h"
 #include "longwave/ops/selective_scan/testing/selective_device.h"
+#include "longwave/ops/testing/device_agree.h"
 
 namespace longwave::ops {
 namespace {
 
+using testing::expect_close;
 using testing::kSelectiveSizes;
 using testing::kSelectiveVariants;
 using testing::name;
 using testing::output_terms;
 using testing::SelectiveDevice;
-using testing::Tolerance;
-using testing::Worst;
 using Size = testing::SelectiveSize;
 using Variant = testing::SelectiveVariant;
 using Oracle = testing::SelectiveProblem<double>;
@@ -38,23 +38,6 @@ Oracle operands(const Size& size, uint64_t seed, const Variant& variant) {
   Oracle oracle(size, seed, variant);
   testing::round_operands<T>(oracle);
   return oracle;
-}
-
-// Rounding of float32 sums, and of the number itself where it leaves as T.
-template <typename T>
-void expect_close(const std::string& what, const std::vector<double>& expected,
-                  const std::vector<double>& got, int64_t terms) {
-  ASSERT_EQ(expected.size(), got.size()) << what;
-  if (got.empty()) return;
-  double largest = 1;
-  for (const double x : expected) largest = std::max(largest, std::abs(x));
-  Worst worst(what);
-  for (size_t i = 0; i < got.size(); ++i) {
-    Tolerance bound = Tolerance::sum<float>(terms, largest);
-    bound.bound += testing::rounding<T>(expected[i]);
-    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
-  }
-  EXPECT_TRUE(worst.ok());
 }
 
 template <typename T>

@@ -16,13 +16,6 @@ __device__ float added(const float (&parts)[kParts][kCount], int place) {
   return sum;
 }
 
-/// Adds a number up over a warp; all lanes get the sum.
-__device__ inline float add_over_warp(float sum) {
-#pragma unroll
-  for (int mask = 16; mask > 0; mask /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
-  return sum;
-}
-
 /// Which chunk of which sequence and head; t is its first step.
 struct ChunkPlace {
   int64_t b, chunk, t, head;
@@ -94,8 +87,8 @@ __device__ void finish_steps(const SsdGradLaunch<T>& launch, const ChunkPlace& a
     sum_A += by.sizes[t] * e[i];
     sum_bias += ddt;
   }
-  sum_A = add_over_warp(sum_A);
-  sum_bias = add_over_warp(sum_bias);
+  sum_A = gpu::add_over_warp(sum_A);
+  sum_bias = gpu::add_over_warp(sum_bias);
   const int64_t row = at.b * launch.chunks + at.chunk;
   if (lane == 0) {
     launch.signals(at.head, 0, row) = sum_A;
@@ -104,7 +97,7 @@ __device__ void finish_steps(const SsdGradLaunch<T>& launch, const ChunkPlace& a
   if (in.D.absent() || in.D.extent(1) != 1) return;
   float sum = 0.0f;
   for (int p = lane; p < kSsdColumns; p += 32) sum += added(from.skips, p);
-  sum = add_over_warp(sum);
+  sum = gpu::add_over_warp(sum);
   if (lane == 0) launch.signals(at.head, 2, row) = sum;
 }
 
