@@ -11,13 +11,13 @@ usage: gpu_training.py BUILD [--rounds N] [--steps N] [--shapes mamba mamba2] [-
 
 import argparse
 import importlib.util
-import json
 import pathlib
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
+
+from json_program import Program
 
 BATCH, LENGTH = 8, 2048
 # pattern's family: what its section says
@@ -47,27 +47,6 @@ batch = {batch}
 steps = 100000
 lr = 0.0006
 """
-
-
-class Program:
-    """A program that answers one JSON line for each JSON line."""
-
-    def __init__(self, command):
-        self.command = command
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
-
-    def ask(self, **request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            sys.exit(f"{self.command[0]} ended without an answer")
-        return json.loads(answer)
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def programs(arguments, family, folder):

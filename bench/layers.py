@@ -12,7 +12,6 @@ usage: layers.py BUILD [--rounds N] [--families mamba ...]
 """
 
 import argparse
-import json
 import os
 import pathlib
 import platform
@@ -20,6 +19,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+
+from json_program import Program
 
 # Without these, PyTorch is several times slower: kernels for an older CPU, and page faults.
 FAIR = {"OPENBLAS_CORETYPE": "SkylakeX", "ATEN_CPU_CAPABILITY": "avx512",
@@ -39,22 +40,6 @@ def installed(script):
     package = {"mambapy_layers.py": "mambapy"}.get(script, "torch")
     return subprocess.run(["/usr/bin/python3", "-c", f"import {package}"], check=False,
                           capture_output=True).returncode == 0
-
-
-class Program:
-    """A program that answers one JSON line for each JSON line."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env={**os.environ, **FAIR})
-
-    def ask(self, **request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            sys.exit(f"{self.process.args[0]} ended without an answer")
-        return json.loads(answer)
 
 
 def check(ours, theirs, family, size):
@@ -91,8 +76,8 @@ def main():
         if not installed(script):
             print(f"{family}: left out, what {script} imports is not installed", file=sys.stderr)
             continue
-        ours = Program([str(arguments.build / "layer_torch_bench")])
-        theirs = Program(["/usr/bin/python3", str(peers / script)])
+        ours = Program([str(arguments.build / "layer_torch_bench")], **FAIR)
+        theirs = Program(["/usr/bin/python3", str(peers / script)], **FAIR)
         difference = check(ours, theirs, family, size)
         named = ", ".join(f"{name} {value}" for name, value in size.items())
         for threads in (1, 2):
