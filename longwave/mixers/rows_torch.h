@@ -5,6 +5,10 @@
 
 namespace longwave::mixers {
 
+/// The steps of all sequences one after the other: (batch, time, channels) as (batch time,
+/// channels).
+inline torch::Tensor rows_of(const torch::Tensor& x) { return x.flatten(0, 1); }
+
 /// y = x W^T + b for x (batch, time, in) of any strides; one product over all steps, whose rows it
 /// does not copy where the last extents are adjacent. b may be undefined. The product and y are in
 /// the precision of x, to which W and b are rounded.

@@ -108,15 +108,6 @@ std::vector<torch::Tensor> gradient_norms(const std::vector<Group>& groups) {
   return torch::_foreach_norm(gradients, 2);
 }
 
-double gradient_norm(const std::vector<Group>& groups) {
-  double sum = 0;
-  for (const torch::Tensor& of : gradient_norms(groups)) {
-    const auto norm = of.item<double>();
-    sum += norm * norm;
-  }
-  return std::sqrt(sum);
-}
-
 void scale_gradients(std::vector<Group>& groups, double factor) {
   const torch::NoGradGuard no_grad;
   const std::vector<torch::Tensor> gradients = gradients_of(groups);

@@ -71,9 +71,6 @@ class AdamW {
 /// The Euclidean norms of the gradients, one by one, where they are.
 std::vector<torch::Tensor> gradient_norms(const std::vector<Group>& groups);
 
-/// The Euclidean norm of all gradients together, in double precision.
-double gradient_norm(const std::vector<Group>& groups);
-
 /// Multiplies all gradients by `factor`.
 void scale_gradients(std::vector<Group>& groups, double factor);
 

@@ -9,6 +9,7 @@
 #include "longwave/ops/cuda/device_torch.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/testing/difference.h"
+#include "longwave/train/testing/gradient_norm.h"
 #include "longwave/train/testing/small_recipe.h"
 #include "longwave/train/testing/temporary_folder.h"
 #include "longwave/train/trainer.h"
@@ -17,6 +18,7 @@ namespace longwave::train {
 namespace {
 
 using longwave::testing::first_difference;
+using longwave::testing::gradient_norm;
 using longwave::testing::small_recipe;
 using longwave::testing::TemporaryFolder;
 

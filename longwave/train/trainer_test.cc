@@ -11,6 +11,7 @@
 #include "longwave/runtime/model_folder.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/testing/difference.h"
+#include "longwave/train/testing/gradient_norm.h"
 #include "longwave/train/testing/poison.h"
 #include "longwave/train/testing/small_recipe.h"
 #include "longwave/train/testing/temporary_folder.h"
@@ -19,6 +20,7 @@ namespace longwave::train {
 namespace {
 
 using longwave::testing::first_difference;
+using longwave::testing::gradient_norm;
 using longwave::testing::poison;
 using longwave::testing::small_recipe;
 using longwave::testing::some_parameter;

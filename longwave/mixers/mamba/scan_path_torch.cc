@@ -25,8 +25,6 @@ struct Stations {
   Tensor step_sizes(int64_t rank) const { return selections.slice(2, 0, rank); }
 };
 
-Tensor rows_of(const Tensor& x) { return x.flatten(0, 1); }
-
 /// out = a b; out may be a slice.
 void multiply(Tensor out, const Tensor& a, const Tensor& b) { torch::mm_out(out, a, b); }
 

@@ -23,8 +23,6 @@ struct Semantics {
   double dt_least, dt_most;
 };
 
-Tensor rows_of(const Tensor& x) { return x.flatten(0, 1); }
-
 /// The convolution's operands; of gradients, the convolution's gradients.
 ops::CausalConv1dInput convolution(const ScanPath& path) {
   const int64_t inner = path.out_proj_w.size(1);
