@@ -60,6 +60,11 @@ size_t bytes_for_threads(int64_t floats) {
   return Workspace::bytes_for<float>(floats * thread_count());
 }
 
+int64_t step_scratch_floats(const AttentionShape& shape) {
+  const AttentionBlocks size(shape, 1);
+  return size.step_parts_floats(shape.kv_heads) + size.step_floats() * thread_count();
+}
+
 template <typename T>
 void copy_rows(const View<const T, 3>& from, int64_t row, const View<T, 3>& to, int64_t slot) {
   for (int64_t h = 0; h < from.extent(1); ++h) {
@@ -70,7 +75,8 @@ void copy_rows(const View<const T, 3>& from, int64_t row, const View<T, 3>& to, 
 }  // namespace
 
 size_t attention_workspace_bytes(const AttentionShape& shape) {
-  return bytes_for_threads(AttentionBlocks(shape, kAttentionRows).forward_floats());
+  return std::max(bytes_for_threads(AttentionBlocks(shape, kAttentionRows).forward_floats()),
+                  Workspace::bytes_for<float>(step_scratch_floats(shape)));
 }
 
 size_t attention_backward_workspace_bytes(const AttentionShape& shape) {
@@ -83,6 +89,9 @@ void attention(const AttentionArgs<T>& args, Workspace& workspace) {
   if constexpr (std::same_as<T, float>) {
     if (adjacent(args.q, args.k, args.v, args.ring_k, args.ring_v, args.y)) {
       const Workspace::Scope scope(workspace);
+      if (args.q.extent(1) == 1) {
+        return attention_step_cpu(args, workspace.take<float>(step_scratch_floats(shape_of(args))));
+      }
       const int64_t floats = AttentionBlocks(shape_of(args), args.q.extent(1)).forward_floats();
       return attention_cpu(args, workspace.take<float>(floats * thread_count()));
     }

@@ -171,7 +171,11 @@ BENCHMARK(forward)
     ->Args({2048, 8, 2, 64, 256})
     ->Args({1024, 8, 2, 128, 1024});
 BENCHMARK(backward)->Args({1024, 8, 8, 64, 1024})->Args({2048, 8, 2, 64, 256});
-BENCHMARK(step)->Args({1, 8, 8, 64, 2048})->Args({1, 8, 2, 64, 2048});
+BENCHMARK(step)
+    ->Args({1, 8, 8, 64, 2048})
+    ->Args({1, 8, 2, 64, 2048})
+    ->Args({1, 4, 4, 36, 16384})
+    ->Args({1, 8, 8, 64, 16384});
 BENCHMARK(turn)->Name("rotary")->Args({1024, 8, 8, 64, 1});
 
 }  // namespace

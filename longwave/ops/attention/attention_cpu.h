@@ -15,6 +15,10 @@ namespace longwave::ops {
 inline constexpr int64_t kAttentionRows = 64;
 inline constexpr int64_t kAttentionKeys = 64;
 
+/// Parts that the keys of a step are cut into: so many threads can share a single head. What they
+/// are depends on the number of keys alone.
+inline constexpr int64_t kStepShares = 8;
+
 /// Extents of the blocks: `rows` queries are `steps` steps of all heads that share a key head;
 /// padded extents are multiples of 16. With few steps in all, blocks are small.
 struct AttentionBlocks {
@@ -33,6 +37,14 @@ struct AttentionBlocks {
   int64_t forward_floats() const {
     return (padded_rows + rows + 2 * kAttentionKeys) * padded_dim +
            (kAttentionKeys + 5) * padded_rows;
+  }
+  /// The same for the step of a stream, and floats of the parts that its threads make.
+  int64_t step_floats() const {
+    return (group + 2 * kAttentionKeys) * padded_dim + group * kAttentionKeys;
+  }
+  int64_t step_part_floats() const { return padded_dim + 16; }
+  int64_t step_parts_floats(int64_t kv_heads) const {
+    return kv_heads * kStepShares * group * step_part_floats();
   }
   int64_t backward_floats() const {
     return (2 * padded_rows + 3 * rows + 3 * kAttentionKeys) * padded_dim +
@@ -53,21 +65,43 @@ struct QueryBlock {
   }
 };
 
+/// What one query made of a part of its keys.
+struct StepPart {
+  float* most;   ///< largest score
+  float* total;  ///< sum of weights relative to it
+  float* sums;   ///< (padded_dim) of weighted values
+};
+
+/// The parts of all queries of a key head over one share of its keys.
+class StepParts {
+ public:
+  StepParts(const AttentionBlocks& size, int64_t kv_head, int64_t share, float* scratch)
+      : floats_(size.step_part_floats()),
+        at_(scratch + (kv_head * kStepShares + share) * size.group * floats_) {}
+  StepPart of(int64_t row) const {
+    float* own = at_ + row * floats_;
+    return {own, own + 1, own + 16};
+  }
+
+ private:
+  int64_t floats_;
+  float* at_;
+};
+
 /// How the items of a pass are shared out.
 struct AttentionWork {
   int64_t items;
-  int64_t floats;      ///< scratch of a thread
-  int64_t operations;  ///< of one item, at most
+  int64_t floats;          ///< scratch of a thread
+  int64_t operations;      ///< of one item, at most
+  double grain = 1 << 21;  ///< fewer operations than that are not worth a thread more
 };
 
 /// Calls body(item, scratch of its thread) for all items, on as many threads as are worth it.
 template <typename Body>
 void for_each_item(const AttentionWork& work, std::span<float> scratch, const Body& body) {
-  // Below this many operations, waking a second thread costs more than it saves.
-  constexpr double kGrain = 1 << 21;
   const int64_t room = static_cast<int64_t>(scratch.size()) / std::max<int64_t>(work.floats, 1);
   const double total = static_cast<double>(work.items) * static_cast<double>(work.operations);
-  const auto worth = static_cast<int64_t>(std::min(total / kGrain, 1024.0));
+  const auto worth = static_cast<int64_t>(std::min(total / work.grain, 1024.0));
   const int64_t most = std::min({work.items, room, worth});
   const int64_t workers = std::clamp<int64_t>(most, 1, thread_count());
   parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
@@ -80,6 +114,7 @@ void for_each_item(const AttentionWork& work, std::span<float> scratch, const Bo
 
 /// The float kernels, for adjacent last extents.
 void attention_cpu(const AttentionArgs<float>& args, std::span<float> scratch);
+void attention_step_cpu(const AttentionArgs<float>& args, std::span<float> scratch);
 void attention_backward_cpu(const AttentionGradArgs<float>& args, std::span<float> scratch);
 
 }  // namespace longwave::ops

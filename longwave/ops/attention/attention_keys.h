@@ -59,6 +59,21 @@ class Keys {
   const T* key(int64_t j, int64_t head) const { return row(k_, ring_k_, j, head); }
   const T* value(int64_t j, int64_t head) const { return row(v_, ring_v_, j, head); }
 
+  /// The same for positions [first, first + count).
+  void rows(int64_t first, int64_t count, int64_t head, const T** keys, const T** values) const {
+    const int64_t rolled = std::clamp<int64_t>(-past_ - first, 0, count);
+    int64_t slot = rolled > 0 ? (seen_ + first) % ring_k_.extent(0) : 0;
+    for (int64_t j = 0; j < rolled; ++j) {
+      keys[j] = ring_k_.data() + slot * ring_k_.stride(0) + head * ring_k_.stride(1);
+      values[j] = ring_v_.data() + slot * ring_v_.stride(0) + head * ring_v_.stride(1);
+      if (++slot == ring_k_.extent(0)) slot = 0;
+    }
+    for (int64_t j = rolled; j < count; ++j) {
+      keys[j] = key(first + j, head);
+      values[j] = value(first + j, head);
+    }
+  }
+
  private:
   const T* row(const View<const T, 3>& rows, const View<const T, 3>& ring, int64_t j,
                int64_t head) const {

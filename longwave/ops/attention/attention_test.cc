@@ -237,6 +237,25 @@ TEST(Attention, StepsOverARingEqualPrefillForEverySplit) {
   }
 }
 
+TEST(Attention, StepsHaveTheSameBitsWhateverThreadsAndMates) {
+  // Long enough for every share of the keys, and for rings that begin anew in the midst of one.
+  const Case c{2, 700, 0, 6, 2, 20, 601};
+  const int before = thread_count();
+  std::vector<std::vector<float>> results;
+  for (const int threads : {1, 3}) {
+    set_thread_count(threads);
+    AttentionRun<float> run(c);
+    results.push_back(streamed(run, 1, c.window + 3));
+  }
+  set_thread_count(before);
+  EXPECT_EQ(results[0], results[1]);
+  Case alone = c;
+  alone.batch = 1;
+  AttentionRun<float> run(alone);
+  const std::vector<float> first = streamed(run, 1, c.window + 3);
+  EXPECT_TRUE(std::equal(first.begin(), first.end(), results[0].begin()));
+}
+
 TEST(Attention, PackedEqualsSeparate) {
   const Case c{1, 130, 0, 2, 1, 12, 50, true};
   AttentionRun<float> packed(c), alone(c);
