@@ -22,11 +22,21 @@ class TorchMixer {
  public:
   virtual ~TorchMixer() = default;
 
+  /// A linear map u W^T + b.
+  struct Projection {
+    torch::Tensor W;  // (projected, channels), or undefined for no map
+    torch::Tensor b;  // (projected), or undefined for 0
+  };
+  /// The map through which alone the family reads u, if there is one: then a call may bring the
+  /// outcome in place of u, from where it takes less to keep for the gradient.
+  virtual Projection input_projection() const { return {}; }
+
   struct Call {
-    torch::Tensor u = {};       // (batch, time, channels)
-    torch::Tensor state = {};   // (batch, state_size), or undefined for zeros
-    bool final_state = false;   // whether the state after the last step is wanted
-    torch::Tensor starts = {};  // (batch, time) uint8 as in Mixer::Prefill, or undefined
+    torch::Tensor u = {};          // (batch, time, channels)
+    torch::Tensor state = {};      // (batch, state_size), or undefined for zeros
+    bool final_state = false;      // whether the state after the last step is wanted
+    torch::Tensor starts = {};     // (batch, time) uint8 as in Mixer::Prefill, or undefined
+    torch::Tensor projected = {};  // (batch, time, projected) in place of u, or undefined
   };
   struct Output {
     torch::Tensor y;      // (batch, time, channels)
@@ -47,7 +57,8 @@ class TorchMixer {
   virtual bool narrows() const { return false; }
 
  private:
-  /// `forward` of a call whose `starts` are known to be allowed.
+  /// `forward` of a call whose `starts` are known to be allowed and whose type is the family's;
+  /// with `projected` if there is an `input_projection`, and then not always with u.
   virtual Output run(const Call& call) const = 0;
 };
 

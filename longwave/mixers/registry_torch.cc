@@ -19,6 +19,7 @@
 #include "longwave/mixers/s4/s4_torch.h"
 #include "longwave/mixers/s4d/s4d_torch.h"
 #include "longwave/mixers/s5/s5_torch.h"
+#include "longwave/nn/linear_torch.h"
 #include "longwave/ops/operand_torch.h"
 
 namespace longwave::mixers {
@@ -51,11 +52,18 @@ constexpr std::array kTorchFamilies = {
 TorchMixer::Output TorchMixer::forward(const Call& call) const {
   require(!call.starts.defined() || packs(), "mixer",
           "this family cannot start a sequence within another: give each its own row");
-  if (narrows() || !ops::is_narrow(call.u)) return run(call);
-  Call wide = call;
-  wide.u = ops::widened(call.u);
-  const Output output = run(wide);
-  return {output.y.to(call.u.scalar_type()), output.state};
+  Call own = call;
+  if (!narrows()) {
+    own.u = ops::widened(call.u);
+    own.projected = ops::widened(call.projected);
+  }
+  if (!call.projected.defined()) {
+    const Projection first = input_projection();
+    if (first.W.defined()) own.projected = nn::linear(own.u, first.W, first.b);
+  }
+  const Output output = run(own);
+  const torch::Tensor& given = call.projected.defined() ? call.projected : call.u;
+  return {output.y.to(given.scalar_type()), output.state};
 }
 
 std::unique_ptr<TorchMixer> make_torch_mixer(std::string_view name, const Options& options,

@@ -41,14 +41,29 @@ torch::Tensor TorchBlock::signal(const char* name, const torch::Tensor& x,
              : nn::rounded(context.precision, x);
 }
 
+mixers::TorchMixer::Output TorchBlock::mix(const torch::Tensor& x, const torch::Tensor& state,
+                                           const Context& context) const {
+  mixers::TorchMixer::Call call{
+      .state = state, .final_state = context.final_state, .starts = context.starts};
+  const mixers::TorchMixer::Projection first = mixer_->input_projection();
+  // Nothing may stand between the norm and the projection: no mask, no rounding.
+  if (config_.place == BlockConfig::NormPlace::kBefore && first.W.defined() &&
+      !context.valid.defined() && context.precision == nn::Precision::kOwn) {
+    call.projected = nn::norm_linear(
+        {.kind = config_.norm, .phase = context.training, .x = x, .W = first.W, .b = first.b},
+        nn::scoped(parameters_, "norm"));
+    return mixer_->forward(call);
+  }
+  call.u = signal("norm", x, context);
+  // Mixers that look ahead must not see padding.
+  if (context.valid.defined()) call.u = call.u * context.valid.unsqueeze(2);
+  return mixer_->forward(call);
+}
+
 TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tensor& state,
                                        const Context& context) const {
   const bool before = config_.place == BlockConfig::NormPlace::kBefore;
-  torch::Tensor u = signal("norm", x, context);
-  // Mixers that look ahead must not see padding.
-  if (context.valid.defined()) u = u * context.valid.unsqueeze(2);
-  const mixers::TorchMixer::Output mixed = mixer_->forward(
-      {.u = u, .state = state, .final_state = context.final_state, .starts = context.starts});
+  const mixers::TorchMixer::Output mixed = mix(x, state, context);
   torch::Tensor y = nn::mixing({.kind = config_.mixing,
                                 .activation = config_.activation,
                                 .x = x,

@@ -48,6 +48,10 @@ class TorchBlock {
   /// What a branch reads of the residual stream, in the context's precision.
   torch::Tensor signal(const char* name, const torch::Tensor& x, const Context& context) const;
 
+  /// The mixer's answer to the residual stream.
+  mixers::TorchMixer::Output mix(const torch::Tensor& x, const torch::Tensor& state,
+                                 const Context& context) const;
+
   BlockConfig config_;
   std::string name_;
   nn::ParameterLookup parameters_;

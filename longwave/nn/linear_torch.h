@@ -25,7 +25,12 @@ enum class Precision : uint8_t {
 /// The signal as a layer of this precision takes it.
 torch::Tensor rounded(Precision precision, const torch::Tensor& x);
 
-/// The training form of Linear: x (..., inputs) to (..., outputs), in the precision of x.
+/// y = x W^T + b for x (..., inputs) of any strides; one product over all rows, which it does not
+/// copy where the last extents are adjacent. b may be undefined. The product and y are in the
+/// precision of x, to which W and b are rounded.
+torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& W, const torch::Tensor& b);
+
+/// The training form of Linear.
 torch::Tensor linear(const torch::Tensor& x, const ParameterLookup& parameters);
 
 }  // namespace longwave::nn

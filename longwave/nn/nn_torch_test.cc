@@ -17,6 +17,7 @@
 #include "longwave/nn/moe_torch.h"
 #include "longwave/nn/norm_torch.h"
 #include "longwave/ops/testing/gradient_check_torch.h"
+#include "longwave/ops/testing/live_bytes_torch.h"
 
 namespace longwave::nn {
 namespace {
@@ -192,6 +193,113 @@ TEST(Norm, GraphEqualsPlainTorch) {
         [&](const auto& inputs, const ParameterLookup& p) {
           return plain_norm(kind, inputs[0], p);
         });
+  }
+}
+
+constexpr int64_t kOutputs = 4;
+
+struct NormLinearCase {
+  NormKind kind;
+  int64_t time;
+  torch::Tensor x, W, b;  // b undefined in every other case
+
+  NormLinear call(const std::vector<torch::Tensor>& inputs) const {
+    return {.kind = kind,
+            .phase = Phase::kTraining,
+            .x = inputs[0],
+            .W = inputs[1],
+            .b = inputs.size() > 2 ? inputs[2] : torch::Tensor()};
+  }
+  std::vector<torch::Tensor> inputs() const {
+    return b.defined() ? std::vector{x, W, b} : std::vector{x, W};
+  }
+};
+
+std::vector<NormLinearCase> norm_linear_cases(std::initializer_list<int64_t> times) {
+  std::vector<NormLinearCase> cases;
+  for (NormKind kind : kNorms) {
+    for (int64_t time : times) {
+      for (bool bias : {false, true}) {
+        cases.push_back({.kind = kind,
+                         .time = time,
+                         .x = random_tensor({kBatch, time, kChannels}, 2),
+                         .W = random_tensor({kOutputs, kChannels}, 3),
+                         .b = bias ? random_tensor({kOutputs}, 4) : torch::Tensor()});
+      }
+    }
+  }
+  return cases;
+}
+
+TEST(NormLinear, GraphEqualsPlainTorch) {
+  for (const NormLinearCase& test : norm_linear_cases({1, kTime})) {
+    expect_same_graph(
+        Twins(norm_parameters(test.kind, kChannels)), test.inputs(),
+        [&](const auto& inputs, const ParameterLookup& p) {
+          return norm_linear(test.call(inputs), p);
+        },
+        [&](const auto& inputs, const ParameterLookup& p) {
+          const torch::Tensor y = torch::linear(plain_norm(test.kind, inputs[0], p), inputs[1]);
+          return test.b.defined() ? y + inputs[2] : y;
+        });
+  }
+}
+
+TEST(NormLinear, GradientMatchesFiniteDifference) {
+  for (const NormLinearCase& test : norm_linear_cases({3})) {
+    if (test.kind == NormKind::kBatch) continue;  // moves its running statistics
+    const Twins twins = Twins(norm_parameters(test.kind, kChannels)).exact();
+    std::vector<longwave::testing::Operand> operands;
+    std::vector<torch::Tensor> inputs;
+    for (const torch::Tensor& input : test.inputs()) {
+      inputs.push_back(input.to(torch::kFloat64).requires_grad_());
+      operands.push_back({"input " + std::to_string(operands.size()), inputs.back()});
+    }
+    for (const auto& [name, tensor] : twins.tensors) operands.push_back({name, tensor});
+    longwave::testing::expect_gradients(
+        [&] { return weighted_sum(norm_linear(test.call(inputs), twins.lookup())); }, operands);
+  }
+}
+
+TEST(NormLinear, HasTheBitsOfNormAndLinear) {
+  for (const NormLinearCase& test : norm_linear_cases({0, 1, kTime})) {
+    if (test.kind == NormKind::kBatch && test.time == 0) continue;
+    const Twins twins(norm_parameters(test.kind, kChannels));
+    const Twins same(norm_parameters(test.kind, kChannels));
+    const torch::Tensor normed =
+        norm(test.kind, test.x, torch::Tensor(), Phase::kTraining, twins.lookup());
+    EXPECT_TRUE(torch::equal(linear(normed, test.W, test.b),
+                             norm_linear(test.call(test.inputs()), same.lookup())));
+  }
+}
+
+TEST(NormLinear, GradientsOfNoStepsAreZero) {
+  for (const NormLinearCase& test : norm_linear_cases({0})) {
+    if (test.kind == NormKind::kBatch) continue;
+    const Twins twins = Twins(norm_parameters(test.kind, kChannels)).exact();
+    std::vector<torch::Tensor> inputs = test.inputs();
+    for (torch::Tensor& input : inputs) input = input.to(torch::kFloat64).requires_grad_();
+    norm_linear(test.call(inputs), twins.lookup()).sum().backward();
+    for (const torch::Tensor& input : inputs) {
+      EXPECT_TRUE(torch::equal(input.grad(), torch::zeros_like(input)));
+    }
+    for (const auto& [name, tensor] : twins.tensors) {
+      EXPECT_TRUE(torch::equal(tensor.grad(), torch::zeros_like(tensor))) << name;
+    }
+  }
+}
+
+TEST(NormLinear, KeepsItsInputAlone) {
+  for (NormKind kind : {NormKind::kLayer, NormKind::kRms}) {
+    const Twins twins = Twins(norm_parameters(kind, kChannels)).exact();
+    const auto options = torch::TensorOptions(torch::kFloat64).requires_grad(true);
+    const torch::Tensor x = torch::rand({kBatch, kTime, kChannels}, options);
+    const torch::Tensor W = torch::rand({kOutputs, kChannels}, options);
+    const longwave::testing::LiveBytes live;
+    const torch::Tensor y = norm_linear(
+        {.kind = kind, .phase = Phase::kTraining, .x = x, .W = W, .b = {}}, twins.lookup());
+    const int64_t moments = 2 * kBatch * kTime;
+    EXPECT_EQ(live.now(), 8 * (y.numel() + moments));
   }
 }
 

@@ -25,6 +25,37 @@ std::span<const uint8_t> valid_rows(const torch::Tensor& valid) {
 /// x as dense rows of channels.
 torch::Tensor rows_of(const torch::Tensor& x) { return x.contiguous().view({-1, x.size(-1)}); }
 
+void normalise_rows(const RowNormOnDevice& call) {
+  if (call.x.is_cuda()) return row_norm_on_device(call);
+  with_precision_of(call.x, [&](auto number) {
+    using T = decltype(number);
+    ops::row_norm<T>({.kind = call.kind,
+                      .epsilon = T(kNormEpsilon),
+                      .x = view_of<const T, 2>(call.x),
+                      .w = view_of<const T, 1>(call.w),
+                      .b = view_of<const T, 1>(call.b),
+                      .y = view_of<T, 2>(call.y),
+                      .moments = view_of<T, 2>(call.moments)});
+  });
+}
+
+void normalise_rows_back(const RowNormGradOnDevice& call) {
+  if (call.x.is_cuda()) return row_norm_backward_on_device(call);
+  with_precision_of(call.x, [&](auto number) {
+    using T = decltype(number);
+    Workspace workspace(ops::norm_workspace_bytes<T>(call.x.size(1)));
+    ops::row_norm_grad<T>({.kind = call.kind,
+                           .x = view_of<const T, 2>(call.x),
+                           .w = view_of<const T, 1>(call.w),
+                           .moments = view_of<const T, 2>(call.moments),
+                           .dy = view_of<const T, 2>(call.dy),
+                           .dx = view_of<T, 2>(call.dx),
+                           .dw = view_of<T, 1>(call.dw),
+                           .db = view_of<T, 1>(call.db)},
+                          workspace);
+  });
+}
+
 class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
@@ -33,22 +64,10 @@ class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
     const torch::Tensor rows = rows_of(x);
     torch::Tensor y = torch::empty_like(rows);
     const torch::Tensor moments = torch::empty({rows.size(0), 2}, rows.options());
-    const torch::Tensor shift = b.value_or(torch::Tensor());
-    if (x.is_cuda()) {
-      if (precision == Precision::kBfloat16) y = torch::empty_like(rows, torch::kBFloat16);
-      row_norm_on_device({kind, rows, w, shift, y, moments});
-    } else {
-      with_precision_of(x, [&](auto number) {
-        using T = decltype(number);
-        ops::row_norm<T>({.kind = kind,
-                          .epsilon = T(kNormEpsilon),
-                          .x = view_of<const T, 2>(rows),
-                          .w = view_of<const T, 1>(w),
-                          .b = view_of<const T, 1>(shift),
-                          .y = view_of<T, 2>(y),
-                          .moments = view_of<T, 2>(moments)});
-      });
+    if (x.is_cuda() && precision == Precision::kBfloat16) {
+      y = torch::empty_like(rows, torch::kBFloat16);
     }
+    normalise_rows({kind, rows, w, b.value_or(torch::Tensor()), y, moments});
     context->save_for_backward({rows, w, moments});
     context->saved_data["kind"] = static_cast<int64_t>(kind);
     context->saved_data["bias"] = b.has_value();
@@ -64,24 +83,43 @@ class RowNormFunction : public torch::autograd::Function<RowNormFunction> {
     const torch::Tensor db =
         context->saved_data["bias"].toBool() ? torch::empty_like(w) : torch::Tensor();
     const auto kind = static_cast<ops::RowNorm>(context->saved_data["kind"].toInt());
-    if (x.is_cuda()) {
-      row_norm_backward_on_device({kind, x, w, moments, dy, dx, dw, db});
-    } else {
-      with_precision_of(x, [&](auto number) {
-        using T = decltype(number);
-        Workspace workspace(ops::norm_workspace_bytes<T>(x.size(1)));
-        ops::row_norm_grad<T>({.kind = kind,
-                               .x = view_of<const T, 2>(x),
-                               .w = view_of<const T, 1>(w),
-                               .moments = view_of<const T, 2>(moments),
-                               .dy = view_of<const T, 2>(dy),
-                               .dx = view_of<T, 2>(dx),
-                               .dw = view_of<T, 1>(dw),
-                               .db = view_of<T, 1>(db)},
-                              workspace);
-      });
-    }
+    normalise_rows_back({kind, x, w, moments, dy, dx, dw, db});
     return {dx.view(gradients[0].sizes()), dw, db, torch::Tensor(), torch::Tensor()};
+  }
+};
+
+class NormLinearFunction : public torch::autograd::Function<NormLinearFunction> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& w, const OptionalTensor& shift,
+                               const torch::Tensor& W, const OptionalTensor& b, ops::RowNorm kind) {
+    const torch::Tensor rows = rows_of(x), normed = torch::empty_like(rows);
+    const torch::Tensor moments = torch::empty({rows.size(0), 2}, rows.options());
+    normalise_rows({kind, rows, w, shift.value_or(torch::Tensor()), normed, moments});
+    context->save_for_backward({rows, w, shift.value_or(torch::Tensor()), moments, W});
+    context->saved_data["kind"] = static_cast<int64_t>(kind);
+    context->saved_data["bias"] = b.has_value();
+    return linear(normed.view(x.sizes()), W, b.value_or(torch::Tensor()));
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    TORCH_CHECK(!torch::GradMode::is_enabled(), "norm_linear: second derivatives are not offered");
+    const variable_list saved = context->get_saved_variables();
+    const torch::Tensor &x = saved[0], &w = saved[1], &shift = saved[2], &W = saved[4];
+    const auto kind = static_cast<ops::RowNorm>(context->saved_data["kind"].toInt());
+    const torch::Tensor dy = rows_of(gradients[0]);
+    torch::Tensor normed = torch::empty_like(x);
+    normalise_rows({kind, x, w, shift, normed, {}});
+    const torch::Tensor dW = torch::mm(dy.t(), normed);
+    const torch::Tensor db = context->saved_data["bias"].toBool() ? dy.sum(0) : torch::Tensor();
+    // What was normalised makes room for its gradient, and that for the gradient of x.
+    const torch::Tensor dx = torch::mm_out(normed, dy, W);
+    const torch::Tensor dw = torch::empty_like(w);
+    const torch::Tensor dshift = shift.defined() ? torch::empty_like(w) : torch::Tensor();
+    normalise_rows_back({kind, x, w, saved[3], dx, dx, dw, dshift});
+    std::vector<int64_t> sizes = gradients[0].sizes().vec();
+    sizes.back() = x.size(1);
+    return {dx.view(sizes), dw, dshift, dW, db, torch::Tensor()};
   }
 };
 
@@ -198,15 +236,30 @@ torch::Tensor batch_norm(const torch::Tensor& x, const torch::Tensor& valid, Pha
   return x * scale + (bias - mean * scale);
 }
 
+ops::RowNorm row_norm_of(NormKind kind) {
+  return kind == NormKind::kLayer ? ops::RowNorm::kLayer : ops::RowNorm::kRms;
+}
+
+OptionalTensor shift_of(NormKind kind, const ParameterLookup& parameters) {
+  return kind == NormKind::kLayer ? OptionalTensor(parameters("bias")) : c10::nullopt;
+}
+
 }  // namespace
 
 torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
                    const ParameterLookup& parameters, Precision precision) {
   if (kind == NormKind::kBatch) return rounded(precision, batch_norm(x, valid, phase, parameters));
-  const bool centred = kind == NormKind::kLayer;
-  return RowNormFunction::apply(x, parameters("weight"),
-                                centred ? OptionalTensor(parameters("bias")) : c10::nullopt,
-                                centred ? ops::RowNorm::kLayer : ops::RowNorm::kRms, precision);
+  return RowNormFunction::apply(x, parameters("weight"), shift_of(kind, parameters),
+                                row_norm_of(kind), precision);
+}
+
+torch::Tensor norm_linear(const NormLinear& call, const ParameterLookup& parameters) {
+  if (call.kind == NormKind::kBatch || !call.x.is_cpu()) {
+    return linear(norm(call.kind, call.x, torch::Tensor(), call.phase, parameters), call.W, call.b);
+  }
+  return NormLinearFunction::apply(call.x, parameters("weight"), shift_of(call.kind, parameters),
+                                   call.W, call.b.defined() ? OptionalTensor(call.b) : c10::nullopt,
+                                   row_norm_of(call.kind));
 }
 
 }  // namespace longwave::nn

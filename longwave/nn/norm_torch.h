@@ -30,4 +30,23 @@ enum class Phase : uint8_t { kTraining, kEvaluation };
 torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& valid, Phase phase,
                    const ParameterLookup& parameters, Precision precision = Precision::kOwn);
 
+/// A norm and the linear map of its result, whose gradient reads x alone:
+///
+///   y = norm(x) W^T + b
+///
+/// On the CPU the backward pass of kLayer and kRms normalises again, so that x and two numbers a
+/// row are kept; otherwise the normalised signal is kept, too.
+///
+/// Shapes     x (batch, time, channels), y (batch, time, outputs), all steps valid.
+/// Numerics   the same bits as `linear` of `norm`, and the same gradients.
+/// Errors     second derivatives are not offered: asking for them throws c10::Error.
+struct NormLinear {
+  NormKind kind;
+  Phase phase;
+  torch::Tensor x;
+  torch::Tensor W;  // (outputs, channels)
+  torch::Tensor b;  // (outputs), or undefined for 0
+};
+torch::Tensor norm_linear(const NormLinear& call, const ParameterLookup& parameters);
+
 }  // namespace longwave::nn

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "longwave/mixers/attention/attention.h"
-#include "longwave/mixers/rows_torch.h"
+#include "longwave/nn/linear_torch.h"
 #include "longwave/ops/attention/attention_operations_torch.h"
 #include "longwave/ops/attention/attention_torch.h"
 #include "longwave/ops/operand_torch.h"
@@ -44,6 +44,9 @@ class AttentionTorch : public TorchMixer {
 
   bool packs() const override { return true; }
   bool narrows() const override { return true; }
+  Projection input_projection() const override {
+    return {parameters_("in_proj.weight"), optional("in_proj.bias")};
+  }
 
  private:
   Output run(const Call& call) const override;
@@ -98,19 +101,20 @@ torch::Tensor AttentionTorch::ring_after(const Call& call, const ops::RingUpdate
 }
 
 TorchMixer::Output AttentionTorch::run(const Call& call) const {
-  const int64_t batch = call.u.size(0), time = call.u.size(1), head_dim = shapes_.head_dim;
+  const torch::Tensor& given = call.projected;
+  const int64_t batch = given.size(0), time = given.size(1), head_dim = shapes_.head_dim;
   const int64_t heads = shapes_.heads, kv_heads = shapes_.kv_heads, ring = shapes_.ring_size();
   torch::Tensor state;
-  if (call.state.defined()) state = call.state.to(ops::wide_type(call.u));
+  if (call.state.defined()) state = call.state.to(ops::wide_type(given));
   if (time == 0 || batch == 0) {
-    if (!state.defined()) state = ops::widened(call.u).new_zeros({batch, shapes_.state_size()});
-    return {call.u, call.final_state ? state : torch::Tensor()};
+    if (!state.defined()) state = ops::widened(given).new_zeros({batch, shapes_.state_size()});
+    return {given.new_zeros({batch, time, parameters_("out_proj.weight").size(0)}),
+            call.final_state ? state : torch::Tensor()};
   }
   torch::Tensor seen;
   if (state.defined()) seen = positions_of(state);
   const torch::Tensor projected =
-      ops::widened(linear_rows(call.u, parameters_("in_proj.weight"), optional("in_proj.bias")))
-          .view({batch, time, heads + 2 * kv_heads, head_dim});
+      ops::widened(given).view({batch, time, heads + 2 * kv_heads, head_dim});
   const auto parts = projected.split_with_sizes({heads + kv_heads, kv_heads}, 2);
   const auto both = turned(parts[0], seen, call.starts).split_with_sizes({heads, kv_heads}, 2);
   const torch::Tensor &k = both[1], &v = parts[1];
@@ -131,11 +135,11 @@ TorchMixer::Output AttentionTorch::run(const Call& call) const {
                                           .seen = seen,
                                           .starts = call.starts});
   const torch::Tensor out =
-      linear_rows(y.reshape({batch, time, heads * head_dim}).to(call.u.scalar_type()),
-                  parameters_("out_proj.weight"), optional("out_proj.bias"));
+      nn::linear(y.reshape({batch, time, heads * head_dim}).to(given.scalar_type()),
+                 parameters_("out_proj.weight"), optional("out_proj.bias"));
   if (!call.final_state) return {out, torch::Tensor()};
   const torch::Tensor before =
-      seen.defined() ? seen : torch::zeros({batch}, call.u.options().dtype(torch::kInt64));
+      seen.defined() ? seen : torch::zeros({batch}, given.options().dtype(torch::kInt64));
   const torch::Tensor after = ops::seen_after(before, time, call.starts);
   const auto update = [&](const torch::Tensor& rows, int64_t begin) {
     return ring_after(call, {.ring = ring_at(begin), .rows = rows, .seen = after});

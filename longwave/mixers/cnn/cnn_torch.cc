@@ -30,7 +30,7 @@ class CnnTorch : public TorchMixer {
     const int64_t batch = call.u.size(0), time = call.u.size(1);
     const int64_t history = (width_ - 1) * dilation_;
     const torch::Tensor before =
-        state_or_zeros(call, history * channels_).view({batch, history, channels_});
+        state_or_zeros(call.state, call.u, history * channels_).view({batch, history, channels_});
     const torch::Tensor past = torch::cat({before, call.u}, 1), W = parameters_("weight");
     torch::Tensor begin;
     if (call.starts.defined() && time > 0) begin = beginnings(call.starts);

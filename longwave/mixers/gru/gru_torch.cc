@@ -15,12 +15,15 @@ class GruTorch : public TorchMixer {
       : shapes_(shapes), parameters_(std::move(parameters)) {}
 
   bool packs() const override { return true; }
+  Projection input_projection() const override {
+    return {parameters_("input.weight"), parameters_("input.bias")};
+  }
 
  private:
   Output run(const Call& call) const override {
     const auto scanned = ops::gru_scan(
-        projected(call.u, parameters_, "input"), parameters_("recurrent.weight"),
-        parameters_("recurrent.bias"), state_or_zeros(call, shapes_.hidden), call.starts);
+        call.projected, parameters_("recurrent.weight"), parameters_("recurrent.bias"),
+        state_or_zeros(call.state, call.projected, shapes_.hidden), call.starts);
     return {recurrent_output(shapes_, scanned.y, parameters_),
             call.final_state ? scanned.h : torch::Tensor()};
   }

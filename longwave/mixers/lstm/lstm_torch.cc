@@ -15,13 +15,16 @@ class LstmTorch : public TorchMixer {
       : shapes_(shapes), parameters_(std::move(parameters)) {}
 
   bool packs() const override { return true; }
+  Projection input_projection() const override {
+    return {parameters_("input.weight"), parameters_("input.bias")};
+  }
 
  private:
   Output run(const Call& call) const override {
-    const torch::Tensor state = state_or_zeros(call, 2 * shapes_.hidden);
-    const auto scanned = ops::lstm_scan(
-        projected(call.u, parameters_, "input"), parameters_("recurrent.weight"),
-        state.slice(1, 0, shapes_.hidden), state.slice(1, shapes_.hidden), call.starts);
+    const torch::Tensor state = state_or_zeros(call.state, call.projected, 2 * shapes_.hidden);
+    const auto scanned = ops::lstm_scan(call.projected, parameters_("recurrent.weight"),
+                                        state.slice(1, 0, shapes_.hidden),
+                                        state.slice(1, shapes_.hidden), call.starts);
     return {recurrent_output(shapes_, scanned.y, parameters_),
             call.final_state ? torch::cat({scanned.h, scanned.c}, 1) : torch::Tensor()};
   }

@@ -2,6 +2,7 @@
 #include "longwave/mixers/mamba/scan_path_torch.h"
 
 #include "longwave/mixers/rows_torch.h"
+#include "longwave/nn/linear_torch.h"
 #include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/selective_scan/selective_scan_torch.h"
@@ -82,8 +83,8 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
     Stations at{.c = torch::empty({batch, time, inner}, xz.options()), .selections = {}, .dt = {}};
     const ops::CausalConv1dOutput conv{at.c, ops::empty_as(history)};
     ops::causal_conv1d_into(convolution(path), conv);
-    at.selections = linear_rows(at.c, x_proj, {});
-    at.dt = linear_rows(at.step_sizes(dt_proj.size(1)), dt_proj, {});
+    at.selections = nn::linear(at.c, x_proj, {});
+    at.dt = nn::linear(at.step_sizes(dt_proj.size(1)), dt_proj, {});
     const ops::SelectiveScanOutput out{ops::empty_as(at.c),
                                        h0.clone(torch::MemoryFormat::Contiguous)};
     Tensor states;
@@ -114,9 +115,10 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
     ops::causal_conv1d_into(convolution(path), {at.c, ops::empty_as(path.history)});
     const int64_t rank = path.dt_proj.size(1);
     const Tensor step_sizes = rows_of(at.step_sizes(rank));
-    at.dt = linear_rows(at.step_sizes(rank), path.dt_proj, {});
+    at.dt = nn::linear(at.step_sizes(rank), path.dt_proj, {});
 
-    Stations dat{ops::empty_as(at.dt), ops::empty_as(at.selections), ops::empty_as(at.dt)};
+    // The gradient of the step sizes takes their room.
+    Stations dat{ops::empty_as(at.dt), ops::empty_as(at.selections), at.dt};
     const Tensor dy = grads[0].defined() ? grads[0] : torch::zeros_like(at.dt);
     ops::selective_scan_gradients(scan(path, at), kept.back(), {dy, grads[2]}, scan(d, dat));
     at.dt.reset();
@@ -157,10 +159,10 @@ ScanPathOutput scan_path_of_operations(const ScanPath& in) {
                                                            .b = in.conv_b,
                                                            .history = in.history,
                                                            .starts = in.starts});
-  const auto parts = linear_rows(conv.y, in.x_proj, {}).split_with_sizes({rank, state, state}, 2);
+  const auto parts = nn::linear(conv.y, in.x_proj, {}).split_with_sizes({rank, state, state}, 2);
   const ops::SelectiveScanOutput scanned =
       ops::selective_scan({.u = conv.y,
-                           .dt = linear_rows(parts[0], in.dt_proj, {}),
+                           .dt = nn::linear(parts[0], in.dt_proj, {}),
                            .A = in.A,
                            .B = parts[1].unsqueeze(2),
                            .C = parts[2].unsqueeze(2),

@@ -5,7 +5,6 @@
 
 #include "longwave/mixers/mamba2/mamba2.h"
 #include "longwave/mixers/mamba2/scan_path_torch.h"
-#include "longwave/mixers/rows_torch.h"
 #include "longwave/ops/operand_torch.h"
 
 namespace longwave::mixers::mamba2 {
@@ -18,6 +17,9 @@ class Mamba2Torch : public TorchMixer {
 
   bool packs() const override { return true; }
   bool narrows() const override { return true; }
+  Projection input_projection() const override {
+    return {parameters_("in_proj.weight"), optional("in_proj.bias", settings_.bias)};
+  }
 
  private:
   torch::Tensor optional(const char* name, bool present) const {
@@ -25,22 +27,20 @@ class Mamba2Torch : public TorchMixer {
   }
 
   Output run(const Call& call) const override {
-    const int64_t batch = call.u.size(0), inner = settings_.inner;
+    const int64_t batch = call.projected.size(0), inner = settings_.inner;
     torch::Tensor history, h0;
     if (call.state.defined()) {
-      const torch::Tensor row = call.state.to(ops::wide_type(call.u));
+      const torch::Tensor row = call.state.to(ops::wide_type(call.projected));
       history = row.slice(1, 0, settings_.history_size())
                     .view({batch, settings_.width - 1, settings_.convolved()})
-                    .to(call.u.scalar_type());
+                    .to(call.projected.scalar_type());
       h0 = row.slice(1, settings_.history_size())
                .view({batch, settings_.heads, settings_.head_dim, settings_.state});
     }
-    const torch::Tensor projected = linear_rows(call.u, parameters_("in_proj.weight"),
-                                                optional("in_proj.bias", settings_.bias));
     torch::Tensor D = parameters_("D");
     if (settings_.skip_per_channel) D = D.view({settings_.heads, settings_.head_dim});
     const ScanPathOutput scanned =
-        scan_path(settings_, {.projected = projected,
+        scan_path(settings_, {.projected = call.projected,
                               .conv_w = parameters_("conv1d.weight").squeeze(1),
                               .conv_b = optional("conv1d.bias", settings_.conv_bias),
                               .A = -torch::exp(parameters_("A_log")),

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "longwave/mixers/rows_torch.h"
+#include "longwave/nn/linear_torch.h"
 #include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
 #include "longwave/ops/gated_norm/gated_norm_torch.h"
 #include "longwave/ops/operand_torch.h"
@@ -110,7 +111,7 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
     context->saved_data["order"] = static_cast<int64_t>(semantics.order);
     context->saved_data["dt_least"] = semantics.dt_least;
     context->saved_data["dt_most"] = semantics.dt_most;
-    return {linear_rows(normed, out_proj_w, path.out_proj_b), conv.history, out.h};
+    return {nn::linear(normed, out_proj_w, path.out_proj_b), conv.history, out.h};
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
@@ -221,7 +222,7 @@ ScanPathOutput scan_path_of_operations(const Settings& settings, const ScanPath&
                                            .dt_max = settings.dt_most});
   const Tensor normed =
       gated(settings, scanned.y.reshape({batch, time, inner}), parts[0], in.norm_w);
-  return {linear_rows(normed, in.out_proj_w, in.out_proj_b), conv.history, scanned.h};
+  return {nn::linear(normed, in.out_proj_w, in.out_proj_b), conv.history, scanned.h};
 }
 
 }  // namespace longwave::mixers::mamba2

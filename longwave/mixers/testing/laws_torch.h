@@ -16,6 +16,7 @@
 #include "longwave/base/error.h"
 #include "longwave/mixers/mixer_torch.h"
 #include "longwave/mixers/testing/mixer_case.h"
+#include "longwave/nn/linear_torch.h"
 
 namespace longwave::mixers::testing {
 
@@ -136,6 +137,23 @@ TEST_P(TorchMixerLaws, NoStateIsTheZeroState) {
   // S4 has another form for each; the bound is that of float, the arithmetic is double.
   EXPECT_TRUE(close("y", *GetParam().make(kSeed), 9, values_of(with.y), values_of(without.y)));
   EXPECT_FALSE(without.state.defined());
+}
+
+/// Who maps u makes no difference, not even in the last bit.
+TEST_P(TorchMixerLaws, ProjectedEqualsSignal) {
+  const TorchTrial trial(GetParam(), kSeed, torch::kFloat32);
+  const TorchMixer::Projection first = trial.mixer->input_projection();
+  if (!first.W.defined()) return;
+  const torch::Tensor state = random_tensor({3, trial.state_size}, 2).to(torch::kFloat32);
+  for (int64_t time : {0, 1, 33}) {
+    const torch::Tensor u = random_tensor({3, time, GetParam().channels}, 1).to(torch::kFloat32);
+    const torch::Tensor projected = nn::linear(u, first.W, first.b);
+    const auto expected = trial.mixer->forward({.u = u, .state = state, .final_state = true});
+    const auto got =
+        trial.mixer->forward({.state = state, .final_state = true, .projected = projected});
+    EXPECT_TRUE(torch::equal(expected.y, got.y)) << "time " << time;
+    EXPECT_TRUE(torch::equal(expected.state, got.state)) << "time " << time;
+  }
 }
 
 TEST_P(CausalTorchMixerLaws, SplitInvariance) {

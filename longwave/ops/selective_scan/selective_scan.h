@@ -81,15 +81,16 @@ struct SelectiveScanArgs {
 ///            two megabytes, whatever the length; no allocation.
 /// Errors     InvalidArgument if shapes disagree, or a gradient is absent or present otherwise than
 ///            its operand.
-/// Threads    safe for distinct args; outputs must not overlap other operands.
+/// Threads    safe for distinct args; outputs must not overlap other operands, but ddt may be dt
+///            and du may be dy.
 template <typename T>
 struct SelectiveScanGradArgs {
   SelectiveScanInputs<T> in;
   View<const T, 4> states;  // (batch, chunks, state, channels) as selective_scan gave them
   View<const T, 3> dy;      // (batch, time, channels)
   View<const T, 3> dh;      // (batch, channels, state) of the final state, or absent for 0
-  View<T, 3> du;            // out, as u
-  View<T, 3> ddt;           // out, as dt
+  View<T, 3> du;            // out, as u; may be dy
+  View<T, 3> ddt;           // out, as dt; may be dt
   View<T, 2> dA;            // out, as A
   View<T, 4> dB;            // out, as B
   View<T, 4> dC;            // out, as C

@@ -98,6 +98,32 @@ TEST(SelectiveScanGradient, MatchesFiniteDifference) {
   }
 }
 
+template <typename T>
+void expect_same_in_place(const Size& size, const Variant& variant) {
+  Problem<T> apart(size, 14, variant), in_place(size, 14, variant);
+  apart.both();
+  in_place.forward();
+  auto args = in_place.grad_args();
+  args.du = {in_place.dy.data(), args.du.extents()};
+  args.ddt = {in_place.dt.data(), args.ddt.extents()};
+  in_place.run(args);
+  in_place.du = in_place.dy;
+  in_place.ddt = in_place.dt;
+  for (size_t i = 0; i < apart.gradients().size(); ++i) {
+    EXPECT_EQ(*apart.gradients()[i].second, *in_place.gradients()[i].second)
+        << name(size) << " " << apart.gradients()[i].first;
+  }
+}
+
+TEST(SelectiveScanGradient, MayLieWhereItsOperandsLay) {
+  for (const Size& size : kSelectiveSizes) {
+    for (const Variant& variant : kSelectiveVariants) {
+      expect_same_in_place<float>(size, variant);
+      expect_same_in_place<double>(size, variant);
+    }
+  }
+}
+
 TEST(SelectiveScanGradient, OfAnAbsentFinalGradientIsThatOfZero) {
   for (const Size& size : {Size{2, 70, 20, 1, 16}, Size{2, 0, 3, 1, 2}}) {
     Problem<float> without(size, 12), zero(size, 12);

@@ -47,7 +47,8 @@ void selective_scan_into(const SelectiveScanTensors& in, const SelectiveScanOutp
                          const torch::Tensor& states);
 
 /// Its gradients outside of autograd, of everything but starts: `d` are those of the outputs, d.h
-/// undefined for none; they fill `grads`, which has the shapes of `in` and any strides.
+/// undefined for none; they fill `grads`, which has the shapes of `in` and any strides. On the CPU
+/// grads.dt may be in.dt, and grads.u may be d.y.
 void selective_scan_gradients(const SelectiveScanTensors& in, const torch::Tensor& states,
                               const SelectiveScanOutput& d, const SelectiveScanTensors& grads);
 
