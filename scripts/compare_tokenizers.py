@@ -93,7 +93,7 @@ def main() -> int:
     differ = 0
     sentences = tokenizer_styles.corpus(2, 2000)
     with tempfile.TemporaryDirectory() as folder:
-        for style in tokenizer_styles.STYLES:
+        for style in [*tokenizer_styles.STYLES, *tokenizer_styles.MAPPED_STYLES]:
             file = pathlib.Path(folder, style + ".json")
             tokenizer_styles.train(style, 600, sentences).save(str(file))
             differ += compare_json(longwave, file, texts)

@@ -20,7 +20,8 @@ PIECES = ["don't", "'LL", "a", "  ", "    ", "\n\n", "\t", "\r\n", "\u00a0", "\u
           "😀", "👨‍👩‍👧", "123456", "٣", "½", "Ω", "ﬁ", "—", "“q”", "[]{}", "_x_", "▁", "▁▁a",
           "<0x41>", "Ünï", "ПРИВЕТ", "שלום", "مرحبا", "ไทย", "ქართ", "²³¹", "$+<=>^`|~", "\ufeff",
           "\U0010ffff", "\ue000", "12 345,67", " the", " cat", "hello world", "CamelCaseWord",
-          "<|x|>", " <|x|>", "<|x|> ", "<y y>", "</s>"]
+          "<|x|>", " <|x|>", "<|x|> ", "<y y>", "</s>", "<m>", " <m> ", "\t<m>", "ab1", "_ab1",
+          "ab1\u0301", "ﬁ\u0301", "a\u0301\u0302", "\u200d", "İ", "ΑΣ", "\x07", "٠\u06dd"]
 WORDS = ["the", "cat", "that", "hat", "sat", "on", "a", "mat", "and", "it's", "they'll", "12",
          "345", "naïve", "größe", "日本", "日本語", "привет", "мир", "😀", "x_y", "CamelCase",
          "end.\n", "hello", "world", "(sic)", "don't", "éa", "ab", "abab", "ababab"]
@@ -126,6 +127,55 @@ def digits():
         marks_to_blanks(decoders.Strip(" ", 1, 0)))
 
 
+def unigram(normalizer, pre_tokenizer, decoder=None, byte_fallback=False):
+    """A model of pieces with scores."""
+    pieces = [("<unk>", 0.0), *((byte, -9.0) for byte in BYTES if byte_fallback)]
+    tokenizer = Tokenizer(models.Unigram(pieces, 0, byte_fallback))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoder or decoders.Metaspace()
+    return tokenizer, [], ["<unk>", "<s>", "</s>", *(BYTES if byte_fallback else [])]
+
+
+def precompiled(rules: str | None = None) -> normalizers.Precompiled:
+    """The map of characters that SentencePiece makes of its NFKC, or of a file of rules."""
+    settings = {"normalization_rule_tsv": rules} if rules else {}
+    model = sentencepiece_model_pb2.ModelProto.FromString(
+        train_pieces("pieces_unigram", 100, corpus(1, 100), **settings))
+    return normalizers.Precompiled(model.normalizer_spec.precompiled_charsmap)
+
+
+def t5(rules):
+    return unigram(normalizers.Sequence([precompiled(rules), normalizers.Strip(False, True),
+                                         normalizers.Replace(Regex(" {2,}"), "▁")]),
+                   pre_tokenizers.Metaspace("▁", "first"), decoders.Metaspace("▁", "first"))
+
+
+def roberta(rules):
+    return unigram(precompiled(rules), pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]))
+
+
+def lower():
+    return unigram(normalizers.Sequence([normalizers.Nmt(), normalizers.NFKD(),
+                                         normalizers.StripAccents(), normalizers.Lowercase()]),
+                   pre_tokenizers.Sequence([pre_tokenizers.Whitespace(),
+                                            pre_tokenizers.Punctuation("removed"),
+                                            pre_tokenizers.CharDelimiterSplit("x")]))
+
+
+def unigram_bytes():
+    return unigram(None, pre_tokenizers.Metaspace(), decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(), decoders.Fuse()]), byte_fallback=True)
+
+
+def bert():
+    tokenizer, alphabet, special = byte_level()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(),
+                                                       pre_tokenizers.ByteLevel(False)])
+    return tokenizer, alphabet, special
+
+
 STYLES = {
     "gpt2": lambda: byte_level(prefix=True, regex=True),
     "neox": composed,
@@ -142,19 +192,40 @@ STYLES = {
     "unknown_runs": unknown_runs(True),
     "gemma": gemma,
     "digits": digits,
+    "lower": lower,
+    "unigram_bytes": unigram_bytes,
+    "bert": bert,
 }
+# These also take a file of rules, or None, for their map of characters.
+MAPPED_STYLES = {"t5": t5, "roberta": roberta}
+# These have added tokens that ask for something around them, which a GGUF file can't say.
+DEMANDING_STYLES = {"gpt2", "neox", "llama", "digits", "bert", "lower", "unigram_bytes",
+                    *MAPPED_STYLES}
 
 
-def train(style: str, vocabulary: int, sentences: list[str]) -> Tokenizer:
-    tokenizer, alphabet, special = STYLES[style]()
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet,
-                                  special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(sentences, trainer)
+def trainer_of(tokenizer, vocabulary, alphabet, special):
+    settings = {"vocab_size": vocabulary, "initial_alphabet": alphabet, "special_tokens": special,
+                "show_progress": False}
+    if isinstance(tokenizer.model, models.Unigram):
+        return trainers.UnigramTrainer(unk_token="<unk>", **settings)
+    return trainers.BpeTrainer(**settings)
+
+
+def train(style: str, vocabulary: int, sentences: list[str], rules: str | None = None) -> Tokenizer:
+    mapped = MAPPED_STYLES.get(style)
+    tokenizer, alphabet, special = mapped(rules) if mapped else STYLES[style]()
+    tokenizer.train_from_iterator(sentences, trainer_of(tokenizer, vocabulary, alphabet, special))
     # Bytes are tokens like others, not found in text.
     file = json.loads(tokenizer.to_str())
     file["added_tokens"] = [each for each in file["added_tokens"] if each["content"] not in BYTES]
+    # Training forgets this.
+    if BYTES[0] in tokenizer.get_vocab():
+        file["model"]["byte_fallback"] = True
     tokenizer = Tokenizer.from_str(json.dumps(file))
     tokenizer.add_tokens([AddedToken("<y y>", special=False, normalized=True)])
+    if style in DEMANDING_STYLES:
+        tokenizer.add_tokens([AddedToken("<m>", lstrip=True, rstrip=True, normalized=False),
+                              AddedToken("ab1", single_word=True, lstrip=style == "neox")])
     begin = "<s>" if tokenizer.token_to_id("<s>") is not None else "<|x|>"
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{begin} $A", special_tokens=[(begin, tokenizer.token_to_id(begin))])

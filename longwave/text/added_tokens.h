@@ -3,16 +3,20 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "longwave/text/splitter.h"
 #include "longwave/text/tokenizer_spec.h"
 
 namespace longwave::text {
 
-/// Added tokens, found in text: at each place the longest one counts.
+/// Added tokens, found in text: at each place the longest one counts, and is passed over whole
+/// where it ought to stand alone and does not.
 ///
+/// Source     huggingface/tokenizers, added_vocabulary.rs (find_matches).
 /// Threads    const use is safe from many threads.
 class AddedTokens {
  public:
@@ -31,9 +35,14 @@ class AddedTokens {
         ++at;
         continue;
       }
-      if (at > done) between(text.substr(done, at - done));
+      const std::string_view before = text.substr(0, at);
+      at += token->content.size();
+      if (token->alone && !alone(before, text.substr(at))) continue;
+      size_t begin = before.size();
+      if (token->takes_blanks_before) begin = without_blanks(before, done);
+      if (begin > done) between(text.substr(done, begin - done));
       found(token->id);
-      done = at += token->content.size();
+      done = at + (token->takes_blanks_after ? blanks(text.substr(at)) : 0);
     }
     if (done < text.size()) between(text.substr(done));
   }
@@ -42,7 +51,16 @@ class AddedTokens {
   const AddedToken* at_front(std::string_view text) const;
 
  private:
+  bool alone(std::string_view before, std::string_view after) const;
+
+  /// Bytes of white space at the front.
+  size_t blanks(std::string_view text) const;
+
+  /// The size of a text without the white space at its end, from `least` on.
+  size_t without_blanks(std::string_view text, size_t least) const;
+
   std::array<std::vector<AddedToken>, 256> by_byte_;  // by first byte, longest first
+  std::optional<Splitter> word_, blank_;              // one character, if any token asks
 };
 
 }  // namespace longwave::text

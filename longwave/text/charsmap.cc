@@ -34,23 +34,40 @@ Charsmap::Charsmap(std::string_view bytes, std::string_view where) {
   replacements_ = bytes.substr(sizeof size + size);
 }
 
-std::optional<Charsmap::Found> Charsmap::at_front(std::string_view text) const {
-  std::optional<Found> found;
-  if (units_.empty()) return found;
+template <typename Take>
+void Charsmap::each_at_front(std::string_view text, const Take& take) const {
+  if (units_.empty()) return;
   uint32_t place = offset(units_[0]);
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<uint8_t>(text[i]);
     place ^= byte;
-    if (place >= units_.size() || label(units_[place]) != byte) return found;
+    if (place >= units_.size() || label(units_[place]) != byte) return;
     const uint32_t unit = units_[place];
     place ^= offset(unit);
     if (!has_leaf(unit)) continue;
-    if (place >= units_.size()) return found;
+    if (place >= units_.size()) return;
     const size_t begin = value(units_[place]);
     const size_t end = replacements_.find('\0', begin);
-    if (begin >= replacements_.size() || end == std::string::npos) return found;
-    found = {i + 1, std::string_view(replacements_).substr(begin, end - begin)};
+    if (begin >= replacements_.size() || end == std::string::npos) return;
+    if (!take({i + 1, std::string_view(replacements_).substr(begin, end - begin)})) return;
   }
+}
+
+std::optional<Charsmap::Found> Charsmap::at_front(std::string_view text) const {
+  std::optional<Found> found;
+  each_at_front(text, [&found](const Found& each) {
+    found = each;
+    return true;
+  });
+  return found;
+}
+
+std::optional<Charsmap::Found> Charsmap::shortest_at_front(std::string_view text) const {
+  std::optional<Found> found;
+  each_at_front(text.substr(0, text.find('\0')), [&found](const Found& each) {
+    found = each;
+    return false;
+  });
   return found;
 }
 

@@ -25,10 +25,17 @@ class Charsmap {
   Charsmap() = default;
   Charsmap(std::string_view bytes, std::string_view where);
 
-  /// What the text at the front becomes; nothing if it stays.
+  /// What the longest text at the front that is replaced becomes; nothing if all stay.
   std::optional<Found> at_front(std::string_view text) const;
 
+  /// The same for the shortest, as Hugging Face's reader looks it up.
+  std::optional<Found> shortest_at_front(std::string_view text) const;
+
  private:
+  /// Gives what is replaced at the front to `take`, the shortest first, until that returns false.
+  template <typename Take>
+  void each_at_front(std::string_view text, const Take& take) const;
+
   std::vector<uint32_t> units_;
   std::string replacements_;
 };

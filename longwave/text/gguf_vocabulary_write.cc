@@ -34,10 +34,19 @@ struct Table {
   std::vector<double> scores;
 };
 
+bool is_of_bytes(const TokenizerSpec& spec) {
+  return !spec.pieces && spec.model.alphabet == MergeModel::Alphabet::kBytes;
+}
+
+std::optional<int32_t> unknown_of(const TokenizerSpec& spec) {
+  if (spec.pieces) return spec.pieces->unknown.id;
+  return (spec.unigram ? spec.unigram->unknown : spec.model.unknown).id;
+}
+
 /// Merges spell their tokens as bytes' characters, or as they are; ids that are not used are filled
 /// up.
 Table table_of(const TokenizerSpec& spec, size_t size) {
-  const bool bytes = !spec.pieces && spec.model.alphabet == MergeModel::Alphabet::kBytes;
+  const bool bytes = is_of_bytes(spec);
   Table table{.tokens = std::vector<std::string>(size),
               .types = std::vector<int64_t>(size, kNormal),
               .scores = std::vector<double>(size, 0.0)};
@@ -73,13 +82,25 @@ void add_bytes(const TokenizerSpec& spec, const Table& table, io::GgufMetadata& 
   }
 }
 
-/// Merges of characters as pieces: an earlier merge has a better score.
+void put_charsmap(const std::string& charsmap, io::GgufMetadata& metadata) {
+  std::vector<uint64_t> bytes;
+  for (const char byte : charsmap) bytes.push_back(static_cast<uint8_t>(byte));
+  put(kCharsmap, {io::GgufKind::kArray, io::GgufArray{io::GgufKind::kUint8, std::move(bytes)}},
+      metadata);
+}
+
+/// Merges of characters as pieces: an earlier merge has a better score. Pieces of Unigram have
+/// theirs.
 void add_characters(const TokenizerSpec& spec, Table& table, io::GgufMetadata& metadata) {
   const auto& merges = spec.model.merges;
   for (size_t rank = merges.size(); rank-- > 0;) {
     table.scores[static_cast<size_t>(merges[rank].result)] = -static_cast<double>(rank);
   }
-  const Unknown& unknown = spec.model.unknown;
+  if (spec.unigram) {
+    const auto& pieces = spec.unigram->pieces;
+    for (size_t id = 0; id < pieces.size(); ++id) table.scores[id] = pieces[id].score;
+  }
+  const Unknown& unknown = spec.unigram ? spec.unigram->unknown : spec.model.unknown;
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
     const bool byte =
         unknown.as_bytes && table.types[id] == kNormal && named_byte(table.tokens[id]);
@@ -90,8 +111,11 @@ void add_characters(const TokenizerSpec& spec, Table& table, io::GgufMetadata& m
   const auto is_first = [](const CutStep& step) { return std::holds_alternative<Prefix>(step); };
   const bool blank_first =
       std::ranges::any_of(spec.normal, is_prefix) || std::ranges::any_of(spec.cuts, is_first);
-  put(kModel, GgufValue::text(kMerging), metadata);
+  put(kModel, GgufValue::text(spec.unigram ? kUnigram : kMerging), metadata);
   put(kBlankFirst, GgufValue::flag(blank_first), metadata);
+  for (const NormalStep& step : spec.normal) {
+    if (const auto* map = std::get_if<Precompiled>(&step)) put_charsmap(map->charsmap, metadata);
+  }
 }
 
 void add_pieces(const TokenizerSpec& spec, Table& table, io::GgufMetadata& metadata) {
@@ -105,11 +129,7 @@ void add_pieces(const TokenizerSpec& spec, Table& table, io::GgufMetadata& metad
   put(kModel, GgufValue::text(merging ? kMerging : kUnigram), metadata);
   put(kBlankFirst, GgufValue::flag(normal.blank_first), metadata);
   put(kSingleBlanks, GgufValue::flag(normal.single_blanks), metadata);
-  if (normal.charsmap.empty()) return;
-  std::vector<uint64_t> bytes;
-  for (const char byte : normal.charsmap) bytes.push_back(static_cast<uint8_t>(byte));
-  put(kCharsmap, {io::GgufKind::kArray, io::GgufArray{io::GgufKind::kUint8, std::move(bytes)}},
-      metadata);
+  if (!normal.charsmap.empty()) put_charsmap(normal.charsmap, metadata);
 }
 
 /// The tokens that begin and end texts: what the tokenizer says, or else what they are mostly
@@ -120,14 +140,12 @@ void add_ends(const Tokenizer& tokenizer, io::GgufMetadata& metadata) {
   auto end = first_of(tokenizer, {"<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "</s>"});
   if (!spec.begin.empty()) begin = spec.begin.front();
   if (!spec.ends.empty()) end = spec.ends.front();
-  const std::optional<int32_t> unknown =
-      spec.pieces ? spec.pieces->unknown.id : spec.model.unknown.id;
   const auto put_id = [&](const char* key, std::optional<int64_t> id) {
     if (id) put(key, GgufValue::uint32(static_cast<uint32_t>(*id)), metadata);
   };
   put_id(kEnd, end);
   put_id(kBegin, begin);
-  put_id(kUnknownToken, unknown);
+  put_id(kUnknownToken, unknown_of(spec));
   put(kAddBegin, GgufValue::flag(!spec.begin.empty()), metadata);
   put(kAddEnd, GgufValue::flag(!spec.end.empty()), metadata);
 }
@@ -147,7 +165,7 @@ void add_vocabulary(const Tokenizer& tokenizer, int64_t vocabulary, io::GgufMeta
   Table table = table_of(spec, size);
   if (spec.pieces) {
     add_pieces(spec, table, metadata);
-  } else if (spec.model.alphabet == MergeModel::Alphabet::kBytes) {
+  } else if (is_of_bytes(spec)) {
     add_bytes(spec, table, metadata);
   } else {
     add_characters(spec, table, metadata);

@@ -15,13 +15,13 @@ void JsonReader::fail(const std::string& what, const std::string& got,
 
 void JsonReader::unsupported(const std::string& what, const std::string& got) const {
   fail(what + " is not supported", got,
-       "supported are byte-pair encodings, as those of GPT-2's and Llama's kind");
+       "supported are byte-pair encodings, as those of GPT-2's and Llama's kind, and Unigram");
 }
 
 Json JsonReader::parse(std::string_view text) const {
   try {
     return Json::parse(text);
-  } catch (const Json::parse_error& error) {
+  } catch (const Json::exception& error) {
     fail("this is no JSON", error.what());
   }
 }

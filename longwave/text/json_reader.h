@@ -35,10 +35,12 @@ struct JsonReader {
   bool flag(const Json& object, const char* key, bool otherwise, const std::string& place) const;
   int64_t id(const Json& value, const std::string& place) const;
 
-  /// Gives `step` the object, or, if it is a "Sequence", each one in its list `parts`.
+  /// Gives `step` the object, or, if it is a "Sequence", each one in its list `parts`; sequences
+  /// may hold sequences.
   template <typename Step>
-  void each(const Json& object, const char* parts, const std::string& place,
-            const Step& step) const {
+  void each(const Json& object, const char* parts, const std::string& place, const Step& step,
+            int depth = 0) const {
+    constexpr int kDeepest = 8;
     if (type(object, place) != "Sequence") {
       step(object);
       return;
@@ -46,8 +48,8 @@ struct JsonReader {
     const Json& list = at(object, parts, place);
     if (!list.is_array()) fail(place + "." + parts + " must be a list", list.type_name());
     for (const Json& part : list) {
-      if (type(part, place) == "Sequence") unsupported("a sequence in a sequence", place);
-      step(part);
+      if (depth == kDeepest) fail(place + ": sequences in sequences in sequences", "too many");
+      each(part, parts, place, step, depth + 1);
     }
   }
 };

@@ -53,4 +53,24 @@ std::string normal(std::string_view text, NormalForm form) {
   return result;
 }
 
+std::string lowercase(std::string_view text) {
+  // The only letter that becomes two characters.
+  constexpr char32_t kCapitalDottedI = 0x130;
+  std::string result;
+  while (!text.empty()) {
+    const size_t length = character_length(text);
+    const char32_t number = length > 0 ? character(text) : 0;
+    if (length == 0) {
+      result += text.front();
+    } else if (number == kCapitalDottedI) {
+      result += "i\u0307";
+    } else {
+      append_character(
+          result, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(number))));
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return result;
+}
+
 }  // namespace longwave::text

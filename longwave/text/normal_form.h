@@ -14,4 +14,7 @@ enum class NormalForm : uint8_t { kNfc, kNfd, kNfkc, kNfkd };
 /// The text in a normal form. Bytes that are not UTF-8 stay as they are.
 std::string normal(std::string_view text, NormalForm form);
 
+/// The text in small letters, each character for itself: a final sigma is one like others.
+std::string lowercase(std::string_view text);
+
 }  // namespace longwave::text

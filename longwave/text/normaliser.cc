@@ -27,6 +27,10 @@ Normaliser::Normaliser(const TokenizerSpec& spec, std::string_view where) {
       steps_.emplace_back(*form);
     } else if (const auto* prepend = std::get_if<Prepend>(&step)) {
       steps_.emplace_back(*prepend);
+    } else if (std::holds_alternative<Lowercase>(step)) {
+      steps_.emplace_back(Lowercase{});
+    } else if (const auto* map = std::get_if<Precompiled>(&step)) {
+      steps_.emplace_back(PrecompiledMap(map->charsmap, where));
     } else if (const auto* pieces = std::get_if<PieceNormal>(&step)) {
       AddedTokens kept(spec.added, AddedToken::Match::kInWords);
       steps_.emplace_back(PieceNormaliser(*pieces, std::move(kept), where));
@@ -46,6 +50,10 @@ std::string Normaliser::operator()(std::string_view section, Place place) const 
       text = normal(text, *form);
     } else if (const auto* prepend = std::get_if<Prepend>(&step)) {
       if (place == Place::kStart) text.insert(0, prepend->text);
+    } else if (std::holds_alternative<Lowercase>(step)) {
+      text = lowercase(text);
+    } else if (const auto* map = std::get_if<PrecompiledMap>(&step)) {
+      text = (*map)(text);
     } else if (const auto* pieces = std::get_if<PieceNormaliser>(&step)) {
       text = (*pieces)(text, place);
     } else {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "longwave/text/piece_normaliser.h"
+#include "longwave/text/precompiled_map.h"
 #include "longwave/text/tokenizer_spec.h"
 
 namespace longwave::text {
@@ -29,7 +30,9 @@ class Normaliser {
     Splitter pattern;
     std::string content;
   };
-  std::vector<std::variant<NormalForm, Prepend, Exchange, PieceNormaliser>> steps_;
+  std::vector<
+      std::variant<NormalForm, Prepend, Exchange, Lowercase, PrecompiledMap, PieceNormaliser>>
+      steps_;
 };
 
 }  // namespace longwave::text

@@ -10,9 +10,8 @@ namespace longwave::text {
 
 /// The two algorithms of SentencePiece, for a tokenizer that has pieces. The whole text is a word.
 ///
-/// Source     google/sentencepiece, bpe_model.cc and unigram_model.cc (EncodeOptimized); Kudo 2018,
-///            arXiv:1804.10959.
-/// Cost       merging: n log n for n characters; unigram: n times the longest piece.
+/// Source     google/sentencepiece, bpe_model.cc; for unigram see best_pieces.h.
+/// Cost       merging: n log n for n characters.
 std::unique_ptr<const WordModel> make_merging_pieces(const TokenizerSpec& spec,
                                                      std::string_view where);
 std::unique_ptr<const WordModel> make_unigram(const TokenizerSpec& spec, std::string_view where);

@@ -102,6 +102,12 @@ void Splitter::segment(std::string_view text, std::vector<Segment>& segments) co
   if (done < text.size()) segments.push_back({text.substr(done), false});
 }
 
+bool Splitter::is_match(std::string_view text) const {
+  std::vector<Segment> segments;
+  segment(text, segments);
+  return segments.size() == 1 && segments.front().matches;
+}
+
 void Splitter::split(std::string_view text, std::vector<std::string_view>& pieces,
                      Matches matches) const {
   std::vector<Segment> segments;
@@ -112,6 +118,8 @@ void Splitter::split(std::string_view text, std::vector<std::string_view>& piece
     const bool before = segments[i - 1].matches, here = segments[i].matches;
     switch (matches) {
       case Matches::kApart:
+      case Matches::kDropped:
+      case Matches::kOnly:
         return false;
       case Matches::kWithPrevious:
         return here && !before;
@@ -124,6 +132,7 @@ void Splitter::split(std::string_view text, std::vector<std::string_view>& piece
   };
   for (size_t i = 0; i < segments.size(); ++i) {
     const std::string_view piece = segments[i].text;
+    if (matches == (segments[i].matches ? Matches::kDropped : Matches::kOnly)) continue;
     if (joins(i)) {
       pieces.back() = {pieces.back().data(), pieces.back().size() + piece.size()};
     } else {

@@ -14,6 +14,11 @@ namespace longwave::text {
 inline constexpr const char* kWordPattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+/// What Unicode takes for a letter of a word and for white space; \w and \s of PCRE2 differ.
+inline constexpr const char* kWordCharacter =
+    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])";
+inline constexpr const char* kWhiteSpace = R"(\p{White_Space})";
+
 /// Cuts text at the matches of a regular expression.
 ///
 /// The dialect is that of PCRE2 with Unicode properties. Bytes that are not UTF-8 match nothing.
@@ -34,6 +39,8 @@ class Splitter {
     kWithPrevious,  ///< the first of several joins the piece before it
     kWithNext,      ///< the last of several joins the piece after it
     kTogether,      ///< neighbours are one piece
+    kDropped,       ///< none: they are lost
+    kOnly,          ///< each is a piece, and what lies between is lost
   };
 
   /// The pattern that matches just this text.
@@ -45,10 +52,13 @@ class Splitter {
   Splitter(Splitter&& other) noexcept;
   Splitter& operator=(Splitter&& other) noexcept;
 
+  /// Is all of the text one match?
+  bool is_match(std::string_view text) const;
+
   /// Adds the matches and what lies between them to `segments`, in order; nothing is lost.
   void segment(std::string_view text, std::vector<Segment>& segments) const;
 
-  /// Adds the pieces of a text, in order; nothing is lost.
+  /// Adds the pieces of a text, in order.
   void split(std::string_view text, std::vector<std::string_view>& pieces,
              Matches matches = Matches::kApart) const;
 

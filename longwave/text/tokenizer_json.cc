@@ -82,9 +82,9 @@ std::string format_tokenizer(const TokenizerSpec& spec) {
   for (const AddedToken& token : spec.added) {
     added.push_back({{"id", token.id},
                      {"content", token.content},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
+                     {"single_word", token.alone},
+                     {"lstrip", token.takes_blanks_before},
+                     {"rstrip", token.takes_blanks_after},
                      {"normalized", token.match == AddedToken::Match::kNormalised},
                      {"special", token.special}});
   }

@@ -10,11 +10,14 @@ namespace longwave::text {
 
 /// What the text of a tokenizer.json says.
 ///
-/// Supported: model BPE over bytes or characters, with merges as text or as pairs; normalisers NFC,
-/// NFD, NFKC, NFKD, Prepend, Replace, Strip; pre-tokenizers ByteLevel, Metaspace, Split, Digits,
-/// Punctuation; decoders ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip; sequences of
-/// these; added tokens; post-processors ByteLevel and templates of special tokens around a text.
-/// Everything else that would change the result is refused by its name.
+/// Supported: model BPE over bytes or characters, with merges as text or as pairs, and Unigram;
+/// normalisers NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Precompiled, Prepend, Replace, Strip,
+/// StripAccents; pre-tokenizers BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace,
+/// Punctuation, Split, Whitespace, WhitespaceSplit; decoders ByteLevel, Metaspace, Replace,
+/// ByteFallback, Fuse, Strip; sequences of these; added tokens with all they may ask of what stands
+/// around them; post-processors ByteLevel, BertProcessing, RobertaProcessing and templates of
+/// special tokens around a text. Everything else that would change the result is refused by its
+/// name.
 ///
 /// Errors     DataError.
 TokenizerSpec parse_tokenizer(std::string_view json, std::string_view where);

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
+#include <utility>
+
+#include "longwave/text/base64.h"
 #include "longwave/text/tokenizer_json_stages.h"
 
 namespace longwave::text {
@@ -6,10 +10,53 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Every white space character of Unicode; \s of PCRE2 also takes U+180E.
-constexpr const char* kSpaces =
-    "[\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}"
-    "\\x{3000}]+";
+/// Punctuation as Hugging Face has it: also the signs of ASCII that Unicode takes for symbols.
+constexpr const char* kPunctuation = R"([\p{P}$+<=>^`|~])";
+
+/// Takes what matches off each section.
+void add_removal(std::string pattern, TokenizerSpec& spec) {
+  spec.normal.emplace_back(Replace{std::move(pattern), ""});
+}
+
+/// What a step takes off the beginning of a text is no more its beginning.
+void refuse_first_mark(const JsonReader& reader, const std::string& step,
+                       const TokenizerSpec& spec) {
+  for (const CutStep& cut : spec.cuts) {
+    const auto* prefix = std::get_if<Prefix>(&cut);
+    if (prefix != nullptr && prefix->where == Prefix::Where::kFirst) {
+      reader.unsupported(step + " with prepend_scheme", "first");
+    }
+  }
+}
+
+void read_strip(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
+  if (reader.flag(json, "strip_left", true, "normalizer")) {
+    refuse_first_mark(reader, "Strip", spec);
+    add_removal("\\A" + std::string(kWhiteSpace) + "+", spec);
+  }
+  if (reader.flag(json, "strip_right", true, "normalizer")) {
+    add_removal(std::string(kWhiteSpace) + "+\\z", spec);
+  }
+}
+
+/// Controls are lost, and what looks like a blank becomes one.
+void read_nmt(const JsonReader& reader, TokenizerSpec& spec) {
+  refuse_first_mark(reader, "Nmt", spec);
+  add_removal("[\\x{1}-\\x{8}\\x{b}\\x{e}-\\x{1f}\\x{7f}\\x{8f}\\x{9f}]", spec);
+  spec.normal.emplace_back(
+      Replace{"[\\x{9}\\x{a}\\x{c}\\x{d}\\x{1680}\\x{200b}-\\x{200f}\\x{2028}\\x{2029}\\x{2581}"
+              "\\x{feff}\\x{fffd}]",
+              " "});
+}
+
+void read_precompiled(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
+  const std::string place = "normalizer.precompiled_charsmap";
+  const std::string text =
+      reader.text(reader.at(json, "precompiled_charsmap", "normalizer"), place);
+  std::optional<std::string> map = bytes_of_base64(text);
+  if (!map || map->empty()) reader.fail(place + " is no base64", text);
+  spec.normal.emplace_back(Precompiled{std::move(*map)});
+}
 
 /// "pattern": a regular expression, or a text that stands for itself.
 std::string read_pattern(const JsonReader& reader, const Json& json, const std::string& place) {
@@ -40,19 +87,16 @@ void read_normal_step(const JsonReader& reader, const Json& json, TokenizerSpec&
         Replace{read_pattern(reader, json, place),
                 reader.text(reader.at(json, "content", place), place + ".content")});
   } else if (type == "Strip") {
-    if (reader.flag(json, "strip_left", true, place)) {
-      // What is stripped counts as the beginning of the text, then.
-      for (const CutStep& step : spec.cuts) {
-        const auto* prefix = std::get_if<Prefix>(&step);
-        if (prefix != nullptr && prefix->where == Prefix::Where::kFirst) {
-          reader.unsupported("Strip with prepend_scheme", "first");
-        }
-      }
-      spec.normal.emplace_back(Replace{"\\A" + std::string(kSpaces), ""});
-    }
-    if (reader.flag(json, "strip_right", true, place)) {
-      spec.normal.emplace_back(Replace{std::string(kSpaces) + "\\z", ""});
-    }
+    read_strip(reader, json, spec);
+  } else if (type == "StripAccents") {
+    refuse_first_mark(reader, type, spec);
+    add_removal("\\p{M}", spec);
+  } else if (type == "Nmt") {
+    read_nmt(reader, spec);
+  } else if (type == "Lowercase") {
+    spec.normal.emplace_back(Lowercase{});
+  } else if (type == "Precompiled") {
+    read_precompiled(reader, json, spec);
   } else {
     reader.unsupported(place, type);
   }
@@ -62,6 +106,7 @@ Splitter::Matches read_behaviour(const JsonReader& reader, const Json& json,
                                  const std::string& place) {
   using Matches = Splitter::Matches;
   static const std::unordered_map<std::string, Matches> kKinds = {
+      {"Removed", Matches::kDropped},
       {"Isolated", Matches::kApart},
       {"MergedWithPrevious", Matches::kWithPrevious},
       {"MergedWithNext", Matches::kWithNext},
@@ -69,10 +114,10 @@ Splitter::Matches read_behaviour(const JsonReader& reader, const Json& json,
   const std::string behaviour =
       reader.text(reader.at(json, "behavior", place), place + ".behavior");
   const bool inverted = reader.flag(json, "invert", false, place);
-  // What matches is kept and what lies between is lost: the same where everything matches.
-  if (inverted && (behaviour == "Removed" || behaviour == "Isolated")) return Matches::kApart;
   const auto found = kKinds.find(behaviour);
-  if (found == kKinds.end() || inverted) {
+  if (inverted && behaviour == "Removed") return Matches::kOnly;
+  const bool even = behaviour == "Isolated" || behaviour == "Contiguous";
+  if (found == kKinds.end() || (inverted && !even)) {
     reader.unsupported(place + ".behavior", behaviour + (inverted ? ", inverted" : ""));
   }
   return found->second;
@@ -120,9 +165,21 @@ void read_cut(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
     const bool each = reader.flag(json, "individual_digits", false, place);
     spec.cuts.emplace_back(Split{each ? "\\p{N}" : "\\p{N}+", Splitter::Matches::kApart, sees});
   } else if (type == "Punctuation") {
-    // The signs of ASCII that Unicode takes for symbols are punctuation here, too.
     spec.cuts.emplace_back(
-        Split{"[\\p{P}$+<=>^`|~]", read_behaviour(reader, json, place + ".Punctuation"), sees});
+        Split{kPunctuation, read_behaviour(reader, json, place + ".Punctuation"), sees});
+  } else if (type == "Whitespace") {
+    const std::string word = kWordCharacter;
+    spec.cuts.emplace_back(Split{word + "+|(?:(?!" + word + "|" + kWhiteSpace + ").)+",
+                                 Splitter::Matches::kOnly, sees});
+  } else if (type == "WhitespaceSplit") {
+    spec.cuts.emplace_back(Split{kWhiteSpace, Splitter::Matches::kDropped, sees});
+  } else if (type == "BertPreTokenizer") {
+    spec.cuts.emplace_back(Split{kWhiteSpace, Splitter::Matches::kDropped, sees});
+    spec.cuts.emplace_back(Split{kPunctuation, Splitter::Matches::kApart, sees});
+  } else if (type == "CharDelimiterSplit") {
+    const std::string delimiter = reader.text(reader.at(json, "delimiter", place), place);
+    if (delimiter.empty()) reader.fail(place + ".delimiter is empty", "\"\"");
+    spec.cuts.emplace_back(Split{Splitter::literal(delimiter), Splitter::Matches::kDropped, sees});
   } else {
     reader.unsupported(place, type);
   }

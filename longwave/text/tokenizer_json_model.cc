@@ -76,11 +76,9 @@ Vocabulary read_vocabulary(const JsonReader& reader, const Json& json, Tokenizer
   return vocabulary;
 }
 
-void read_model(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
-  const Json& type = reader.at(json, "type", "model");
-  if (!type.is_null() && reader.text(type, "model.type") != "BPE") {
-    reader.unsupported("model.type", type.get<std::string>());
-  }
+namespace {
+
+void read_merging(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json& value = reader.at(json, key, "model");
     const bool has_effect = !value.is_null() && value != Json("") && value != Json(0.0);
@@ -105,6 +103,61 @@ void read_model(const JsonReader& reader, const Json& json, TokenizerSpec& spec)
   }
 }
 
+/// Pieces with scores, by id.
+std::vector<UnigramModel::Piece> read_scored(const JsonReader& reader, const Json& json) {
+  const std::string place = "model.vocab";
+  if (!json.is_array()) reader.fail(place + " must be a list of pieces", json.type_name());
+  if (json.size() > static_cast<size_t>(kMostTokens)) {
+    reader.fail(place + " has too many pieces", std::to_string(json.size()));
+  }
+  std::vector<UnigramModel::Piece> pieces;
+  for (const Json& each : json) {
+    if (!each.is_array() || each.size() != 2 || !each[1].is_number()) {
+      reader.fail("a piece must be a text and a score", each.dump());
+    }
+    pieces.push_back({reader.text(each[0], place), each[1].get<double>()});
+  }
+  if (pieces.empty()) reader.fail("the vocabulary is empty", "0 tokens");
+  return pieces;
+}
+
+void read_unigram(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
+  if (spec.model.alphabet == MergeModel::Alphabet::kBytes) {
+    reader.unsupported("Unigram with the pre-tokenizer", "ByteLevel");
+  }
+  // Samples among the ways to cut a text would not be the same twice.
+  for (const char* key : {"alpha", "nbest_size"}) {
+    const Json& value = reader.at(json, key, "model");
+    if (!value.is_null()) reader.unsupported(std::string("model.") + key, value.dump());
+  }
+  UnigramModel model{.pieces = read_scored(reader, reader.at(json, "vocab", "model")),
+                     .unknown = {}};
+  for (const UnigramModel::Piece& piece : model.pieces) spec.tokens.emplace_back(piece.text);
+  const Json& unknown = reader.at(json, "unk_id", "model");
+  if (!unknown.is_null()) {
+    const int64_t id = reader.id(unknown, "model.unk_id");
+    if (id >= std::ssize(model.pieces)) {
+      reader.fail("model.unk_id is not in the vocabulary", std::to_string(id));
+    }
+    model.unknown.id = static_cast<int32_t>(id);
+  }
+  model.unknown.as_bytes = reader.flag(json, "byte_fallback", false, "model");
+  model.unknown.runs = Unknown::Runs::kTogether;
+  spec.unigram = std::move(model);
+}
+
+}  // namespace
+
+void read_model(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
+  const Json& type = reader.at(json, "type", "model");
+  // Files of early versions do not say; the vocabulary of a byte-pair encoding is an object.
+  const std::string assumed = reader.at(json, "vocab", "model").is_array() ? "Unigram" : "BPE";
+  const std::string name = type.is_null() ? assumed : reader.text(type, "model.type");
+  if (name == "BPE") return read_merging(reader, json, spec);
+  if (name == "Unigram") return read_unigram(reader, json, spec);
+  reader.unsupported("model.type", name);
+}
+
 void read_added(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
   if (json.is_null()) return;
   if (!json.is_array()) reader.fail("added_tokens must be a list", json.type_name());
@@ -117,11 +170,9 @@ void read_added(const JsonReader& reader, const Json& json, TokenizerSpec& spec)
     token.special = reader.flag(each, "special", false, place);
     const bool normalised = reader.flag(each, "normalized", !token.special, place);
     token.match = normalised ? AddedToken::Match::kNormalised : AddedToken::Match::kRaw;
-    for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-      if (reader.flag(each, key, false, place)) {
-        reader.unsupported(place + "." + key, token.content);
-      }
-    }
+    token.alone = reader.flag(each, "single_word", false, place);
+    token.takes_blanks_before = reader.flag(each, "lstrip", false, place);
+    token.takes_blanks_after = reader.flag(each, "rstrip", false, place);
     put_token(spec, token.id, token.content);
     spec.added.push_back(std::move(token));
   }

@@ -21,14 +21,16 @@ PrependScheme read_prepend_scheme(const JsonReader& reader, const nlohmann::json
 std::string read_mark(const JsonReader& reader, const nlohmann::json& json,
                       const std::string& place);
 
-/// NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip, and sequences of these.
+/// NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Precompiled, Prepend, Replace, Strip, StripAccents, and
+/// sequences of these.
 void read_normaliser(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
-/// ByteLevel, Metaspace, Split, Digits, Punctuation, and sequences of these; whether the model
-/// works on bytes or characters.
+/// BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace, Punctuation, Split,
+/// Whitespace, WhitespaceSplit, and sequences of these; whether the model works on bytes or
+/// characters.
 void read_pre_tokenizer(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
-/// BPE, for the alphabet that the pre-tokenizer says.
+/// BPE, for the alphabet that the pre-tokenizer says, and Unigram.
 void read_model(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
 /// An object of tokens.
@@ -44,7 +46,8 @@ void read_added(const JsonReader& reader, const nlohmann::json& json, TokenizerS
 /// ByteLevel, Metaspace, and sequences of Replace, ByteFallback, Fuse and Strip.
 void read_decoder(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
-/// ByteLevel and TemplateProcessing, alone or one after the other.
+/// BertProcessing, ByteLevel, RobertaProcessing and TemplateProcessing, alone or one after the
+/// other.
 void read_post_processor(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
 }  // namespace longwave::text

@@ -37,7 +37,8 @@ struct Steps {
 
   void operator()(const Json& json) {
     const std::string type = reader.type(json, kDecoder);
-    const bool early = !fused && decode.bytes == DecodeSpec::Bytes::kText;
+    // Bytes that are named and text that is replaced have nothing to do with each other.
+    const bool early = !fused;
     if (type == "Replace" && early) {
       const Json& pattern = reader.at(json, "pattern", kDecoder);
       const std::string from =
@@ -45,7 +46,7 @@ struct Steps {
       if (from.empty()) reader.unsupported("decoder.pattern.String", "an empty text");
       decode.substitutes.push_back(
           {from, reader.text(reader.at(json, "content", kDecoder), "decoder.content")});
-    } else if (type == "ByteFallback" && early) {
+    } else if (type == "ByteFallback" && early && decode.bytes == DecodeSpec::Bytes::kText) {
       decode.bytes = DecodeSpec::Bytes::kNamed;
     } else if (type == "Fuse") {
       fused = true;
@@ -73,6 +74,18 @@ void read_special(const JsonReader& reader, const Json& special, const Json& tok
       reader.fail("post_processor: a special token is not in the vocabulary", name);
     }
   }
+}
+
+/// A special token that is given as its text and its id.
+int64_t read_named(const JsonReader& reader, const Json& json, const char* key, size_t known) {
+  const std::string place = std::string("post_processor.") + key;
+  const Json& pair = reader.at(json, key, "post_processor");
+  if (!pair.is_array() || pair.size() != 2) reader.fail(place + " must be a pair", pair.dump());
+  const int64_t id = reader.id(pair[1], place);
+  if (id >= static_cast<int64_t>(known)) {
+    reader.fail(place + " is not in the vocabulary", std::to_string(id));
+  }
+  return id;
 }
 
 /// The template of a single text: special tokens before and behind it.
@@ -119,6 +132,9 @@ void read_post_processor(const JsonReader& reader, const Json& json, TokenizerSp
     const std::string type = reader.type(part, place);
     if (type == "TemplateProcessing") {
       read_template(reader, part, spec);
+    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+      spec.begin.push_back(read_named(reader, part, "cls", spec.tokens.size()));
+      spec.end.push_back(read_named(reader, part, "sep", spec.tokens.size()));
     } else if (type != "ByteLevel") {
       reader.unsupported(place, type);
     }

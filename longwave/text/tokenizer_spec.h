@@ -33,6 +33,9 @@ struct AddedToken {
   int64_t id = 0;
   Match match = Match::kRaw;
   bool special = false;  ///< marks something and is not shown
+  bool alone = false;    ///< counts only where no word goes on before or after it
+  bool takes_blanks_before = false;
+  bool takes_blanks_after = false;
 };
 
 /// Puts a text before every section.
@@ -47,6 +50,17 @@ struct Replace {
   bool operator==(const Replace&) const = default;
 };
 
+/// Writes small letters, one by one.
+struct Lowercase {
+  bool operator==(const Lowercase&) const = default;
+};
+
+/// Characters and what they become, as `PieceNormal` has them, but as a tokenizer.json means it.
+struct Precompiled {
+  std::string charsmap;
+  bool operator==(const Precompiled&) const = default;
+};
+
 /// What SentencePiece does with a text.
 struct PieceNormal {
   std::string charsmap;       ///< characters and what they become; empty: they stay
@@ -56,7 +70,7 @@ struct PieceNormal {
   bool operator==(const PieceNormal&) const = default;
 };
 
-using NormalStep = std::variant<NormalForm, Prepend, Replace, PieceNormal>;
+using NormalStep = std::variant<NormalForm, Prepend, Replace, Lowercase, Precompiled, PieceNormal>;
 
 /// Puts one text in the place of another inside of each word.
 struct Substitute {
@@ -118,6 +132,17 @@ struct PieceModel {
   Unknown unknown;
 };
 
+/// The Unigram model of a tokenizer.json: a word becomes the pieces whose scores add up to most, in
+/// double precision, and a run of unknown characters one token.
+struct UnigramModel {
+  struct Piece {
+    std::string text;
+    double score = 0;
+  };
+  std::vector<Piece> pieces;  ///< by id; of two that are alike the later one counts
+  Unknown unknown;
+};
+
 /// U+2581, what stands for a blank in pieces.
 inline constexpr const char* kBlankMark = "\xe2\x96\x81";
 
@@ -146,7 +171,8 @@ struct TokenizerSpec {
   std::vector<NormalStep> normal;
   std::vector<CutStep> cuts;
   MergeModel model;
-  std::optional<PieceModel> pieces;  ///< instead of `model`
+  std::optional<PieceModel> pieces;     ///< instead of `model`
+  std::optional<UnigramModel> unigram;  ///< instead of `model`, whose alphabet are characters then
   DecodeSpec decode;
   std::vector<int64_t> begin, end;  ///< what stands around a whole text, such as <s>
   std::vector<int64_t> ends;        ///< what ends a text that a model makes, beside special tokens

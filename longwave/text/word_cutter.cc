@@ -22,10 +22,13 @@ void split_by_characters(const Splitter& pattern, Splitter::Matches matches, std
   const std::string characters = characters_of_bytes(word);
   std::vector<std::string_view> parts;
   pattern.split(characters, parts, matches);
+  const char* read = characters.data();
   for (const std::string_view part : parts) {
+    word.remove_prefix(characters_in({read, part.data()}));
     const size_t bytes = characters_in(part);
     pieces.push_back(word.substr(0, bytes));
     word.remove_prefix(bytes);
+    read = part.data() + part.size();
   }
 }
 
@@ -42,6 +45,19 @@ WordCutter::WordCutter(const std::vector<CutStep>& steps, std::string_view where
       steps_.emplace_back(Cut{Splitter(split.pattern, where), split.matches, split.sees});
     }
   }
+}
+
+std::vector<std::string_view> WordCutter::Cut::operator()(
+    const std::vector<std::string_view>& words) const {
+  std::vector<std::string_view> finer;
+  for (const std::string_view word : words) {
+    if (sees == Split::Sees::kText) {
+      pattern.split(word, finer, matches);
+    } else {
+      split_by_characters(pattern, matches, word, finer);
+    }
+  }
+  return finer;
 }
 
 WordCutter::Words WordCutter::operator()(std::string_view text, Section section) const {
@@ -68,15 +84,11 @@ WordCutter::Words WordCutter::operator()(std::string_view text, Section section)
         }
       }
     } else {
-      const auto& cut = std::get<Cut>(step);
-      std::vector<std::string_view> finer;
-      for (const std::string_view word : words) {
-        if (cut.sees == Split::Sees::kText) {
-          cut.pattern.split(word, finer, cut.matches);
-        } else {
-          split_by_characters(cut.pattern, cut.matches, word, finer);
-        }
-      }
+      std::vector<std::string_view> finer = std::get<Cut>(step)(words);
+      // A word does not begin the text, nor goes on with one, where something was lost before it.
+      const bool lost =
+          !words.empty() && (finer.empty() || finer.front().data() != words.front().data());
+      if (lost) section = Section::kLater;
       words = std::move(finer);
     }
   }

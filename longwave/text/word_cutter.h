@@ -41,6 +41,7 @@ class WordCutter {
     Splitter pattern;
     Splitter::Matches matches;
     Split::Sees sees;
+    std::vector<std::string_view> operator()(const std::vector<std::string_view>& words) const;
   };
   std::vector<std::variant<Substitute, Prefix, Cut>> steps_;
 };

@@ -10,6 +10,7 @@
 #include "longwave/base/error.h"
 #include "longwave/text/piece_model.h"
 #include "longwave/text/spelling.h"
+#include "longwave/text/unigram_words.h"
 #include "longwave/text/utf8.h"
 
 namespace longwave::text {
@@ -113,6 +114,7 @@ class MergingWords : public WordModel {
 
 std::unique_ptr<const WordModel> make_word_model(const TokenizerSpec& spec,
                                                  std::string_view where) {
+  if (spec.unigram) return make_unigram_words(spec, where);
   if (!spec.pieces) return std::make_unique<MergingWords>(spec, where);
   const bool merging = spec.pieces->algorithm == PieceModel::Algorithm::kMerging;
   return merging ? make_merging_pieces(spec, where) : make_unigram(spec, where);

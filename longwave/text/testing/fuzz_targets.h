@@ -68,6 +68,22 @@ inline void fuzz_chat_template(std::span<const std::byte> bytes) {
   }
 }
 
+/// What `bytes_of_base64` reads.
+inline std::string base64_of(std::string_view bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char byte : bytes) {
+    bits = (bits << 8) | static_cast<uint8_t>(byte);
+    for (count += 8; count >= 6; count -= 6) text += kDigits[(bits >> (count - 6)) & 63];
+  }
+  if (count > 0) text += kDigits[(bits << (6 - count)) & 63];
+  while (text.size() % 4 != 0) text += '=';
+  return text;
+}
+
 /// Pieces of every type, and a map of one character ("a" becomes "bc").
 inline text::SentencePieceFile small_pieces(text::PieceModel::Algorithm algorithm) {
   using Type = text::PieceModel::Type;
@@ -151,7 +167,21 @@ inline std::vector<Bytes> tokenizer_seeds() {
       R"({"s":{"id":"s","ids":[5]}}},"model":{"type":"BPE","unk_token":"?","fuse_unk":true,)"
       R"("byte_fallback":true,"vocab":{"_":0,"a":1,"_a":2,"?":3,"<0xFF>":4},)"
       R"("merges":[["_","a"]]}})";
-  return {bytes_of(trained.files().front().content), bytes_of(small), bytes_of(marks)};
+  const std::string map =
+      base64_of(small_pieces(text::PieceModel::Algorithm::kUnigram).normal.charsmap);
+  const std::string scored =
+      R"({"added_tokens":[{"id":5,"content":"<|x|>","single_word":true,"lstrip":true,)"
+      R"("rstrip":true}],"normalizer":{"type":"Sequence","normalizers":[{"type":"Precompiled",)"
+      R"("precompiled_charsmap":")" +
+      map +
+      R"("},{"type":"Nmt"},{"type":"Lowercase"},{"type":"StripAccents"}]},"pre_tokenizer":)"
+      R"({"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace",)"
+      R"("replacement":"_","prepend_scheme":"always"}]},"decoder":{"type":"Metaspace",)"
+      R"("replacement":"_"},"post_processor":{"type":"RobertaProcessing","cls":["<|x|>",5],)"
+      R"("sep":["<|x|>",5]},"model":{"type":"Unigram","unk_id":3,"byte_fallback":true,)"
+      R"("vocab":[["_",-2],["a",-1],["_a",-1.5],["?",0],["<0xFF>",-9]]}})";
+  return {bytes_of(trained.files().front().content), bytes_of(small), bytes_of(marks),
+          bytes_of(scored)};
 }
 
 }  // namespace longwave::testing
