@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/theory/discretize.h"
 
-#include <Eigen/LU>
 #include <array>
 
 #include "longwave/base/error.h"
+#include "longwave/theory/decompositions.h"
 #include "longwave/theory/enum_names.h"
 #include "longwave/theory/matrix_exponential.h"
 #include "longwave/theory/phi.h"
@@ -115,9 +115,10 @@ DiagonalStep discretize(std::complex<double> lambda, double dt, Discretization r
 DenseStep generalised_bilinear(const MatrixXcd& A, const MatrixXcd& B, double dt, double alpha) {
   require(alpha >= 0 && alpha <= 1, "generalised_bilinear", "alpha must lie in [0, 1]");
   const MatrixXcd identity = MatrixXcd::Identity(A.rows(), A.cols());
-  const Eigen::PartialPivLU<MatrixXcd> implicit(identity - alpha * dt * A);
-  return {implicit.solve(identity + (1 - alpha) * dt * A), implicit.solve(dt * B),
-          MatrixXcd::Zero(B.rows(), B.cols())};
+  MatrixXcd both(A.rows(), A.cols() + B.cols());
+  both << identity + (1 - alpha) * dt * A, dt * B;
+  both = solve<std::complex<double>>(identity - alpha * dt * A, both);
+  return {both.leftCols(A.cols()), both.rightCols(B.cols()), MatrixXcd::Zero(B.rows(), B.cols())};
 }
 
 DenseStep exponential_trapezoid(const MatrixXcd& A, const MatrixXcd& B, double dt, double weight) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/theory/dplr.h"
 
-#include <Eigen/LU>
 #include <bit>
 #include <cmath>
 #include <complex>
@@ -9,6 +8,7 @@
 #include <numbers>
 
 #include "longwave/base/error.h"
+#include "longwave/theory/decompositions.h"
 #include "longwave/theory/discretize.h"
 
 namespace longwave::theory {
@@ -73,7 +73,7 @@ MatrixXd transition_power(const Dplr& system, double dt, int64_t length) {
   A.bottomRightCorner(half, half).diagonal() += system.Lambda.real();
   if (length == 0) return identity;
 
-  MatrixXd power = (identity - dt / 2 * A).partialPivLu().solve(identity + dt / 2 * A);
+  MatrixXd power = solve<double>(identity - dt / 2 * A, identity + dt / 2 * A);
   const MatrixXd once = power;
   for (int bit = std::bit_width(static_cast<uint64_t>(length)) - 2; bit >= 0; --bit) {
     power = (power * power).eval();
@@ -121,7 +121,8 @@ DplrStep::DplrStep(const Dplr& system, double dt) : system_(system), dt_(dt) {
   E_ = (2 / dt - system.Lambda.array()).inverse();
   // On the doubled space a sum over both halves is twice the real part of the sum over one.
   const MatrixXd inner = 2 * (system.P.adjoint() * E_.asDiagonal() * system.P).real();
-  correction_ = (MatrixXd::Identity(inner.rows(), inner.cols()) + inner).inverse();
+  const MatrixXd identity = MatrixXd::Identity(inner.rows(), inner.cols());
+  correction_ = solve<double>(identity + inner, identity);
 }
 
 VectorXcd DplrStep::next(const VectorXcd& x, double u) const {
@@ -143,8 +144,7 @@ RowVectorXcd truncated_output(const Dplr& system, double dt, int64_t length) {
 RowVectorXcd recovered_output(const Dplr& system, double dt, int64_t length) {
   const MatrixXd power = transition_power(system, dt, length);
   const MatrixXd rest = MatrixXd::Identity(power.rows(), power.cols()) - power;
-  return half_row(
-      rest.transpose().partialPivLu().solve(real_row(system.C).transpose()).transpose());
+  return half_row(solve<double>(rest.transpose(), real_row(system.C).transpose()).transpose());
 }
 
 RowVectorXcd doubled_output(const Dplr& system, double dt, int64_t length) {
@@ -168,7 +168,7 @@ VectorXcd generating_function(const Dplr& system, const RowVectorXcd& Ct, double
     const RowVectorXcd k01 = C * R.asDiagonal() * P;
     const VectorXcd k10 = P.adjoint() * R.asDiagonal() * B;
     const MatrixXcd k11 = P.adjoint() * R.asDiagonal() * P;
-    const VectorXcd inner = (identity + low_rank * k11).partialPivLu().solve(k10);
+    const VectorXcd inner = solve<Complex>(identity + low_rank * k11, k10);
     values(k) = whole * (k00 - low_rank * (k01 * inner).value());
   }
   return values;

@@ -3,14 +3,13 @@
 
 #include <fmt/core.h>
 
-#include <Eigen/LU>
 #include <Eigen/QR>
-#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "longwave/base/error.h"
+#include "longwave/theory/decompositions.h"
 #include "longwave/theory/real_form.h"
 #include "longwave/theory/spectrum.h"
 
@@ -43,10 +42,10 @@ RealSystem cayley(const RealSystem& system) {
   }
   const double p = std::exp(log_sum / static_cast<double>(std::max<Index>(n, 1)));
   const MatrixXd identity = MatrixXd::Identity(n, n);
-  const Eigen::PartialPivLU<MatrixXd> shifted(p * identity - system.A);
-  const MatrixXd C = system.C * shifted.inverse();
-  return {shifted.solve(p * identity + system.A), std::sqrt(2 * p) * shifted.solve(system.B),
-          std::sqrt(2 * p) * C, system.D};
+  const MatrixXd shifted = p * identity - system.A;
+  const MatrixXd C = system.C * solve<double>(shifted, identity);
+  return {solve<double>(shifted, p * identity + system.A),
+          std::sqrt(2 * p) * solve<double>(shifted, system.B), std::sqrt(2 * p) * C, system.D};
 }
 
 MatrixXd controllability(const RealSystem& system) {
@@ -65,7 +64,7 @@ VectorXd hankel(const RealSystem& system) {
   const MatrixXd reached = gramian_factor(system.A, system.B);
   const MatrixXd seen = gramian_factor(system.A.transpose(), system.C.transpose());
   VectorXd values = VectorXd::Zero(n);
-  const VectorXd nonzero = Eigen::JacobiSVD<MatrixXd>(seen.transpose() * reached).singularValues();
+  const VectorXd nonzero = singular_values(seen.transpose() * reached);
   values.head(nonzero.size()) = nonzero;
   return values;
 }

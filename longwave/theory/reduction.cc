@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/theory/reduction.h"
 
-#include <Eigen/SVD>
 #include <algorithm>
 #include <limits>
 
 #include "longwave/base/error.h"
+#include "longwave/theory/decompositions.h"
 #include "longwave/theory/gramian.h"
 #include "longwave/theory/real_form.h"
 
@@ -21,9 +21,7 @@ Reduction balanced_truncation(const DiscreteSystem& system, int64_t order) {
   const Index n = real.A.rows();
   const MatrixXd reached = gramian_factor(real.A, real.B);
   const MatrixXd seen = gramian_factor(real.A.transpose(), real.C.transpose());
-  const Eigen::JacobiSVD<MatrixXd> svd(seen.transpose() * reached,
-                                       Eigen::ComputeThinU | Eigen::ComputeThinV);
-  const VectorXd& sigma = svd.singularValues();
+  const auto [U, sigma, V] = singular_form(seen.transpose() * reached);
 
   Reduction result;
   result.hankel_singular_values = VectorXd::Zero(n);
@@ -36,9 +34,8 @@ Reduction balanced_truncation(const DiscreteSystem& system, int64_t order) {
   // With Gramian factors W_c = R R^T, W_o = S S^T and S^T R = U sigma V^T, the maps
   // T = R V sigma^-1/2 and T^+ = sigma^-1/2 U^T S^T balance the kept states.
   const VectorXd scale = sigma.head(kept).cwiseSqrt().cwiseInverse();
-  const MatrixXd T = reached * svd.matrixV().leftCols(kept) * scale.asDiagonal();
-  const MatrixXd T_inverse =
-      scale.asDiagonal() * svd.matrixU().leftCols(kept).transpose() * seen.transpose();
+  const MatrixXd T = reached * V.leftCols(kept) * scale.asDiagonal();
+  const MatrixXd T_inverse = scale.asDiagonal() * U.leftCols(kept).transpose() * seen.transpose();
   result.system = {T_inverse * real.A * T, T_inverse * real.B, real.C * T, real.D};
   return result;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/theory/semiseparable.h"
 
-#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 
 #include "longwave/base/error.h"
+#include "longwave/theory/decompositions.h"
 
 namespace longwave::theory {
 
@@ -49,11 +49,11 @@ MatrixXd decay_matrix(std::span<const double> log_a) {
 int64_t semiseparable_rank(const MatrixXd& M, double relative) {
   require(M.rows() == M.cols(), "semiseparable_rank", "the matrix must be square");
   if (M.size() == 0) return 0;
-  const double largest = Eigen::JacobiSVD<MatrixXd>(M).singularValues()(0);
+  const double largest = singular_values(M)(0);
   int64_t rank = 0;
   for (Index i = 0; i < M.rows(); ++i) {
-    const Eigen::JacobiSVD<MatrixXd> svd(M.block(i, 0, M.rows() - i, i + 1));
-    rank = std::max<int64_t>(rank, (svd.singularValues().array() > relative * largest).count());
+    const Eigen::VectorXd values = singular_values(M.block(i, 0, M.rows() - i, i + 1));
+    rank = std::max<int64_t>(rank, (values.array() > relative * largest).count());
   }
   return rank;
 }

@@ -2,12 +2,12 @@
 #include "longwave/theory/spectrum.h"
 
 #include <Eigen/Eigenvalues>
-#include <Eigen/LU>
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "longwave/base/error.h"
+#include "longwave/theory/decompositions.h"
 #include "longwave/theory/matrix_exponential.h"
 
 namespace longwave::theory {
@@ -27,8 +27,7 @@ bool is_diagonal(const MatrixXcd& A) {
 MatrixXcd resolvent(const MatrixXcd& A, const MatrixXcd& B, const MatrixXcd& C, Complex s,
                     Complex r) {
   if (is_diagonal(A)) return C * (s - r * A.diagonal().array()).inverse().matrix().asDiagonal() * B;
-  const MatrixXcd shifted = s * MatrixXcd::Identity(A.rows(), A.cols()) - r * A;
-  return C * shifted.partialPivLu().solve(B);
+  return C * solve<Complex>(s * MatrixXcd::Identity(A.rows(), A.cols()) - r * A, B);
 }
 
 template <typename System, typename ModeOf>
