@@ -4,6 +4,7 @@
 #   *_torch_test.cc, *_torch_bench.cc  the same for the train target
 #   *_cuda.cu    a CUDA backend, where nvcc is
 #   *_cuda_test.cu, *_cuda_bench.cu  its test program per folder and benchmark programs per file
+#   testing/*.cc, testing/*_torch.cc  what the test programs of a room share
 # Everything else belongs to the torch-free library.
 
 function(longwave_sources result room)
@@ -20,7 +21,7 @@ function(longwave_sources result room)
   set(${result} ${found} PARENT_SCOPE)
 endfunction()
 
-set(LONGWAVE_SPECIAL _test _bench _fuzz _torch main)
+set(LONGWAVE_SPECIAL _test _bench _fuzz _torch main testing/[^/]*)
 
 # What most files of the library include, parsed once. Nothing larger pays: the templates of JSON or
 # Eigen would be instantiated in every file. Files still include what they use: the preset dev
@@ -42,7 +43,7 @@ endfunction()
 function(longwave_reuse_torch_header target)
   target_precompile_headers(${target} REUSE_FROM longwave_train)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-  target_compile_options(${target} PRIVATE -fPIC)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> -fPIC)
   target_link_libraries(${target} PRIVATE OpenMP::OpenMP_CXX)
 endfunction()
 
@@ -63,6 +64,39 @@ function(longwave_optimise_little target)
     $<$<CONFIG:Release>:-O1> $<$<CONFIG:Release>:-Wno-array-bounds> -fPIC)
 endfunction()
 
+function(longwave_test_options target label)
+  if(label STREQUAL "torch_test")
+    longwave_reuse_torch_header(${target})
+  elseif(NOT label STREQUAL "cuda_test")
+    if(NOT TARGET longwave_test_header)
+      longwave_test_header()
+    endif()
+    longwave_optimise_little(${target})
+    target_precompile_headers(${target} REUSE_FROM longwave_test_header)
+  endif()
+endfunction()
+
+# What the test programs of a room share (laws of all its members), compiled once: their objects.
+function(longwave_shared_tests result room label)
+  cmake_parse_arguments(arg "" "" "LINKS" ${ARGN})
+  set(${result} "" PARENT_SCOPE)
+  set(found "")
+  if(label STREQUAL "torch_test")
+    longwave_sources(found ${room} SUFFIX _torch)
+  elseif(label STREQUAL "test")
+    longwave_sources(found ${room} WITHOUT _torch)
+  endif()
+  list(FILTER found INCLUDE REGEX "/testing/")
+  if(NOT found)
+    return()
+  endif()
+  set(target ${room}_shared_${label})
+  add_library(${target} OBJECT ${found})
+  target_link_libraries(${target} PRIVATE ${arg_LINKS} longwave_options GTest::gtest)
+  longwave_test_options(${target} ${label})
+  set(${result} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
+endfunction()
+
 # One test program per folder that holds tests; `links` says against what.
 function(longwave_tests room label)
   cmake_parse_arguments(arg "" "" "SUFFIX;WITHOUT;LINKS" ${ARGN})
@@ -76,34 +110,30 @@ function(longwave_tests room label)
     list(APPEND folders ${folder})
   endforeach()
   list(REMOVE_DUPLICATES folders)
+  longwave_shared_tests(shared ${room} ${label} LINKS ${arg_LINKS})
   foreach(folder ${folders})
     file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/longwave ${folder})
     string(REPLACE "/" "_" name ${name})
     set(target ${name}_${label})
     set(files ${found})
     list(FILTER files INCLUDE REGEX "^${folder}/[^/]*$")
-    add_executable(${target} ${files})
+    add_executable(${target} ${files} ${shared})
     target_link_libraries(${target} PRIVATE ${arg_LINKS} longwave_options GTest::gtest GTest::gtest_main)
     target_compile_definitions(${target} PRIVATE LONGWAVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    if(label STREQUAL "torch_test")
-      longwave_reuse_torch_header(${target})
-    elseif(NOT label STREQUAL "cuda_test")
-      if(NOT TARGET longwave_test_header)
-        longwave_test_header()
-      endif()
-      longwave_optimise_little(${target})
-      target_precompile_headers(${target} REUSE_FROM longwave_test_header)
-    endif()
+    longwave_test_options(${target} ${label})
     add_test(NAME ${target} COMMAND ${target})
     set_tests_properties(${target} PROPERTIES LABELS ${label} TIMEOUT 600)
   endforeach()
 endfunction()
 
-# Only the room of the kernels gains from -O3; it costs the others a sixth of their time to build.
-function(longwave_optimise_kernels_alone target)
+# Only the room of the kernels gains from -O3. Rooms that wait for files, or put others together, do
+# not gain from -O2 either; each level costs a sixth to a third of the time to build.
+function(longwave_optimise_rooms target)
   get_target_property(sources ${target} SOURCES)
   list(FILTER sources EXCLUDE REGEX "/longwave/ops/|\\.cu$")
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O2>)
+  list(FILTER sources INCLUDE REGEX "/longwave/(models|io|data|inspect)/")
+  set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
 endfunction()
 
 function(longwave_programs room)
@@ -135,7 +165,7 @@ function(longwave_library target)
   target_compile_features(${target}_runtime PUBLIC cxx_std_20)
   # Threads come from base/parallel_for alone; Eigen would start a team for every matrix product.
   target_compile_definitions(${target}_runtime PRIVATE EIGEN_DONT_PARALLELIZE)
-  longwave_optimise_kernels_alone(${target}_runtime)
+  longwave_optimise_rooms(${target}_runtime)
   longwave_precompile(${target}_runtime)
   target_link_libraries(${target}_runtime
     PUBLIC fmt::fmt
@@ -173,7 +203,7 @@ function(longwave_torch_library target)
     if(room STREQUAL "train")
       longwave_sources(found ${room} WITHOUT ${LONGWAVE_SPECIAL})
     else()
-      longwave_sources(found ${room} SUFFIX _torch)
+      longwave_sources(found ${room} SUFFIX _torch WITHOUT testing/[^/]*)
     endif()
     list(APPEND sources ${found})
   endforeach()
@@ -184,6 +214,8 @@ function(longwave_torch_library target)
   add_library(longwave::train ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME train)
   target_compile_options(${target} PUBLIC ${TORCH_CXX_FLAGS_LIST})
+  # What computes is libtorch or a kernel: more than -O1 doubles the time to build and gains nothing.
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
   # Newer libtorch exports the C++ library that it was built with, and removing a folder through that
   # one crashes: the system's must come first, by its name, since some compilers would take an archive.
   check_linker_flag(CXX LINKER:--no-as-needed,-l:libstdc++.so.6 LONGWAVE_SHARED_LIBSTDCXX)

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "longwave/mixers/testing/laws.h"
+#include "longwave/theory/system.h"
 
 namespace longwave::mixers::testing {
 namespace {

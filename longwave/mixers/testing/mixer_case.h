@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -53,6 +55,10 @@ inline std::vector<MixerCase> causal(std::span<const MixerCase> cases) {
     if (one.make(1)->causal()) result.push_back(one);
   }
   return result;
+}
+
+inline std::string case_name(const ::testing::TestParamInfo<MixerCase>& info) {
+  return info.param.name;
 }
 
 inline void PrintTo(const MixerCase& test_case, std::ostream* out) { *out << test_case.name; }
