@@ -89,18 +89,32 @@ void prepare(ScanLaunch<T>& launch, int64_t segments, std::span<std::byte> works
   launch.sums = reinterpret_cast<linear_cuda::Sum<T>*>(scratch.take(count * kSumFloats));
 }
 
-template <typename T, Direction kDirection>
-void queue_scan(const ScanLaunch<T>& launch, const char* where, cudaStream_t stream) {
+template <typename T, Direction kDirection, linear_cuda::Factors kFactors>
+void queue_passes(const ScanLaunch<T>& launch, const char* where, cudaStream_t stream) {
   const int64_t blocks =
       launch.batch * launch.segments * divided(launch.channels, linear_cuda::kLanes);
   if (launch.segments > 1) {
-    queue(linear_cuda::scan_kernel<T, kDirection, Pass::kEnds>, blocks * kThreads, kThreads, launch,
-          where, stream);
+    queue(linear_cuda::scan_kernel<T, kDirection, Pass::kEnds, kFactors>, blocks * kThreads,
+          kThreads, launch, where, stream);
     queue(linear_cuda::join_kernel<T>, launch.batch * launch.channels, kThreads, launch, where,
           stream);
   }
-  queue(linear_cuda::scan_kernel<T, kDirection, Pass::kStates>, blocks * kThreads, kThreads, launch,
-        where, stream);
+  queue(linear_cuda::scan_kernel<T, kDirection, Pass::kStates, kFactors>, blocks * kThreads,
+        kThreads, launch, where, stream);
+}
+
+template <typename T, Direction kDirection>
+void queue_scan(const ScanLaunch<T>& launch, const char* where, cudaStream_t stream) {
+  if (launch.time == 0) {
+    queue(linear_cuda::no_steps_kernel<T>, launch.batch * launch.channels, kThreads, launch, where,
+          stream);
+  }
+  // Also without steps: sums over them are zero.
+  if (launch.a.stride(1) == 0) {
+    queue_passes<T, kDirection, linear_cuda::Factors::kShared>(launch, where, stream);
+  } else {
+    queue_passes<T, kDirection, linear_cuda::Factors::kOwn>(launch, where, stream);
+  }
 }
 
 }  // namespace
@@ -161,7 +175,7 @@ void linear_scan_cuda_backward(const LinearScanCudaGradArgs<T>& args, int64_t se
   launch.a = repeated(args.a, batch, time);
   launch.b = reversed(args.dh);
   launch.h = reversed(args.db);
-  launch.first = args.dfinal;
+  launch.added = args.dfinal;
   launch.last = args.dh0;
   launch.states = args.h;
   launch.first_state = args.h0;

@@ -96,7 +96,8 @@ struct ScanLaunch {
   View<const T, 3> a;                              // in the order of time, repeated where shared
   View<const T, 3> b;                              // in the order of the scan, as h
   View<T, 3> h;
-  View<const LinearScanState<T>, 2> first;  // or absent for zero
+  View<const LinearScanState<T>, 2> first;  // the state before all steps, or absent for zero
+  View<const LinearScanState<T>, 2> added;  // to the first step's input, or absent for zero
   View<LinearScanState<T>, 2> last;
   Borders<T> borders;
   // Of the adjoint alone:
@@ -107,6 +108,7 @@ struct ScanLaunch {
   Sum<T>* sums;                                   // (batch, segments, channels)
 };
 
+// The adjoint has no state before its first step, and so no use for that step's factor.
 template <typename T, Direction kDirection>
 __device__ Wide<T> factor_at(const ScanLaunch<T>& launch, int64_t row, int64_t t, int64_t channel) {
   if constexpr (kDirection == Direction::kForward) {
@@ -125,26 +127,53 @@ __device__ Wide<T> state_before(const ScanLaunch<T>& launch, int64_t row, int64_
   return launch.first_state.absent() ? Wide<T>{} : read(place(launch.first_state, row, channel));
 }
 
-template <typename T>
+// Writes what the last step leaves.
+template <typename T, Direction kDirection>
+__device__ void finish(const ScanLaunch<T>& launch, int64_t row, int64_t channel, Wide<T> h) {
+  if (kDirection == Direction::kAdjoint) {
+    h = times_plus(conjugate(read(place(launch.a, row, int64_t{0}, channel))), h, Wide<T>{});
+  }
+  write(h, place(launch.last, row, channel));
+}
+
+// Whether all steps have one factor, read once, or each its own.
+enum class Factors { kShared, kOwn };
+
+template <typename T, Factors kFactors>
 struct Steps {
-  Wide<T> factor[kSteps], added[kSteps];
+  Wide<T> factor[kFactors == Factors::kOwn ? kSteps : 1], added[kSteps];
+
+  __device__ Wide<T> factor_of(int i) const { return factor[kFactors == Factors::kOwn ? i : 0]; }
 };
 
-// Steps that are not there leave a state as it is.
-template <typename T, Direction kDirection>
+// Steps that are not there leave a state as it is; with a shared factor they add nothing.
+template <typename T, Direction kDirection, Factors kFactors>
 __device__ void load(const ScanLaunch<T>& launch, int64_t row, int64_t begin, int64_t end,
-                     int64_t channel, Steps<T>& steps) {
+                     int64_t channel, Steps<T, kFactors>& steps) {
 #pragma unroll
   for (int i = 0; i < kSteps; ++i) {
     const bool there = begin + i < end;
-    steps.factor[i] = one<Wide<T>>();
-    if (there) steps.factor[i] = factor_at<T, kDirection>(launch, row, begin + i, channel);
+    if constexpr (kFactors == Factors::kOwn) {
+      steps.factor[i] = one<Wide<T>>();
+      if (there) steps.factor[i] = factor_at<T, kDirection>(launch, row, begin + i, channel);
+    }
     steps.added[i] = there ? read(place(launch.b, row, begin + i, channel)) : Wide<T>{};
+  }
+  if (begin == 0 && end > 0 && !launch.added.absent()) {
+    steps.added[0] =
+        times_plus(one<Wide<T>>(), read(place(launch.added, row, channel)), steps.added[0]);
   }
 }
 
-template <typename T, Direction kDirection, Pass kPass>
-__global__ void __launch_bounds__(kThreads)
+// Blocks of a multiprocessor: where a thread holds most, fewer of them with more registers each.
+template <typename T, Direction kDirection, Factors kFactors>
+inline constexpr int kBlocks = sizeof(Wide<T>) > 4 && kDirection == Direction::kAdjoint&& kFactors
+                                                          == Factors::kOwn
+                                   ? 1
+                                   : 2;
+
+template <typename T, Direction kDirection, Pass kPass, Factors kFactors>
+__global__ void __launch_bounds__(kThreads, (kBlocks<T, kDirection, kFactors>))
     scan_kernel(const __grid_constant__ ScanLaunch<T> launch) {
   using W = Wide<T>;
   __shared__ W factors[2][kWarps][kLanes], added[2][kWarps][kLanes];
@@ -167,21 +196,33 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
   Sum<T> sum = {};
-  Steps<T> next;
+  Steps<T, kFactors> next;
+  if constexpr (kFactors == Factors::kShared) {
+    next.factor[0] = end > 0 ? read(place(launch.a, row, int64_t{0}, channel)) : one<W>();
+    if (kDirection == Direction::kAdjoint) next.factor[0] = conjugate(next.factor[0]);
+  }
   load<T, kDirection>(launch, row, begin + warp * kSteps, end, channel, next);
   int turn = 0;
   for (int64_t tile = begin; tile < min(begin + launch.steps, launch.time); tile += kTile) {
-    const Steps<T> steps = next;
+    const Steps<T, kFactors> steps = next;
     const int64_t t0 = tile + warp * kSteps;
     load<T, kDirection>(launch, row, t0 + kTile, end, channel, next);
     W whole = one<W>(), own = {};
 #pragma unroll
     for (int i = 0; i < kSteps; ++i) {
-      whole = times_plus(whole, steps.factor[i], W{});
-      own = times_plus(steps.factor[i], own, steps.added[i]);
+      whole = times_plus(whole, steps.factor_of(i), W{});
+      own = times_plus(steps.factor_of(i), own, steps.added[i]);
     }
     factors[turn][warp][lane] = whole;
     added[turn][warp][lane] = own;
+    // Read before the warps meet.
+    W before[kSteps] = {};
+    if (kDirection == Direction::kAdjoint && launch.factor_sum != FactorSum::kNone) {
+#pragma unroll
+      for (int i = 0; i < kSteps; ++i) {
+        if (t0 + i < end) before[i] = conjugate(state_before(launch, row, t0 + i, channel));
+      }
+    }
     __syncthreads();
     W h = {};
 #pragma unroll
@@ -195,15 +236,15 @@ __global__ void __launch_bounds__(kThreads)
       W tile_sum = {};
 #pragma unroll
       for (int i = 0; i < kSteps; ++i) {
-        h = times_plus(steps.factor[i], h, steps.added[i]);
+        h = times_plus(steps.factor_of(i), h, steps.added[i]);
         if (t0 + i >= end) continue;
         write(h, place(launch.h, row, t0 + i, channel));
-        if (kDirection == Direction::kForward || launch.factor_sum == FactorSum::kNone) continue;
-        const W before = conjugate(state_before(launch, row, t0 + i, channel));
+        if (t0 + i + 1 == launch.time) finish<T, kDirection>(launch, row, channel, h);
+        if (kDirection == Direction::kForward) continue;
         if (launch.factor_sum == FactorSum::kTime) {
-          tile_sum = times_plus(before, h, tile_sum);
-        } else {
-          write(times_plus(before, h, W{}),
+          tile_sum = times_plus(before[i], h, tile_sum);
+        } else if (launch.factor_sum == FactorSum::kSteps) {
+          write(times_plus(before[i], h, W{}),
                 place(launch.da, row, launch.time - 1 - t0 - i, channel));
         }
       }
@@ -214,20 +255,24 @@ __global__ void __launch_bounds__(kThreads)
     if (!there || warp > 0) return;
     launch.borders.factor[border] = product;
     launch.borders.added[border] = state;
-  } else {
+  } else if constexpr (kDirection == Direction::kAdjoint) {
     warp_sums[warp][lane] = sum;
     __syncthreads();
-    if (!there || warp > 0) return;
-    if (kDirection == Direction::kAdjoint && launch.factor_sum == FactorSum::kTime) {
-      for (int w = 1; w < kWarps; ++w) add(sum, warp_sums[w][lane]);
-      launch.sums[border] = sum;
-    }
-    if (segment + 1 < launch.segments) return;
-    if (kDirection == Direction::kAdjoint && launch.time > 0) {
-      state = times_plus(conjugate(read(place(launch.a, row, int64_t{0}, channel))), state, W{});
-    }
-    write(state, place(launch.last, row, channel));
+    if (!there || warp > 0 || launch.factor_sum != FactorSum::kTime) return;
+    for (int w = 1; w < kWarps; ++w) add(sum, warp_sums[w][lane]);
+    launch.sums[border] = sum;
   }
+}
+
+// Without steps the state stays what it was.
+template <typename T>
+__global__ void no_steps_kernel(const __grid_constant__ ScanLaunch<T> launch) {
+  const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (index >= launch.batch * launch.channels) return;
+  const int64_t row = index / launch.channels, channel = index % launch.channels;
+  const auto& from = launch.first.absent() ? launch.added : launch.first;
+  write(from.absent() ? Wide<T>{} : read(place(from, row, channel)),
+        place(launch.last, row, channel));
 }
 
 // Turns what segments do into the states before them, a thread for each channel of a sequence.

@@ -54,7 +54,8 @@ struct SumsMemory {
   using Inputs = Reader<T, 1>;
   static constexpr int kU = kChannels<T> * SumTiles::kCount * 32;
   static constexpr int kDy = kU + Inputs::kPieces;
-  static constexpr int kPanels = kDy + Inputs::kPieces;
+  static constexpr int kHops = kDy + Inputs::kPieces;
+  static constexpr int kPanels = kHops + kChannels<T> * SumTiles::kModes;
   static constexpr int kBytes = kPanels * 16 + 2 * Panel<T>::kWords * 4;
 };
 
@@ -125,17 +126,18 @@ struct SumStates {
                       const float2* hops) {
 #pragma unroll
     for (int j = 0; j < kStates; ++j) {
-      float out[4] = {}, out_slope[4] = {};
-      multiply_add(dy.part, tiles[(SumTiles::kOut + j) * 32], out);
-      multiply_add(dy.part, tiles[(SumTiles::kOutSlope + j) * 32], out_slope);
+      float sums[2][4] = {};
+      const uint4 readout[2] = {tiles[(SumTiles::kOut + j) * 32],
+                                tiles[(SumTiles::kOutSlope + j) * 32]};
+      multiply_add_all<2>(dy.part, readout, sums);
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        const float2 state = state_of(h[j], r), slope = state_of(s[j], r), p = state_of(out, r);
+        const float2 state = state_of(h[j], r), slope = state_of(s[j], r), p = state_of(sums[0], r);
         dc[j] = times_plus(state, p, dc[j]);
-        da[j] = times_plus(slope, p, times_plus(state, state_of(out_slope, r), da[j]));
+        da[j] = times_plus(slope, p, times_plus(state, state_of(sums[1], r), da[j]));
       }
       const float2 pole = hops[4 * j];
-      hop_slope(s[j], h[j], pole, hops[kHopSlope * SumTiles::kModes + 4 * j]);
+      hop_slope(s[j], h[j], pole, hops[SumTiles::kModes + 4 * j]);
       hop(h[j], pole);
       multiply_add(u.part, tiles[(SumTiles::kIn + j) * 32], h[j]);
       multiply_add(u.part, tiles[(SumTiles::kInSlope + j) * 32], s[j]);
@@ -185,7 +187,11 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
   uint32_t* const dy_panel = u_panel + Panel<T>::kWords;
   const int64_t row = place.group * launch.lines.channels + (lane.there ? lane.channel : 0);
   const uint4* const from = launch.tiles + row * SumTiles::kCount * 32 + threadIdx.x % 32;
-  const float2* const hops = launch.hops + row * kSumHops * SumTiles::kModes + threadIdx.x % 4;
+  float2* const all_hops = reinterpret_cast<float2*>(shared_memory + Memory::kHops) +
+                           threadIdx.x / 32 * 2 * SumTiles::kModes;
+  const int hop_row = threadIdx.x % 32 < SumTiles::kModes ? kHop : kHopSlope;
+  all_hops[threadIdx.x % 32] =
+      launch.hops[(row * kSumHops + hop_row) * SumTiles::kModes + threadIdx.x % SumTiles::kModes];
   for (int i = 0; i < SumTiles::kCount; ++i) tiles[i * 32] = from[i * 32];
   SumStates states;
   states.load(launch.h, launch.s, place.group, lane);
@@ -210,7 +216,7 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
       const int first = first_word<T>() + c * (kChunk / 2);
       const Chunk<T> u_chunk(u_panel + first), dy_chunk(dy_panel + first);
       if (place.group == 0) pairs.add(dy_chunk, u_chunk);
-      states.add(u_chunk, dy_chunk, tiles, hops);
+      states.add(u_chunk, dy_chunk, tiles, all_hops + threadIdx.x % 4);
     }
     __syncthreads();
   }

@@ -81,6 +81,19 @@ __device__ void multiply_add(const uint32_t (&x)[kParts][4], const uint4& w, flo
   if constexpr (kParts == 2) multiply_add(x[1], w.x, w.y, sum);
 }
 
+// The same for several operands and sums, in turns: no product waits for the one before it.
+template <int kCount, int kParts>
+__device__ void multiply_add_all(const uint32_t (&x)[kParts][4], const uint4* w, float (*sums)[4]) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) multiply_add(x[0], w[i].x, w[i].y, sums[i]);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) multiply_add(x[0], w[i].z, w[i].w, sums[i]);
+  if constexpr (kParts == 2) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) multiply_add(x[1], w[i].x, w[i].y, sums[i]);
+  }
+}
+
 __device__ inline float2 times(float2 x, float2 y) {
   return make_float2(fmaf(x.x, y.x, -x.y * y.y), fmaf(x.x, y.y, x.y * y.x));
 }

@@ -126,11 +126,11 @@ __global__ void __launch_bounds__(kThreads<T>)
         const float2 pole = hops[4 * j];
         if constexpr (kSlope == Slope::kToo) {
           hop_slope(s[j], h[j], pole, hops[kHopSlope * kModes + 4 * j]);
-          multiply_add(inputs.part, in_slope[j], s[j]);
         }
         hop(h[j], pole);
-        multiply_add(inputs.part, in[j], h[j]);
       }
+      multiply_add_all<kStates>(inputs.part, in, h);
+      if constexpr (kSlope == Slope::kToo) multiply_add_all<kStates>(inputs.part, in_slope, s);
     }
     __syncthreads();
     swap(panel, next_panel);
@@ -218,7 +218,8 @@ template <typename T, int kModeTiles>
 struct ScanMemory {
   using Inputs = Reader<T, 2>;
   static constexpr int kInputs = kChannels<T> * ScanTiles<kModeTiles>::kStates * 32;
-  static constexpr int kPanel = kInputs + Inputs::kPieces;
+  static constexpr int kHops = kInputs + Inputs::kPieces;
+  static constexpr int kPanel = kHops + kChannels<T> * ScanTiles<kModeTiles>::kModes / 2;
   static constexpr int kBytes = kPanel * 16 + 2 * Panel<T>::kWords * 4;
 };
 
@@ -248,13 +249,17 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
   uint32_t* next_panel = panel + Panel<T>::kWords;
   const int64_t channel = lane.there ? lane.channel : 0;
   const uint4* const tiles = launch.tiles + channel * Tiles::kCount * 32 + threadIdx.x % 32;
-  const float2* const hops = launch.hops + channel * kScanHops * Tiles::kModes + threadIdx.x % 4;
+  float2* const hops = reinterpret_cast<float2*>(shared_memory + Memory::kHops) +
+                       threadIdx.x / 32 * Tiles::kModes + threadIdx.x % 4;
   float h[Tiles::kStates][4] = {};
   uint4 in[Tiles::kStates], straight[2];
 #pragma unroll
   for (int j = 0; j < Tiles::kStates; ++j) {
     in[j] = tiles[(Tiles::kIn + j) * 32];
     out[j * 32] = tiles[(Tiles::kOut + j) * 32];
+    if (threadIdx.x % 32 < 4) {
+      hops[4 * j] = launch.hops[channel * kScanHops * Tiles::kModes + 4 * j + threadIdx.x % 4];
+    }
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const Line& line = lane.lines[r];
@@ -288,8 +293,7 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
       uint32_t* const words = panel + first_word<T>() + c * (kChunk / 2);
       const Chunk<T> inputs(words);
       float sums[2][4] = {};
-#pragma unroll
-      for (int half = 0; half < 2; ++half) multiply_add(inputs.part, straight[half], sums[half]);
+      multiply_add_all<2>(inputs.part, straight, sums);
 #pragma unroll
       for (int k = 0; k < kModeTiles; ++k) {
         uint32_t states[2][4];  // high, low
@@ -300,15 +304,11 @@ __global__ void __launch_bounds__(kThreads<T>, 1)
           states[0][i] = pair.high;
           states[1][i] = pair.low;
         }
+        const uint4 readout[2] = {out[2 * k * 32], out[(2 * k + 1) * 32]};
+        multiply_add_all<2>(states, readout, sums);
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          multiply_add(states, out[(2 * k + half) * 32], sums[half]);
-        }
-#pragma unroll
-        for (int j = 2 * k; j < 2 * k + 2; ++j) {
-          hop(h[j], hops[4 * j]);
-          multiply_add(inputs.part, in[j], h[j]);
-        }
+        for (int j = 2 * k; j < 2 * k + 2; ++j) hop(h[j], hops[4 * j]);
+        multiply_add_all<2>(inputs.part, in + 2 * k, h + 2 * k);
       }
       write_chunk<T>(sums, words);
     }
