@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "longwave/base/process_memory.h"
+#include "longwave/train/arithmetic.h"
 #include "longwave/train/process.h"
 #include "longwave/train/progress.h"
 #include "longwave/train/trainer.h"
@@ -92,6 +93,9 @@ Plan dry_run(const Options& recipe) {
   plan.gradient_bytes = trained * kFloatBytes;
   plan.optimiser_bytes = 2 * trained * kFloatBytes;
   time_steps(trainer, plan);
+  plan.operations_a_time_step = operations_a_time_step(trainer.model().config());
+  plan.utilisation = plan.operations_a_time_step * static_cast<double>(plan.time_steps_a_step) /
+                     plan.seconds_a_step / attainable_speed(trainer.device(), trainer.precision());
   return plan;
 }
 
@@ -111,6 +115,10 @@ std::string to_text(const Plan& plan) {
   text += fmt::format(
       "speed           {:.1f} ms a step, {} time steps a second\n", plan.seconds_a_step * 1e3,
       short_count(static_cast<double>(plan.time_steps_a_step) / plan.seconds_a_step));
+  text += fmt::format(
+      "arithmetic      {} operations a time step, {:.0f} % of the speed of a large matrix "
+      "product\n",
+      short_count(plan.operations_a_time_step), 100 * plan.utilisation);
   text += fmt::format("the whole run   {} steps, {} without evaluations\n", plan.steps,
                       short_time(plan.seconds_a_step * static_cast<double>(plan.steps)));
   return text;
@@ -138,6 +146,8 @@ std::string to_json(const Plan& plan) {
   json["activation_bytes"] = plan.activation_bytes;
   json["peak_bytes"] = plan.peak_bytes;
   json["seconds_a_step"] = plan.seconds_a_step;
+  json["operations_a_time_step"] = plan.operations_a_time_step;
+  json["utilisation"] = plan.utilisation;
   json["seconds"] = plan.seconds_a_step * static_cast<double>(plan.steps);
   return json.dump(2) + "\n";
 }

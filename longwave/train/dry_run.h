@@ -33,7 +33,9 @@ struct Plan {
   int64_t activation_bytes = 0;  ///< measured: how far three steps raised the process's memory
   int64_t peak_bytes = 0;        ///< the most that the process has held, libraries and data too
   double seconds_a_step = 0;     ///< the median of three, after one that warms up
-  double loss = 0;               ///< after those steps
+  double operations_a_time_step = 0;  ///< of arithmetic, see arithmetic.h
+  double utilisation = 0;             ///< of the speed of a large product of matrices
+  double loss = 0;                    ///< after those steps
 };
 
 /// Builds the model and data of a recipe, takes four steps, and writes nothing.

@@ -51,11 +51,12 @@ std::string progress_line(const Progress& progress) {
   const std::string dropped =
       progress.dropped > 0 ? fmt::format("  dropped {}", progress.dropped) : std::string();
   return fmt::format(
-      "step {:>{}}/{} {:5.1f}%  loss {:.4g}  ema {:.4g}  gnorm {:.3g}  lr {:.2e}  {} {}/s  mem {}  "
-      "eta {}{}",
+      "step {:>{}}/{} {:5.1f}%  loss {:.4g}  ema {:.4g}  gnorm {:.3g}  lr {:.2e}  {} {}/s  "
+      "mfu {:.0f}%  mem {}  eta {}{}",
       progress.step, total.size(), total, percent, progress.loss, progress.ema,
       progress.gradient_norm, progress.lr, short_count(progress.rate), progress.unit,
-      short_count(static_cast<double>(progress.memory)), short_time(progress.eta), dropped);
+      100 * progress.utilisation, short_count(static_cast<double>(progress.memory)),
+      short_time(progress.eta), dropped);
 }
 
 Talk::Talk(Write write, Screen screen, double interval, const std::filesystem::path& log)

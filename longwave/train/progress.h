@@ -20,15 +20,17 @@ struct Progress {
   double ema = std::numeric_limits<double>::quiet_NaN();
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();
   double lr = 0;
-  double rate = 0;        ///< time steps a second
-  std::string_view unit;  ///< what a time step is called: "tok" or "samples"
-  int64_t memory = 0;     ///< resident bytes of the process
-  double eta = 0;         ///< seconds
-  int64_t dropped = 0;    ///< batches whose update was dropped; said if there are any
+  double rate = 0;         ///< time steps a second
+  std::string_view unit;   ///< what a time step is called: "tok" or "samples"
+  double utilisation = 0;  ///< of the speed that a large product of matrices has
+  int64_t memory = 0;      ///< resident bytes of the process
+  double eta = 0;          ///< seconds
+  int64_t dropped = 0;     ///< batches whose update was dropped; said if there are any
 };
 
-/// "step  1200/20000  6.0%  loss 3.412  ema 3.431  gnorm 0.82  lr 2.97e-04  412k tok/s  mem 21.4G
-/// eta 1h12m", on one line, then "  dropped 3" if so. A loss that is no number is written as it is.
+/// "step  1200/20000  6.0%  loss 3.412  ema 3.431  gnorm 0.82  lr 2.97e-04  412k tok/s  mfu 38%
+/// mem 21.4G  eta 1h12m", on one line, then "  dropped 3" if so. A loss that is no number is
+/// written as it is.
 std::string progress_line(const Progress& progress);
 
 /// "412k", "21.4G", "7": at most three significant digits.

@@ -26,6 +26,7 @@ Progress sample() {
           .lr = 2.97e-4,
           .rate = 412000,
           .unit = "tok",
+          .utilisation = 0.384,
           .memory = int64_t{21400} * 1000 * 1000,
           .eta = 4320};
 }
@@ -33,7 +34,7 @@ Progress sample() {
 TEST(Progress, LineHasFixedColumns) {
   EXPECT_EQ(progress_line(sample()),
             "step  1200/20000   6.0%  loss 3.412  ema 3.431  gnorm 0.824  lr 2.97e-04  412k tok/s  "
-            "mem 21.4G  eta 1h12m");
+            "mfu 38%  mem 21.4G  eta 1h12m");
 }
 
 TEST(Progress, NotANumberIsShownAsItIs) {

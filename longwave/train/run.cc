@@ -18,6 +18,7 @@
 #include "longwave/models/fit_width.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/recipe.h"
+#include "longwave/train/arithmetic.h"
 #include "longwave/train/bundle.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/process.h"
@@ -136,6 +137,8 @@ class Session {
   std::string metric_;
   std::unique_ptr<data::Dataset> validation_;
   std::unique_ptr<RunLog> log_;
+  double operations_ = operations_a_time_step(trainer_.model().config());
+  double attainable_ = attainable_speed(trainer_.device(), trainer_.precision());
   Clock::time_point start_ = Clock::now();
   int64_t taken_ = 0;  ///< steps of this session
   int64_t saved_step_ = -1;
@@ -175,6 +178,7 @@ void Session::report(const Trainer::Step& step) {
   const double elapsed = seconds_since(start_);
   const auto done = static_cast<double>(taken_);
   const double rate = static_cast<double>(step.time_steps) * done / elapsed;
+  const double utilisation = rate * operations_ / attainable_;
   const bool was_dropped = step.update == Trainer::Step::Update::kDropped;
   if (due(train_.integer("log_every")) || was_dropped) {
     Record record{{"step", counters.step},
@@ -185,6 +189,7 @@ void Session::report(const Trainer::Step& step) {
                   {"gradient_norm", step.gradient_norm},
                   {"lr", step.lr},
                   {"samples_per_second", rate},
+                  {"utilisation", utilisation},
                   {"seconds", counters.seconds}};
     if (step.loss_z) record.emplace_back("loss_z", *step.loss_z);
     if (step.gradient_norm_z) record.emplace_back("gradient_norm_z", *step.gradient_norm_z);
@@ -205,6 +210,7 @@ void Session::report(const Trainer::Step& step) {
                   .lr = step.lr,
                   .rate = rate,
                   .unit = tokens ? "tok" : "samples",
+                  .utilisation = utilisation,
                   .memory = resident_bytes(),
                   .eta = left * elapsed / done,
                   .dropped = counters.dropped});

@@ -11,8 +11,8 @@ namespace {
 
 const std::vector<std::string>& csv_columns() {
   static const std::vector<std::string> columns = {
-      "step", "epoch", "split",         "loss", "bits_per_byte",      "accuracy", "mse",
-      "nmse", "ema",   "gradient_norm", "lr",   "samples_per_second", "seconds"};
+      "step", "epoch", "split",         "loss", "bits_per_byte",      "accuracy",    "mse",
+      "nmse", "ema",   "gradient_norm", "lr",   "samples_per_second", "utilisation", "seconds"};
   return columns;
 }
 

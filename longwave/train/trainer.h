@@ -118,6 +118,8 @@ class Trainer {
   models::TorchSequenceModel& model() { return *model_; }
   const models::TorchSequenceModel& model() const { return *model_; }
   const AdamW& optimiser() const { return *optimiser_; }
+  torch::Device device() const { return device_; }
+  nn::Precision precision() const { return precision_; }
   Counters& counters() { return counters_; }
   const Counters& counters() const { return counters_; }
   int64_t total_steps() const { return schedule_.steps; }
