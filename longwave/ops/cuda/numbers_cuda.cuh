@@ -38,7 +38,13 @@ __device__ inline float softplus(float x) {
   return fmaf(sum, e, fmaxf(x, 0.0f));
 }
 
-__device__ inline float sigmoid(float x) { return __fdividef(1.0f, 1.0f + exp2_fast(-x * kLog2E)); }
+__device__ inline float reciprocal_fast(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+__device__ inline float sigmoid(float x) { return reciprocal_fast(1.0f + exp2_fast(-x * kLog2E)); }
 __device__ inline float silu(float x) { return x * sigmoid(x); }
 
 /// d silu / dx, from x and its sigmoid.
@@ -64,39 +70,110 @@ __device__ inline void copy_16_bytes(void* shared, const void* global) {
                "l"(global)
                : "memory");
 }
+__device__ inline void copy_4_bytes(void* shared, const void* global) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+}
 __device__ inline void finish_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-/// Rows on their way from device memory to a tile in shared memory.
+/// A number that another block may write; what that block wrote before it can be seen behind.
+__device__ inline uint32_t read_acquire(const uint32_t* from) {
+  uint32_t x;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(x) : "l"(from) : "memory");
+  return x;
+}
+__device__ inline void write_release(uint32_t* to, uint32_t x) {
+  __threadfence();
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(x) : "memory");
+}
+
+/// Which elements of rows of kCount a thread of kThreads copies into a tile in shared memory.
+template <int kThreads, int kCount, typename T>
+struct RowPieces {
+  static constexpr int kWide = 16 / sizeof(T);  // elements that are copied at once
+  static constexpr bool kInPieces =
+      kCount % kWide == 0 && kThreads % ((kCount + kWide - 1) / kWide) == 0;
+  static constexpr int kPieces = kInPieces ? kCount / kWide : 1;
+  static constexpr int kColumns = kCount < kThreads ? kCount : kThreads;
+  static_assert(kThreads % kColumns == 0);
+
+  __device__ static int row(bool wide, int thread) {
+    return thread / (kInPieces && wide ? kPieces : kColumns);
+  }
+  __device__ static int column(bool wide, int thread) {
+    return kInPieces && wide ? thread % kPieces * kWide : thread % kColumns;
+  }
+};
+
+/// Rows on their way from device memory to a tile.
 template <typename T>
 struct RowsToLoad {
-  const T* from;
+  const T* from;  // the thread's first piece: RowPieces::row and column of the tile
   int64_t row_stride, stride;
   int rows, count;  // of them, and elements of each that are there
   bool wide;        // whether they can be copied 16 bytes at a time
+  int thread;       // which of kThreads this one is
 };
 
-/// Sends rows on their way with a block of kThreads; finish_copies() waits for the caller's part.
+/// Sends kRows whole rows on their way, 16 bytes at a time; finish_copies() waits for them.
+template <int kThreads, int kRows, int kCount, typename T>
+__device__ void load_whole_rows(const T* from, int64_t row_stride, int thread, T (*to)[kCount]) {
+  using Pieces = RowPieces<kThreads, kCount, T>;
+  constexpr int kAtOnce = kThreads / Pieces::kPieces;
+  const int column = Pieces::column(true, thread), first = Pieces::row(true, thread);
+  static_assert(kRows % kAtOnce == 0 || kRows < kAtOnce);
+  if (kRows < kAtOnce && first >= kRows) return;
+#pragma unroll
+  for (int row = 0; row < kRows; row += kAtOnce, from += kAtOnce * row_stride) {
+    copy_16_bytes(&to[first + row][column], from);
+  }
+}
+
+/// Sends rows on their way; finish_copies() waits for the caller's part.
 template <int kThreads, int kCount, typename T>
 __device__ void load_rows(const RowsToLoad<T>& load, T (*to)[kCount]) {
-  constexpr int kWide = 16 / sizeof(T);
-  if constexpr (kCount % kWide == 0 && kThreads % ((kCount + kWide - 1) / kWide) == 0) {
+  using Pieces = RowPieces<kThreads, kCount, T>;
+  const T* from = load.from;
+  if constexpr (Pieces::kInPieces) {
     if (load.wide) {
-      constexpr int kPieces = kCount / kWide, kRows = kThreads / kPieces;
-      const int column = threadIdx.x % kPieces * kWide;
-      if (column >= load.count) return;
-      int row = threadIdx.x / kPieces;
-      const T* from = load.from + row * load.row_stride + column;
-      for (; row < load.rows; row += kRows, from += kRows * load.row_stride) {
+      constexpr int kAtOnce = kThreads / Pieces::kPieces;
+      const int column = Pieces::column(true, load.thread);
+      const int rows = column < load.count ? load.rows : 0;
+#pragma unroll 1
+      for (int row = Pieces::row(true, load.thread); row < rows; row += kAtOnce) {
         copy_16_bytes(&to[row][column], from);
+        from += kAtOnce * load.row_stride;
       }
       return;
     }
   }
-  for (int i = threadIdx.x; i < load.rows * kCount; i += kThreads) {
-    const int row = i / kCount, column = i % kCount;
-    if (column < load.count) {
-      to[row][column] = load.from[row * load.row_stride + column * load.stride];
+  constexpr int kAtOnce = kThreads / Pieces::kColumns;
+#pragma unroll 1
+  for (int row = Pieces::row(false, load.thread); row < load.rows; row += kAtOnce) {
+#pragma unroll 1
+    for (int i = 0, column = Pieces::column(false, load.thread); column < load.count;
+         ++i, column += Pieces::kColumns) {
+      to[row][column] = from[i * Pieces::kColumns * load.stride];
     }
+    from += kAtOnce * load.row_stride;
+  }
+}
+
+/// Rows in float32, zeros beyond the `rows` and `count` that are there.
+template <int kThreads, int kRows, int kCount, typename T>
+__device__ void widen_rows(const T (*from)[kCount], int rows, int count, float (*to)[kCount]) {
+  constexpr int kQuads = kCount / 4, kTurns = (kRows * kQuads + kThreads - 1) / kThreads;
+  static_assert(kCount % 4 == 0);
+#pragma unroll
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const int i = threadIdx.x + turn * kThreads;
+    if (kRows * kQuads % kThreads != 0 && i >= kRows * kQuads) break;
+    const int row = i / kQuads, n = i % kQuads * 4, left = row < rows ? count - n : 0;
+    const float2 a = pair_of(&from[row][n]), b = pair_of(&from[row][n + 2]);
+    *reinterpret_cast<float4*>(&to[row][n]) = make_float4(
+        left > 0 ? a.x : 0.0f, left > 1 ? a.y : 0.0f, left > 2 ? b.x : 0.0f, left > 3 ? b.y : 0.0f);
   }
 }
 

@@ -18,8 +18,10 @@ constexpr const char* kGradWhere = "selective_scan_cuda_backward";
 constexpr int64_t kManyWarps = 1408;
 // Warps that segments of time make up for.
 constexpr int64_t kWarpsOfSegments = 2048;
-// Blocks of the gradient that fill the largest chips: 132 multiprocessors of 2.
-constexpr int64_t kGradBlocks = 264;
+// Blocks of the gradient that fill the largest chips: 132 multiprocessors of 3.
+constexpr int64_t kGradBlocks = 396;
+// Of more blocks, how many times as many let the chip stay full until shortly before the end.
+constexpr int64_t kGradTurns = 12;
 // Shorter segments of time are not worth a pass.
 constexpr int64_t kShortestSegment = 128;
 
@@ -96,7 +98,7 @@ template <typename T>
 void run(const SelectiveScanCudaGradArgs<T>& args, std::span<std::byte> workspace,
          cudaStream_t stream) {
   check(args);
-  selective_scan_grad_by_plan(args, selective_grad_plan(size_of(args.in)), workspace, stream);
+  selective_scan_grad_by_plan(args, selective_grad_plan_of<T>(size_of(args.in)), workspace, stream);
 }
 
 // Blocks of a group, and of all groups and sequences.
@@ -141,14 +143,24 @@ size_t selective_scan_cuda_workspace_bytes(const SelectiveScanCudaSize& size) {
   return selective_scan_plan_bytes(size, selective_scan_plan(size));
 }
 
-SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments) {
-  return selective_scan_plan(size, size.state <= 16 ? 0 : 1, segments);
+SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments,
+                                      SelectiveCarry carry) {
+  SelectiveScanPlan plan = selective_scan_plan(size, size.state <= 16 ? 0 : 1, segments);
+  plan.carry = carry;
+  return plan;
 }
 
 SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size) {
   const int64_t blocks = std::max<int64_t>(1, size.batch * size.groups * grad_tiles(size));
   const int64_t longest = std::max<int64_t>(1, size.time / kShortestSegment);
-  return selective_grad_plan(size, std::min(longest, std::max<int64_t>(1, kGradBlocks / blocks)));
+  if (blocks <= kGradBlocks) {
+    return selective_grad_plan(size, std::min(longest, kGradBlocks / blocks));
+  }
+  // Blocks of which the last few leave most of the chip idle are cut.
+  const int64_t turns = (blocks + kGradBlocks - 1) / kGradBlocks;
+  if (10 * blocks >= 9 * turns * kGradBlocks) return selective_grad_plan(size, 1);
+  const int64_t segments = (kGradTurns * kGradBlocks + blocks - 1) / blocks;
+  return selective_grad_plan(size, std::min(longest, segments), SelectiveCarry::kHandOver);
 }
 
 size_t selective_grad_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan) {
@@ -157,7 +169,9 @@ size_t selective_grad_plan_bytes(const SelectiveScanCudaSize& size, const Select
   size_t sum = bytes(grad_tiles(size) * size.batch * size.time * size.groups * 2 * size.state) +
                bytes(rows * size.state * size.channels) + bytes(rows * 2 * size.channels);
   if (plan.segments > 1) {
-    sum += bytes(rows * size.state * size.channels) + bytes(rows * size.channels);
+    sum += bytes(rows * size.state * size.channels);
+    sum += plan.carry == SelectiveCarry::kPass ? bytes(rows * size.channels)
+                                               : bytes(1 + rows * size.groups * grad_tiles(size));
   }
   return sum;
 }

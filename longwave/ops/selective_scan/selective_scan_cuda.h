@@ -66,7 +66,9 @@ struct SelectiveScanCudaArgs {
 /// As the scan; each tile of steps first goes forwards again from the state that was kept before
 /// it, then backwards. Sums over channels pass through the lanes of a warp, the warps of a block
 /// and then the blocks, sums over time through a thread and then the segments, each in an order
-/// that the shapes fix: there are no atomic additions.
+/// that the shapes fix: there are no atomic additions. Where the blocks of a GPU's last turn would
+/// be few, time is cut in segments and the block of a segment hands the adjoint over to that of the
+/// one before.
 ///
 /// Source     as SelectiveScanGradArgs; algorithm ours.
 /// Numerics   as the scan; sums over time in float32 within a segment and in double beyond, sums

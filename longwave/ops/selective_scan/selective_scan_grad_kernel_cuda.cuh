@@ -4,119 +4,74 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/numbers_cuda.cuh"
-#include "longwave/ops/selective_scan/selective_scan_kernel_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_grad_tiles_cuda.cuh"
 
 namespace longwave::ops {
-
-/// What the kernels of a gradient read and write; sums are over the channels of a block, or over
-/// the steps of a segment.
-template <typename T>
-struct SelectiveGradLaunch {
-  SelectiveScanCudaGradArgs<T> args;
-  View<float, 6> inputs;   // (tiles, batch, time, groups, 2, state) sums for dB and dC
-  View<float, 3> A;        // (batch segments, state, channels) sums for dA
-  View<float, 3> signals;  // (batch segments, 2, channels) sums for dD and ddt_bias
-  View<float, 4> ends;     // (batch, segments, state, channels) the adjoint before or behind a one
-  View<float, 3> totals;   // (batch, segments, channels) sum of step sizes; infinity: starts anew
-  int64_t segments, segment_steps;
-  int64_t group_channels, group_tiles;  // channels, and blocks side by side, of a group
-  bool wide_u, wide_dt, wide_z, wide_dy, wide_B, wide_C;  // rows go 16 bytes at a time
-  bool paired_du, paired_ddt, paired_dz;                  // channels go in pairs
-};
-
 namespace selective_cuda {
-
-/// Shared memory of a block that computes gradients.
-template <typename T, int kStates, int kLanes, int kChannels>
-struct GradLayout {
-  static constexpr int kPadded = kStates * kLanes;
-  static constexpr int kWidth = kSelectiveThreads / kLanes * kChannels;
-  static constexpr int kSteps = kPadded <= 16 ? 32 : 64;  // as selective_scan_chunk
-  static constexpr int kSub = 4;                          // steps whose states are in registers
-  static constexpr int kSubs = kSteps / kSub;
-  static constexpr int kFlush = 8;  // steps whose sums over channels are written together
-  static constexpr int kStages = sizeof(T) == 2 && kPadded <= 16 ? 2 : 1;
-  static constexpr int kWarps = kSelectiveThreads / 32;
-
-  T raw[kStages][4][kSteps][kWidth];          // u, dt, z, dy
-  T raw_inputs[kStages][2][kSteps][kPadded];  // B, C
-  float inputs[2][kSteps][kPadded];
-  // s, s u, dy silu(z), nothing; then s, g.B, A g h', C.h
-  float planes[4][kSteps][kWidth];
-  float4 before[kSubs - 1][kStates * kChannels / 4][kSelectiveThreads];
-  float sums[2][kFlush][kWarps][2 * kPadded];
-  float bias[kWidth], skip[kWidth];
-  uint8_t starts[kSteps];
-};
 
 /// One block's channels and segment of time, backwards. kEnds finds only what the adjoint before
 /// the segment takes from within it.
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-class Adjoint {
+class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
  public:
-  using Shared = GradLayout<T, kStates, kLanes, kChannels>;
-  static constexpr int kSteps = Shared::kSteps, kWidth = Shared::kWidth, kSub = Shared::kSub;
-  static constexpr int kPadded = Shared::kPadded, kSubs = Shared::kSubs;
-  static constexpr bool kAll = kPass == SelectivePass::kAll;
-  static_assert(kLanes >= kSub && kStates % 4 == 0 && kChannels == 2);
+  using Base = GradTiles<T, kStates, kLanes, kChannels, kPass>;
+  using Shared = typename Base::Shared;
+  using Base::kAll, Base::kPadded, Base::kSteps, Base::kSub, Base::kSubs, Base::kWidth;
+  static constexpr int kShare = kLanes / kSub;                       // lanes that share a step
+  static constexpr int kEach = kShare >= kChannels ? 1 : kChannels;  // channels a lane finishes
+  static constexpr int kPlaces = 2 * kPadded;                        // sums over channels of a step
+  static_assert(kLanes >= kSub);
 
-  __device__ Adjoint(const SelectiveGradLaunch<T>& launch, Shared& shared)
-      : launch_(launch), shared_(shared) {
-    const int64_t tiles = launch.args.in.B.extent(2) * launch.group_tiles;
-    const int64_t segments = kAll ? launch.segments : launch.segments - 1;
-    const int64_t tile = blockIdx.x % tiles, row = blockIdx.x / tiles;
-    segment_ = row % segments + (kAll ? 0 : 1);  // nothing lies before the first
-    b_ = row / segments;
-    group_ = tile / launch.group_tiles;
-    tile_ = tile % launch.group_tiles;
-    first_ = group_ * launch.group_channels + tile_ * kWidth;
-    width_ =
-        static_cast<int>(min(static_cast<int64_t>(kWidth), launch.group_channels - tile_ * kWidth));
-    begin_ = segment_ * launch.segment_steps;
-    end_ = min(begin_ + launch.segment_steps, launch.args.in.u.extent(1));
-    lane_ = threadIdx.x % kLanes;
-    mine_ = threadIdx.x / kLanes * kChannels;
-  }
+  using Base::Base;
 
   __device__ void run() {
     begin();
     int64_t t = begin_ + (end_ - begin_ - 1) / kSteps * kSteps;
-    load(t, 0);
-    for (int stage = 0; t >= begin_; t -= kSteps) {
+    begin_loads(t);
+    if (kAll) begin_outputs(t);
+    load(t);
+    while (true) {
       gpu::finish_copies();
       __syncthreads();
-      if (Shared::kStages == 2 && t > begin_) load(t - kSteps, stage ^ 1);
-      const bool starts = prepare(t, stage);
+      const bool starts = prepare(t);
       if (kAll) {
         starts ? march<true>(t) : march<false>(t);
       } else {
         starts ? march_ends<true>() : march_ends<false>();
       }
-      __syncthreads();
-      if (kAll) finish(t, stage);
-      if (Shared::kStages == 2) {
-        stage ^= 1;
-      } else if (t > begin_) {
-        __syncthreads();
-        load(t - kSteps, 0);
-      }
+      t -= kSteps;
+      if (t < begin_) break;
+      if (!kAll) __syncthreads();  // the other march ends with a barrier
+      load(t);
     }
     end();
   }
 
  private:
-  __device__ int64_t channel(int i) const { return first_ + mine_ + i; }
-  __device__ bool holds(int i, int n) const {
-    return mine_ + i < width_ && lane_ * kStates + n < launch_.args.in.A.extent(1);
+  using Base::b_, Base::begin_, Base::end_, Base::first_, Base::group_, Base::lane_;
+  using Base::begin_loads, Base::channel, Base::holds, Base::load;
+  using Base::launch_, Base::mine_, Base::segment_, Base::shared_, Base::tile_, Base::width_;
+  using Base::prepare, Base::row, Base::rows_from;
+
+  // Waits until the block of the later segment has handed over the adjoint between the two.
+  __device__ void await_adjoint() const {
+    if (threadIdx.x == 0) {
+      const uint32_t* const there = &launch_.handed(b_, segment_, tile_);
+      while (gpu::read_acquire(there) == 0) __nanosleep(100);
+    }
+    __syncthreads();
   }
-  __device__ int rows_from(int64_t t) const {
-    return static_cast<int>(min(static_cast<int64_t>(kSteps), end_ - t));
+  __device__ void hand_over_adjoint() const {
+    __syncthreads();
+    if (threadIdx.x == 0) gpu::write_release(&launch_.handed(b_, segment_ - 1, tile_), 1u);
   }
-  __device__ int64_t row() const { return b_ * launch_.segments + segment_; }
 
   // Parameters, and the adjoint behind the segment.
   __device__ void begin() {
     const auto& args = launch_.args;
+    const bool later = segment_ + 1 < launch_.segments;
+    if (kAll && launch_.turn != nullptr && later) await_adjoint();
+    const bool carried = launch_.turn != nullptr ? later : launch_.segments > 1;
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
       total_[i] = sum_D_[i] = sum_bias_[i] = 0.0f;
@@ -126,7 +81,7 @@ class Adjoint {
         A_[i][n] = holds(i, n) ? args.in.A(c, state) * gpu::kLog2E : 0.0f;
         sum_A_[i][n] = adjoint_[i][n] = 0.0f;
         if (!kAll || !holds(i, n)) continue;
-        if (launch_.segments > 1) {
+        if (carried) {
           adjoint_[i][n] = launch_.ends(b_, segment_, state, c);
         } else if (!args.dh.absent()) {
           adjoint_[i][n] = args.dh(b_, c, state);
@@ -142,12 +97,14 @@ class Adjoint {
 
   __device__ void end() {
     const auto& args = launch_.args;
+    const bool hands = kAll && launch_.turn != nullptr && segment_ > 0;
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         if (!holds(i, n)) continue;
         const int64_t c = channel(i), state = lane_ * kStates + n;
+        if (hands) launch_.ends(b_, segment_ - 1, state, c) = adjoint_[i][n];
         if (!kAll) launch_.ends(b_, segment_, state, c) = adjoint_[i][n];
         if (kAll && segment_ == 0) args.dh0(b_, c, state) = adjoint_[i][n];
         if (kAll) launch_.A(row(), state, c) = sum_A_[i][n];
@@ -156,110 +113,23 @@ class Adjoint {
         launch_.totals(b_, segment_, channel(i)) = total_[i];
       }
     }
+    if (hands) hand_over_adjoint();
     if (kAll) end_signals();
   }
 
-  // Sums over the threads that saw to the same channels.
+  // Sums over the lanes of a channel, which have seen to different steps.
   __device__ void end_signals() {
-    __syncthreads();
 #pragma unroll
-    for (int i = 0; i < kChannels; ++i) {
-      shared_.planes[0][first_row()][column() + i] = sum_D_[i];
-      shared_.planes[1][first_row()][column() + i] = sum_bias_[i];
-    }
-    __syncthreads();
-    for (int i = threadIdx.x; i < width_; i += kSelectiveThreads) {
+    for (int i = 0; i < kEach; ++i) {
 #pragma unroll
-      for (int which = 0; which < 2; ++which) {
-        float sum = 0.0f;
-        for (int j = 0; j < kRowsAtOnce; ++j) sum += shared_.planes[which][j][i];
-        launch_.signals(row(), which, first_ + i) = sum;
+      for (int mask = kLanes / 2; mask >= kChannels / kEach; mask /= 2) {
+        sum_D_[i] += __shfl_xor_sync(0xffffffffu, sum_D_[i], mask);
+        sum_bias_[i] += __shfl_xor_sync(0xffffffffu, sum_bias_[i], mask);
       }
-    }
-  }
-
-  __device__ void load_channels(const View<const T, 3>& x, int64_t t, bool wide,
-                                T (*to)[kWidth]) const {
-    gpu::load_rows<kSelectiveThreads>(
-        gpu::RowsToLoad<T>{&x(b_, t, first_), x.stride(1), x.stride(2), rows_from(t), width_, wide},
-        to);
-  }
-  __device__ void load_states(const View<const T, 4>& x, int64_t t, bool wide,
-                              T (*to)[kPadded]) const {
-    gpu::load_rows<kSelectiveThreads>(
-        gpu::RowsToLoad<T>{&x(b_, t, group_, int64_t{0}), x.stride(1), x.stride(3), rows_from(t),
-                           static_cast<int>(x.extent(3)), wide},
-        to);
-  }
-
-  // Asks for a tile of operands.
-  __device__ void load(int64_t t, int stage) const {
-    const auto& in = launch_.args.in;
-    auto& to = shared_.raw[stage];
-    if (kAll) load_channels(in.u, t, launch_.wide_u, to[0]);
-    load_channels(in.dt, t, launch_.wide_dt, to[1]);
-    if (!in.z.absent()) load_channels(in.z, t, launch_.wide_z, to[2]);
-    load_channels(launch_.args.dy, t, launch_.wide_dy, to[3]);
-    if (kAll) load_states(in.B, t, launch_.wide_B, shared_.raw_inputs[stage][0]);
-    load_states(in.C, t, launch_.wide_C, shared_.raw_inputs[stage][1]);
-  }
-
-  // Outside of the march a thread sees to two channels, and to every kRowsAtOnce-th step.
-  static constexpr int kRowsAtOnce = kSelectiveThreads / (kWidth / 2);
-  static_assert(kRowsAtOnce <= kSteps);
-  __device__ int column() const { return threadIdx.x % (kWidth / 2) * 2; }
-  __device__ int first_row() const { return threadIdx.x / (kWidth / 2); }
-
-  // Fills planes and inputs; zeros beyond the end, which change nothing. Returns whether a sequence
-  // starts in the tile.
-  __device__ bool prepare(int64_t t, int stage) {
-    const auto& in = launch_.args.in;
-    const int rows = rows_from(t), c = column();
-    const bool soft = in.step_size == StepSize::kSoftplus, gated = !in.z.absent();
-    const float2 bias = *reinterpret_cast<const float2*>(&shared_.bias[c]);
-#pragma unroll 4
-    for (int i = first_row(); i < kSteps; i += kRowsAtOnce) {
-      const float2 u = gpu::pair_of(&shared_.raw[stage][0][i][c]);
-      const float2 dt = gpu::pair_of(&shared_.raw[stage][1][i][c]);
-      const float2 z = gpu::pair_of(&shared_.raw[stage][2][i][c]);
-      const float2 dy = gpu::pair_of(&shared_.raw[stage][3][i][c]);
-      const bool here = i < rows && c < width_, next = i < rows && c + 1 < width_;
-      const float2 raw = make_float2(dt.x + bias.x, dt.y + bias.y);
-      const float2 s = make_float2(here ? (soft ? gpu::softplus(raw.x) : raw.x) : 0.0f,
-                                   next ? (soft ? gpu::softplus(raw.y) : raw.y) : 0.0f);
-      put(0, i, c, s);
-      put(1, i, c, make_float2(here ? s.x * u.x : 0.0f, next ? s.y * u.y : 0.0f));
-      put(2, i, c,
-          make_float2(here ? (gated ? dy.x * gpu::silu(z.x) : dy.x) : 0.0f,
-                      next ? (gated ? dy.y * gpu::silu(z.y) : dy.y) : 0.0f));
-    }
-    if (kAll) widen_states(rows, stage, 0);
-    widen_states(rows, stage, 1);
-    bool start = false;
-    if (!in.starts.absent() && threadIdx.x < kSteps) {
-      const int i = threadIdx.x;
-      start = i < rows && in.starts(b_, t + i) != 0;
-      shared_.starts[i] = start;
-    }
-    return __syncthreads_or(start);
-  }
-
-  __device__ void put(int plane, int i, int c, float2 two) const {
-    *reinterpret_cast<float2*>(&shared_.planes[plane][i][c]) = two;
-  }
-  __device__ float2 get(int plane, int i, int c) const {
-    return *reinterpret_cast<const float2*>(&shared_.planes[plane][i][c]);
-  }
-
-  __device__ void widen_states(int rows, int stage, int which) const {
-    const int state = static_cast<int>(launch_.args.in.A.extent(1));
-    constexpr int kPairs = kPadded / 2;
-    for (int i = threadIdx.x; i < kSteps * kPairs; i += kSelectiveThreads) {
-      const int row = i / kPairs, n = i % kPairs * 2;
-      float2 x = gpu::pair_of(shared_.raw_inputs[stage][which][row] + n);
-      x.x = row < rows && n < state ? x.x : 0.0f;
-      x.y = row < rows && n + 1 < state ? x.y : 0.0f;
-      *reinterpret_cast<float2*>(&shared_.inputs[which][row][n]) = x;
+      const int c = mine_ + lane_ + i;
+      if (lane_ >= kChannels / kEach || c >= width_) continue;
+      launch_.signals(row(), 0, first_ + c) = sum_D_[i];
+      launch_.signals(row(), 1, first_ + c) = sum_bias_[i];
     }
   }
 
@@ -274,23 +144,22 @@ class Adjoint {
 
   // Two channels' numbers of a step.
   __device__ void read_pair(int plane, int t, float (&to)[kChannels]) const {
-    const float2 two = get(plane, t, mine_);
+    const float2 two = plane_pair(plane, t);
     to[0] = two.x, to[1] = two.y;
+  }
+  __device__ float2 plane_pair(int plane, int t) const {
+    return *reinterpret_cast<const float2*>(&shared_.planes[plane][t][mine_]);
+  }
+  __device__ float2 raw_pair(int which, int t) const {
+    return gpu::pair_of(&shared_.raw[which][t][mine_]);
+  }
+  __device__ void read_steps(int t, float (&s)[kChannels], float (&su)[kChannels]) const {
+    read_pair(0, t, s);
+    const float2 u = raw_pair(0, t);
+    su[0] = s[0] * u.x, su[1] = s[1] * u.y;
   }
 
   using Held = float[kChannels][kStates];
-
-  // The state before a tile, as the scan kept it.
-  __device__ void read_kept(int64_t t, Held& h) const {
-    const View<const float, 4>& states = launch_.args.states;
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) {
-#pragma unroll
-      for (int n = 0; n < kStates; ++n) {
-        h[i][n] = holds(i, n) ? states(b_, t / kSteps, lane_ * kStates + n, channel(i)) : 0.0f;
-      }
-    }
-  }
 
   __device__ void park(int sub, const Held& h) const {
     const float* numbers = &h[0][0];
@@ -315,11 +184,11 @@ class Adjoint {
     return kStarts && shared_.starts[t] != 0;
   }
 
-  // The states before each few steps of the tile but the first, parked.
+  // The states before each few steps of the tile but the first, parked beside that one.
   template <bool kStarts>
-  __device__ void march_forward(int64_t first) const {
+  __device__ void march_forward() const {
     Held h;
-    read_kept(first, h);
+    fetch(0, h);
 #pragma unroll 1
     for (int sub = 0; sub + 1 < kSubs; ++sub) {
 #pragma unroll
@@ -327,8 +196,7 @@ class Adjoint {
         const int t = sub * kSub + j;
         float B[kStates], s[kChannels], su[kChannels];
         read_states(0, t, B);
-        read_pair(0, t, s);
-        read_pair(1, t, su);
+        read_steps(t, s, su);
         const bool start = starts_at<kStarts>(t);
 #pragma unroll
         for (int i = 0; i < kChannels; ++i) {
@@ -339,25 +207,24 @@ class Adjoint {
           }
         }
       }
-      park(sub, h);
+      park(sub + 1, h);
     }
   }
 
   // What a few steps leave for the way back.
   struct Trace {
     Held before[kSub], decay[kSub];
-    float y[kChannels][kSub];       // C.h, this lane's share
-    float sums[kSub][2 * kStates];  // dB, dC over this thread's channels
+    float s[kSub][kChannels], su[kSub][kChannels];
+    float y[kChannels][kSub];  // C.h, this lane's share
   };
 
   template <bool kStarts>
-  __device__ void step_forward(int t, int j, Held& h, Trace& trace) const {
-    float B[kStates], C[kStates], s[kChannels], su[kChannels], dyg[kChannels];
+  __device__ void step_forward(int t, int j, int parity, Held& h, Trace& trace) const {
+    float B[kStates], C[kStates], dyg[kChannels], dC[kStates];
     read_states(0, t, B);
     read_states(1, t, C);
-    read_pair(0, t, s);
-    read_pair(1, t, su);
-    read_pair(2, t, dyg);
+    read_steps(t, trace.s[j], trace.su[j]);
+    read_pair(1, t, dyg);
     const bool start = starts_at<kStarts>(t);
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
@@ -365,128 +232,125 @@ class Adjoint {
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         const float before = start ? 0.0f : h[i][n];
-        const float decay = start ? 0.0f : gpu::exp2_fast(s[i] * A_[i][n]);
+        const float decay = start ? 0.0f : gpu::exp2_fast(trace.s[j][i] * A_[i][n]);
         trace.before[j][i][n] = before;
         trace.decay[j][i][n] = decay;
-        h[i][n] = fmaf(decay, before, su[i] * B[n]);
+        h[i][n] = fmaf(decay, before, trace.su[j][i] * B[n]);
         y = fmaf(C[n], h[i][n], y);
-        const float dC = dyg[i] * h[i][n];
-        trace.sums[j][kStates + n] = i == 0 ? dC : trace.sums[j][kStates + n] + dC;
+        dC[n] = i == 0 ? dyg[i] * h[i][n] : fmaf(dyg[i], h[i][n], dC[n]);
       }
       trace.y[i][j] = y;
     }
+    leave_sums(parity, j, 1, dC);
   }
 
-  __device__ void step_back(int t, int j, Trace& trace, float (&through_B)[kChannels][kSub],
+  __device__ void step_back(int t, int j, int parity, const Trace& trace,
+                            float (&through_B)[kChannels][kSub],
                             float (&through_A)[kChannels][kSub]) {
-    float B[kStates], C[kStates], s[kChannels], su[kChannels], dyg[kChannels];
+    float B[kStates], C[kStates], dyg[kChannels], dB[kStates];
     read_states(0, t, B);
     read_states(1, t, C);
-    read_pair(0, t, s);
-    read_pair(1, t, su);
-    read_pair(2, t, dyg);
+    read_pair(1, t, dyg);
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
       float by_B = 0.0f, by_A = 0.0f;
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         const float g = fmaf(C[n], dyg[i], adjoint_[i][n]);
-        trace.sums[j][n] = i == 0 ? g * su[i] : fmaf(g, su[i], trace.sums[j][n]);
+        dB[n] = i == 0 ? g * trace.su[j][i] : fmaf(g, trace.su[j][i], dB[n]);
         by_B = fmaf(g, B[n], by_B);
         adjoint_[i][n] = trace.decay[j][i][n] * g;
         const float passed = adjoint_[i][n] * trace.before[j][i][n];
         by_A = fmaf(A_[i][n], passed, by_A);
-        sum_A_[i][n] = fmaf(s[i], passed, sum_A_[i][n]);
+        sum_A_[i][n] = fmaf(trace.s[j][i], passed, sum_A_[i][n]);
       }
       through_B[i][j] = by_B;
       through_A[i][j] = by_A;
     }
+    leave_sums(parity, j, 0, dB);
   }
 
   template <bool kStarts>
   __device__ void march(int64_t first) {
-    march_forward<kStarts>(first);
-    int parity = 0;
+    march_forward<kStarts>();
 #pragma unroll 1
     for (int sub = kSubs - 1; sub >= 0; --sub) {
+      const int parity = sub % 2;
       Trace trace;
       float through_B[kChannels][kSub], through_A[kChannels][kSub];
       {
         Held h;
-        if (sub > 0) {
-          fetch(sub - 1, h);
-        } else {
-          read_kept(first, h);
-        }
+        fetch(sub, h);
 #pragma unroll
-        for (int j = 0; j < kSub; ++j) step_forward<kStarts>(sub * kSub + j, j, h, trace);
+        for (int j = 0; j < kSub; ++j) step_forward<kStarts>(sub * kSub + j, j, parity, h, trace);
       }
+      add_signal(trace.y);
 #pragma unroll
       for (int j = kSub - 1; j >= 0; --j) {
-        step_back(sub * kSub + j, j, trace, through_B, through_A);
+        step_back(sub * kSub + j, j, parity, trace, through_B, through_A);
       }
-      leave_signals(sub, trace.y, through_B, through_A);
-#pragma unroll
-      for (int j = 0; j < kSub; ++j) leave_sums(parity, sub * kSub + j, trace.sums[j]);
-      if (sub * kSub % Shared::kFlush == 0) {
-        flush(first, sub * kSub, parity);
-        parity ^= 1;
-      }
+      add_signal(through_B);
+      add_signal(through_A);
+      const int rows = rows_from(first) - sub * kSub;
+      finish(sub * kSub, rows, trace.y, through_B, through_A);
+      flush(parity, rows);
     }
   }
 
-  // Adds up over the lanes of a channel what finish() wants, in the place of what all have read.
-  __device__ void leave_signals(int sub, float (&y)[kChannels][kSub],
-                                float (&through_B)[kChannels][kSub],
-                                float (&through_A)[kChannels][kSub]) const {
-    constexpr int kShare = kLanes / kSub;
+  // Adds up over the lanes of a channel; each keeps a step's sum, or shares it with neighbours.
+  __device__ void add_signal(float (&x)[kChannels][kSub]) const {
 #pragma unroll
-    for (int i = 0; i < kChannels; ++i) {
-      gpu::add_lanes<kSub, kLanes / 2, 1>(y[i]);
-      gpu::add_lanes<kSub, kLanes / 2, 1>(through_B[i]);
-      gpu::add_lanes<kSub, kLanes / 2, 1>(through_A[i]);
-    }
-    __syncwarp();
-    if (lane_ % kShare != 0) return;
-    const int t = sub * kSub + lane_ / kShare;
-    put(1, t, mine_, make_float2(through_B[0][0], through_B[1][0]));
-    put(2, t, mine_, make_float2(through_A[0][0], through_A[1][0]));
-    put(3, t, mine_, make_float2(y[0][0], y[1][0]));
+    for (int i = 0; i < kChannels; ++i) gpu::add_lanes<kSub, kLanes / 2, 1>(x[i]);
   }
 
   // Adds up over the channels of a warp.
-  __device__ void leave_sums(int parity, int t, float (&sums)[2 * kStates]) const {
-    constexpr int kLeft = 2 * kStates * kLanes / 32;  // sums that a lane is left with
-    static_assert(kLeft >= 1);
-    gpu::add_lanes<2 * kStates, 16, kLanes>(sums);
-    const int place = gpu::place_of_sum<2 * kStates, 16, kLanes>();
+  __device__ void leave_sums(int parity, int j, int which, float (&sums)[kStates]) const {
+    constexpr int kLeft = kStates * kLanes > 32 ? kStates * kLanes / 32 : 1;
+    constexpr int kShare = 32 / kLanes / (kStates / kLeft);  // lanes that are left with the same
+    gpu::add_lanes<kStates, 16, kLanes>(sums);
+    const int place = lane_ * kStates + gpu::place_of_sum<kStates, 16, kLanes>();
+    if (threadIdx.x % 32 / kLanes % kShare != 0) return;
 #pragma unroll
     for (int k = 0; k < kLeft; ++k) {
-      const int which = (place + k) / kStates, n = lane_ * kStates + (place + k) % kStates;
-      shared_.sums[parity][t % Shared::kFlush][threadIdx.x / 32][which * kPadded + n] = sums[k];
+      shared_.sums[parity][j][threadIdx.x / 32][which * kPadded + place + k] = sums[k];
     }
   }
 
+  // Where this thread's results of the last steps of a tile go.
+  __device__ void begin_outputs(int64_t t) {
+    const auto& args = launch_.args;
+    const int c = min(mine_, width_ - 1), part = lane_ % kShare;
+    const auto place = [&](const View<T, 3>& x) -> T* {
+      if (x.absent()) return nullptr;
+      const int64_t step = kSteps - kSub + lane_ / kShare;
+      return &x(b_, t, first_ + c) + step * x.stride(1) + (kEach == 1 ? part * x.stride(2) : 0);
+    };
+    du_ = place(args.du), ddt_ = place(args.ddt), dz_ = place(args.dz);
+    const int from = threadIdx.x % kPlaces;
+    const View<float, 6>& sums = launch_.inputs;
+    sums_ = &sums(tile_ % launch_.group_tiles, b_, t, group_, from / kPadded, int64_t{0}) +
+            from % kPadded + (kSteps - kSub + threadIdx.x / kPlaces) * sums.stride(2);
+  }
+
   // Adds up over the warps.
-  __device__ void flush(int64_t first, int t, int parity) const {
-    constexpr int kPlaces = 2 * kPadded, kAtOnce = kSelectiveThreads / kPlaces;
+  __device__ void flush(int parity, int rows) {
     static_assert(kSelectiveThreads % kPlaces == 0);
-    const int place = threadIdx.x % kPlaces, n = place % kPadded, rows = rows_from(first) - t;
-    const int begin = threadIdx.x / kPlaces;
+    constexpr int kAtOnce = kSelectiveThreads / kPlaces;
     const int64_t stride = launch_.inputs.stride(2);
-    const bool there = n < static_cast<int>(launch_.args.in.A.extent(1));
-    float* out = &launch_.inputs(tile_, b_, first + t, group_, place / kPadded, n) + begin * stride;
+    const int place = threadIdx.x % kPlaces;
+    const bool there = place % kPadded < static_cast<int>(launch_.args.in.A.extent(1));
     __syncthreads();
 #pragma unroll
-    for (int k = 0; k < Shared::kFlush / kAtOnce; ++k, out += kAtOnce * stride) {
-      const int j = begin + k * kAtOnce;
+    for (int k = 0; k < kSub / kAtOnce; ++k) {
+      const int j = threadIdx.x / kPlaces + k * kAtOnce;
       float sum = 0.0f;
 #pragma unroll
       for (int warp = 0; warp < Shared::kWarps; ++warp) {
         sum += shared_.sums[parity][j][warp][place];
       }
-      if (there && j < rows) *out = sum;
+      if (there && j < rows) sums_[k * kAtOnce * stride] = sum;
     }
+    sums_ -= kSub * stride;
   }
 
   // The adjoint alone.
@@ -500,7 +364,7 @@ class Adjoint {
         float C[kStates], s[kChannels], dyg[kChannels];
         read_states(1, t, C);
         read_pair(0, t, s);
-        read_pair(2, t, dyg);
+        read_pair(1, t, dyg);
         const bool start = starts_at<kStarts>(t);
 #pragma unroll
         for (int i = 0; i < kChannels; ++i) {
@@ -515,73 +379,73 @@ class Adjoint {
     }
   }
 
-  // Through gate, skip and step size.
-  __device__ void finish(int64_t t, int stage) {
+  // Through gate, skip and step size: this lane's step of those from `begin` on, both channels or
+  // one of them if there are lanes enough.
+  __device__ void finish(int begin, int rows, const float (&y)[kChannels][kSub],
+                         const float (&by_B)[kChannels][kSub],
+                         const float (&by_A)[kChannels][kSub]) {
     const auto& args = launch_.args;
-    const auto& in = args.in;
-    const int rows = rows_from(t), c = column();
-    if (c >= width_) return;
-    const bool soft = in.step_size == StepSize::kSoftplus, gated = !in.z.absent();
-    const float2 bias = *reinterpret_cast<const float2*>(&shared_.bias[c]);
-    const float2 skip = *reinterpret_cast<const float2*>(&shared_.skip[c]);
-    const auto place = [&](const View<T, 3>& x) {
-      return x.absent() ? nullptr : &x(b_, t + first_row(), first_ + c);
-    };
-    T *du_at = place(args.du), *ddt_at = place(args.ddt), *dz_at = place(args.dz);
-#pragma unroll 2
-    for (int i = first_row(); i < rows; i += kRowsAtOnce) {
-      const float2 u = gpu::pair_of(&shared_.raw[stage][0][i][c]);
-      const float2 dt = gpu::pair_of(&shared_.raw[stage][1][i][c]);
-      const float2 z = gpu::pair_of(&shared_.raw[stage][2][i][c]);
-      const float2 dy = gpu::pair_of(&shared_.raw[stage][3][i][c]);
-      const float2 s = get(0, i, c), by_B = get(1, i, c), by_A = get(2, i, c), y = get(3, i, c);
-      const float zs[2] = {z.x, z.y}, dys[2] = {dy.x, dy.y}, us[2] = {u.x, u.y};
-      const float raws[2] = {dt.x + bias.x, dt.y + bias.y}, skips[2] = {skip.x, skip.y};
-      const float ss[2] = {s.x, s.y}, ys[2] = {y.x, y.y};
-      const float Bs[2] = {by_B.x, by_B.y}, As[2] = {by_A.x, by_A.y};
-      float du[2], ddt[2], dz[2];
+    const int j = lane_ / kShare, t = begin + j, part = lane_ % kShare;
+    if (part < kChannels / kEach && j < rows && mine_ + part < width_) {
+      const bool soft = args.in.step_size == StepSize::kSoftplus, gated = !args.in.z.absent();
+      const auto pick = [part](float2 two, int k) {
+        return (kEach == 2 ? k == 0 : part == 0) ? two.x : two.y;
+      };
+      const float2 u = raw_pair(0, t), raw = raw_pair(1, t), z = raw_pair(2, t);
+      const float2 dy = raw_pair(3, t), s = plane_pair(0, t), dyg = plane_pair(1, t);
+      float du[kEach], ddt[kEach], dz[kEach];
 #pragma unroll
-      for (int k = 0; k < 2; ++k) {
-        const float open = gated ? gpu::sigmoid(zs[k]) : 0.0f;
-        const float dyg = gated ? dys[k] * zs[k] * open : dys[k];
-        dz[k] = dys[k] * fmaf(skips[k], us[k], ys[k]) * gpu::silu_slope(zs[k], open);
-        du[k] = fmaf(ss[k], Bs[k], skips[k] * dyg);
-        const float ds = fmaf(us[k], Bs[k], As[k] * gpu::kLn2);
-        ddt[k] = soft ? ds * gpu::sigmoid(raws[k]) : ds;
-        sum_D_[k] = c + k < width_ ? fmaf(dyg, us[k], sum_D_[k]) : 0.0f;
-        sum_bias_[k] = c + k < width_ ? sum_bias_[k] + ddt[k] : 0.0f;
+      for (int k = 0; k < kEach; ++k) {
+        const int c = mine_ + part + k;
+        const float skip = shared_.skip[c];
+        const float through_B = pick(make_float2(by_B[0][0], by_B[1][0]), k);
+        const float through_A = pick(make_float2(by_A[0][0], by_A[1][0]), k);
+        du[k] = fmaf(pick(s, k), through_B, skip * pick(dyg, k));
+        ddt[k] = fmaf(pick(u, k), through_B, through_A * gpu::kLn2);
+        if (soft) ddt[k] *= gpu::sigmoid(pick(raw, k) + shared_.bias[c]);
+        dz[k] = 0.0f;
+        if (gated) {
+          const float gate = pick(z, k), slope = gpu::silu_slope(gate, gpu::sigmoid(gate));
+          const float out = fmaf(skip, pick(u, k), pick(make_float2(y[0][0], y[1][0]), k));
+          dz[k] = pick(dy, k) * out * slope;
+        }
+        if (c < width_) {
+          sum_D_[k] = fmaf(pick(dyg, k), pick(u, k), sum_D_[k]);
+          sum_bias_[k] += ddt[k];
+        }
       }
-      store(du_at, args.du.stride(2), launch_.paired_du, c, du);
-      store(ddt_at, args.ddt.stride(2), launch_.paired_ddt, c, ddt);
-      if (gated) store(dz_at, args.dz.stride(2), launch_.paired_dz, c, dz);
-      du_at += kRowsAtOnce * args.du.stride(1);
-      ddt_at += kRowsAtOnce * args.ddt.stride(1);
-      dz_at += kRowsAtOnce * args.dz.stride(1);
+      store(du_, args.du.stride(2), launch_.paired_du, du);
+      store(ddt_, args.ddt.stride(2), launch_.paired_ddt, ddt);
+      if (gated) store(dz_, args.dz.stride(2), launch_.paired_dz, dz);
     }
+    du_ -= kSub * args.du.stride(1);
+    ddt_ -= kSub * args.ddt.stride(1);
+    dz_ -= kSub * args.dz.stride(1);
   }
 
-  __device__ void store(T* place, int64_t stride, bool paired, int c, const float (&two)[2]) const {
-    gpu::Pair<T> pair;
-    gpu::narrow(two[0], pair.first);
-    gpu::narrow(two[1], pair.second);
-    if (paired) {
-      *reinterpret_cast<gpu::Pair<T>*>(place) = pair;
-    } else {
-      place[0] = pair.first;
-      if (c + 1 < width_) place[stride] = pair.second;
+  __device__ void store(T* place, int64_t stride, bool paired, const float (&x)[kEach]) const {
+    if constexpr (kEach == 2) {
+      gpu::Pair<T> pair;
+      gpu::narrow(x[0], pair.first);
+      gpu::narrow(x[1], pair.second);
+      if (paired) {
+        *reinterpret_cast<gpu::Pair<T>*>(place) = pair;
+        return;
+      }
+      if (mine_ + 1 < width_) place[stride] = pair.second;
     }
+    gpu::narrow(x[0], *place);
   }
 
-  const SelectiveGradLaunch<T>& launch_;
-  Shared& shared_;
-  int64_t b_, segment_, group_, tile_, first_, begin_, end_;
-  int width_, lane_, mine_;  // channels of the block; lane in the channel; first channel held
+  T *du_, *ddt_, *dz_;  // this thread's part of the next results
+  float* sums_;         // and of the next sums over channels
   Held A_, adjoint_, sum_A_;
   float total_[kChannels], sum_D_[2], sum_bias_[2];
 };
 
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-__global__ void __launch_bounds__(kSelectiveThreads, 2)
+__global__ void __launch_bounds__(kSelectiveThreads,
+                                  GradLayout<T, kStates, kLanes, kChannels>::kBlocks)
     grad_kernel(const __grid_constant__ SelectiveGradLaunch<T> launch) {
   extern __shared__ __align__(16) unsigned char bytes[];
   using Adjoint = Adjoint<T, kStates, kLanes, kChannels, kPass>;

@@ -39,6 +39,8 @@ SelectiveGradLaunch<T> describe_grad(const SelectiveScanCudaGradArgs<T>& args,
       .signals = take(std::array<int64_t, 3>{rows, 2, channels}),
       .ends = {},
       .totals = {},
+      .turn = nullptr,
+      .handed = {},
       .segments = plan.segments,
       .segment_steps = plan.segment_steps,
       .group_channels = group,
@@ -54,7 +56,12 @@ SelectiveGradLaunch<T> describe_grad(const SelectiveScanCudaGradArgs<T>& args,
       .paired_dz = paired(args.dz)};
   if (plan.segments > 1) {
     launch.ends = take(std::array<int64_t, 4>{batch, plan.segments, state, channels});
-    launch.totals = take(std::array<int64_t, 3>{batch, plan.segments, channels});
+    if (plan.carry == SelectiveCarry::kPass) {
+      launch.totals = take(std::array<int64_t, 3>{batch, plan.segments, channels});
+    } else {
+      launch.turn = reinterpret_cast<uint32_t*>(scratch.take(1 + rows * groups * tiles));
+      launch.handed = {launch.turn + 1, {batch, plan.segments, groups * tiles}};
+    }
   }
   return launch;
 }
@@ -88,7 +95,11 @@ void launch_each(void (*kernel)(SelectiveGradLaunch<T>), const SelectiveGradLaun
 template <typename T, int kLanes>
 void launch_grad(const SelectiveGradLaunch<T>& launch, cudaStream_t stream) {
   const SelectiveScanCudaGradArgs<T>& args = launch.args;
-  if (launch.segments > 1) {
+  if (launch.turn != nullptr) {
+    gpu::require_device(
+        cudaMemsetAsync(launch.turn, 0, (1 + launch.handed.size()) * sizeof(uint32_t), stream),
+        kGradWhere);
+  } else if (launch.segments > 1) {
     launch_grad_pass<T, kLanes, SelectivePass::kEnds>(launch, stream);
     launch_each(grad_carry_kernel<T>, launch, args.dh0.size(), stream);
   }

@@ -2,11 +2,14 @@
 // Times the gradient of selective_scan on a GPU against the time that its bytes need at the speed
 // of a copy in the same run. Checks against the reference first, and refuses to time a wrong
 // kernel.
+//
+// usage: selective_scan_gradient_cuda_bench [--plans]     --plans times every cut of time
 #include <cuda_runtime.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -23,13 +26,13 @@ using testing::SelectiveSize;
 constexpr int kRepeats = 20;
 
 template <typename T>
-bool is_right(const SelectiveSize& size, int64_t segments) {
+bool is_right(const SelectiveSize& size, int64_t segments, SelectiveCarry carry) {
   testing::SelectiveProblem<double> oracle(size, 1);
   testing::round_operands<T>(oracle);
   for (double& x : oracle.dy) x = static_cast<double>(static_cast<float>(static_cast<T>(x)));
   oracle.both();
   testing::SelectiveGradDevice<T> device(oracle);
-  device.run(device.args(), selective_grad_plan(device.size(), segments));
+  device.run(device.args(), selective_grad_plan(device.size(), segments, carry));
   const auto expected = oracle.gradients();
   const auto got = device.gradients();
   for (size_t k = 0; k < got.size(); ++k) {
@@ -116,44 +119,61 @@ class Operands {
 };
 
 template <typename T>
-void time_shape(const char* type, const SelectiveSize& size, double copy_speed) {
-  Operands<T> operands(size);
-  const SelectiveScanPlan plan = selective_grad_plan(operands.size());
+void time_plan(const char* type, const SelectiveSize& size, Operands<T>& operands,
+               const SelectiveScanPlan& plan, double copy_speed) {
   const size_t bytes = selective_grad_plan_bytes(operands.size(), plan);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
   const DeviceTime time = testing::time_on_device(kRepeats, [&](int) {
     selective_scan_grad_by_plan(operands.args(), plan, {workspace.data(), bytes}, nullptr);
   });
   const double floor = operands.bytes() / copy_speed * 1e3;
-  std::printf("%-8s B%-2ld D%-5ld L%-6ld N%-3ld %3ld  %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n", type,
-              size.batch, size.channels, size.time, size.state, plan.segments, time.median,
-              time.least, time.most, floor, 100 * floor / time.median);
+  std::printf("%-8s B%-2ld D%-5ld L%-6ld N%-3ld %3ld %s %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n",
+              type, size.batch, size.channels, size.time, size.state, plan.segments,
+              plan.carry == SelectiveCarry::kPass ? "pass" : "hand", time.median, time.least,
+              time.most, floor, 100 * floor / time.median);
 }
 
-int main_of() {
+template <typename T>
+void time_shape(const char* type, const SelectiveSize& size, double copy_speed, bool all) {
+  Operands<T> operands(size);
+  time_plan(type, size, operands, selective_grad_plan_of<T>(operands.size()), copy_speed);
+  if (!all) return;
+  time_plan(type, size, operands, selective_grad_plan(operands.size(), 1), copy_speed);
+  for (const SelectiveCarry carry : {SelectiveCarry::kPass, SelectiveCarry::kHandOver}) {
+    for (const int64_t segments : {2, 4, 8, 16}) {
+      time_plan(type, size, operands, selective_grad_plan(operands.size(), segments, carry),
+                copy_speed);
+    }
+  }
+}
+
+int main_of(bool all) {
   for (const SelectiveSize& size : {SelectiveSize{2, 150, 100, 1, 16}, {1, 150, 40, 1, 64}}) {
-    for (const int64_t segments : {1, 2}) {
-      if (is_right<float>(size, segments) && is_right<__nv_bfloat16>(size, segments)) continue;
-      std::printf("state %ld, segments %ld: wrong result, not timed\n", size.state, segments);
+    for (const SelectiveCarry carry : {SelectiveCarry::kPass, SelectiveCarry::kHandOver}) {
+      if (is_right<float>(size, 2, carry) && is_right<__nv_bfloat16>(size, 2, carry)) continue;
+      std::printf("state %ld: wrong result, not timed\n", size.state);
       return 1;
     }
   }
   const double copy_speed = testing::announce_device();
-  std::printf("type     shape                     cuts median ms (least to most)   floor ms\n");
+  std::printf(
+      "type     shape                     cuts      median ms (least to most)   floor ms\n");
   for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16},
                                     {8, 2048, 1536, 1, 16},
                                     {1, 65536, 4096, 1, 16},
                                     {64, 512, 1536, 1, 16},
                                     {16, 512, 384, 1, 16},
                                     {8, 2048, 1536, 1, 64}}) {
-    time_shape<__nv_bfloat16>("bfloat16", size, copy_speed);
+    time_shape<__nv_bfloat16>("bfloat16", size, copy_speed, all);
   }
-  time_shape<float>("float32", {8, 2048, 4096, 1, 16}, copy_speed);
-  time_shape<float>("float32", {16, 512, 384, 1, 16}, copy_speed);
+  time_shape<float>("float32", {8, 2048, 4096, 1, 16}, copy_speed, all);
+  time_shape<float>("float32", {16, 512, 384, 1, 16}, copy_speed, all);
   return 0;
 }
 
 }  // namespace
 }  // namespace longwave::ops
 
-int main() { return longwave::ops::main_of(); }
+int main(int count, char** words) {
+  return longwave::ops::main_of(count > 1 && std::strcmp(words[1], "--plans") == 0);
+}

@@ -64,16 +64,27 @@ void expect_gradients(const std::string& what, const Oracle& oracle,
   }
 }
 
+// How a gradient can be spread: as it is, whole, and cut with either way to carry the adjoint on.
+std::vector<SelectiveScanPlan> plans(const Oracle& oracle) {
+  const auto [batch, time, channels, groups, state] = oracle.size;
+  const SelectiveScanCudaSize size{batch, time, channels, groups, state};
+  return {selective_grad_plan(size), selective_grad_plan(size, 1), selective_grad_plan(size, 3),
+          selective_grad_plan(size, 3, SelectiveCarry::kHandOver)};
+}
+
+std::string name(const SelectiveScanPlan& plan) {
+  const bool hands = plan.carry == SelectiveCarry::kHandOver;
+  return " segments " + std::to_string(plan.segments) + (hands ? " handed over" : "");
+}
+
 TYPED_TEST(SelectiveScanGradientCuda, EveryPlanAgreesWithTheOracle) {
   for (const Size& size : kSelectiveSizes) {
     for (const Variant& variant : kSelectiveVariants) {
       const Oracle oracle = solved<TypeParam>(size, 1, variant);
-      for (const int64_t segments : {0, 1, 3}) {
+      for (const SelectiveScanPlan& plan : plans(oracle)) {
         SelectiveGradDevice<TypeParam> device(oracle);
-        const SelectiveScanPlan plan = segments == 0 ? selective_grad_plan(device.size())
-                                                     : selective_grad_plan(device.size(), segments);
         device.run(device.args(), plan);
-        expect_gradients(name(size) + " segments " + std::to_string(plan.segments), oracle, device);
+        expect_gradients(name(size) + name(plan), oracle, device);
       }
     }
   }
@@ -83,10 +94,10 @@ TYPED_TEST(SelectiveScanGradientCuda, SeveralBlocksOfChannelsAgreeWithTheOracle)
   for (const Size& size : {Size{2, 100, 200, 1, 16}, Size{1, 70, 256, 2, 16},
                            Size{1, 130, 50, 1, 64}, Size{1, 64, 128, 1, 16}}) {
     const Oracle oracle = solved<TypeParam>(size, 2, kPacked);
-    for (const int64_t segments : {1, 2}) {
+    for (const SelectiveScanPlan& plan : plans(oracle)) {
       SelectiveGradDevice<TypeParam> device(oracle);
-      device.run(device.args(), selective_grad_plan(device.size(), segments));
-      expect_gradients(name(size), oracle, device);
+      device.run(device.args(), plan);
+      expect_gradients(name(size) + name(plan), oracle, device);
     }
   }
 }
@@ -107,11 +118,11 @@ TYPED_TEST(SelectiveScanGradientCuda, AnAbsentFinalGradientIsZero) {
 
 TYPED_TEST(SelectiveScanGradientCuda, SameArgumentsSameBits) {
   const Oracle oracle = solved<TypeParam>({2, 500, 96, 1, 16}, 4, kPacked);
-  for (const int64_t segments : {1, 4}) {
+  for (const SelectiveScanPlan& plan : plans(oracle)) {
     SelectiveGradDevice<TypeParam> one(oracle), other(oracle);
-    one.run(one.args(), selective_grad_plan(one.size(), segments));
-    other.run(other.args(), selective_grad_plan(other.size(), segments));
-    EXPECT_EQ(one.gradients(), other.gradients());
+    one.run(one.args(), plan);
+    other.run(other.args(), plan);
+    EXPECT_EQ(one.gradients(), other.gradients()) << name(plan);
   }
 }
 
@@ -125,11 +136,11 @@ TYPED_TEST(SelectiveScanGradientCuda, WhatPrecededASequenceDoesNotMatter) {
   const int64_t first = size.state * size.channels;  // the state before the first step
   std::fill(dirty.states.begin(), dirty.states.begin() + first,
             std::numeric_limits<double>::infinity());
-  for (const int64_t segments : {1, 3}) {
+  for (const SelectiveScanPlan& plan : plans(clean)) {
     SelectiveGradDevice<TypeParam> one(clean), other(dirty);
-    one.run(one.args(), selective_grad_plan(one.size(), segments));
-    other.run(other.args(), selective_grad_plan(other.size(), segments));
-    EXPECT_EQ(one.gradients(), other.gradients());
+    one.run(one.args(), plan);
+    other.run(other.args(), plan);
+    EXPECT_EQ(one.gradients(), other.gradients()) << name(plan);
   }
 }
 

@@ -15,6 +15,7 @@ struct SelectiveScanLaunch {
   View<float, 4> ends;    // (batch, segments, state, channels) the state after or before a segment
   View<float, 3> totals;  // (batch, segments, channels) sum of step sizes; infinity: it starts anew
   int64_t segments, segment_steps, chunk;
+  int chunk_shift;                               // chunk == 1 << chunk_shift
   int64_t group_channels, group_tiles;           // channels, and blocks side by side, of a group
   bool wide_u, wide_dt, wide_z, wide_B, wide_C;  // whether rows can be copied 16 bytes at a time
 };
@@ -84,6 +85,9 @@ class Scan {
 
   __device__ void run() {
     begin();
+    in_pieces_ = in_pieces();
+    begin_loads();
+    if (kAll) begin_outputs();
     if (begin_ < end_) load(begin_, 0);
     int stage = 0;
     for (int64_t t = begin_; t < end_; t += kSteps, stage ^= 1) {
@@ -100,6 +104,9 @@ class Scan {
   }
 
  private:
+  __device__ int rows_from(int64_t t) const {
+    return static_cast<int>(min(static_cast<int64_t>(kSteps), end_ - t));
+  }
   __device__ int64_t channel(int i) const { return first_ + mine_ + i; }
   __device__ bool holds(int i, int n) const {
     return mine_ + i < width_ && lane_ * kStates + n < launch_.args.in.A.extent(1);
@@ -144,66 +151,97 @@ class Scan {
     }
   }
 
-  __device__ void load_channels(const View<const T, 3>& x, int64_t t, int rows, bool wide,
-                                T (*to)[kWidth]) const {
-    gpu::load_rows<kSelectiveThreads>(
-        gpu::RowsToLoad<T>{&x(b_, t, first_), x.stride(1), x.stride(2), rows, width_, wide}, to);
+  // What the next tile of an operand is read from: this thread's part of it.
+  template <int kCount>
+  __device__ const T* first_piece(const T* from, int64_t row_stride, int64_t stride,
+                                  bool wide) const {
+    using Pieces = gpu::RowPieces<kSelectiveThreads, kCount, T>;
+    return from + Pieces::row(wide, threadIdx.x) * row_stride +
+           Pieces::column(wide, threadIdx.x) * stride;
   }
-  __device__ void load_states(const View<const T, 4>& x, int64_t t, int rows, bool wide,
-                              T (*to)[kPadded]) const {
-    gpu::load_rows<kSelectiveThreads>(
-        gpu::RowsToLoad<T>{&x(b_, t, group_, int64_t{0}), x.stride(1), x.stride(3), rows,
-                           static_cast<int>(x.extent(3)), wide},
-        to);
+  __device__ const T* first_signal(const View<const T, 3>& x, bool wide) const {
+    if (x.absent()) return nullptr;
+    return first_piece<kWidth>(&x(b_, begin_, first_), x.stride(1), x.stride(2), wide);
+  }
+  __device__ const T* first_input(const View<const T, 4>& x, bool wide) const {
+    return first_piece<kPadded>(&x(b_, begin_, group_, int64_t{0}), x.stride(1), x.stride(3), wide);
+  }
+  __device__ void begin_loads() {
+    const auto& in = launch_.args.in;
+    signals_[0] = first_signal(in.u, launch_.wide_u);
+    signals_[1] = first_signal(in.dt, launch_.wide_dt);
+    signals_[2] = first_signal(in.z, launch_.wide_z);
+    inputs_[0] = first_input(in.B, launch_.wide_B);
+    inputs_[1] = first_input(in.C, launch_.wide_C);
   }
 
-  // Asks for a tile of inputs.
-  __device__ void load(int64_t t, int stage) const {
+  // Whether whole tiles can go 16 bytes at a time, of all operands.
+  static constexpr bool kWide = gpu::RowPieces<kSelectiveThreads, kWidth, T>::kInPieces &&
+                                gpu::RowPieces<kSelectiveThreads, kPadded, T>::kInPieces;
+  __device__ bool in_pieces() const {
     const auto& in = launch_.args.in;
-    const int rows = static_cast<int>(min(static_cast<int64_t>(kSteps), end_ - t));
-    load_channels(in.u, t, rows, launch_.wide_u, shared_.raw[stage][0]);
-    load_channels(in.dt, t, rows, launch_.wide_dt, shared_.raw[stage][1]);
-    if (kAll && !in.z.absent()) {
-      load_channels(in.z, t, rows, launch_.wide_z, shared_.raw[stage][2]);
+    return kWide && width_ == kWidth && in.A.extent(1) == kPadded && launch_.wide_u &&
+           launch_.wide_dt && (in.z.absent() || launch_.wide_z) && launch_.wide_B && launch_.wide_C;
+  }
+
+  template <bool kWhole>
+  __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int rows,
+                              int stage) {
+    if constexpr (kWhole) {
+      gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], x.stride(1), threadIdx.x,
+                                                      shared_.raw[stage][which]);
+    } else {
+      gpu::load_rows<kSelectiveThreads>(
+          gpu::RowsToLoad<T>{signals_[which], x.stride(1), x.stride(2), rows, width_, wide,
+                             static_cast<int>(threadIdx.x)},
+          shared_.raw[stage][which]);
     }
-    load_states(in.B, t, rows, launch_.wide_B, shared_.raw_inputs[stage][0]);
-    if (kAll) load_states(in.C, t, rows, launch_.wide_C, shared_.raw_inputs[stage][1]);
+    signals_[which] += kSteps * x.stride(1);
+  }
+  template <bool kWhole>
+  __device__ void load_input(int which, const View<const T, 4>& x, bool wide, int rows, int stage) {
+    if constexpr (kWhole) {
+      gpu::load_whole_rows<kSelectiveThreads, kSteps>(inputs_[which], x.stride(1), threadIdx.x,
+                                                      shared_.raw_inputs[stage][which]);
+    } else {
+      gpu::load_rows<kSelectiveThreads>(
+          gpu::RowsToLoad<T>{inputs_[which], x.stride(1), x.stride(3), rows,
+                             static_cast<int>(x.extent(3)), wide, static_cast<int>(threadIdx.x)},
+          shared_.raw_inputs[stage][which]);
+    }
+    inputs_[which] += kSteps * x.stride(1);
+  }
+  template <bool kWhole>
+  __device__ void load_all(int rows, int stage) {
+    const auto& in = launch_.args.in;
+    load_signal<kWhole>(0, in.u, launch_.wide_u, rows, stage);
+    load_signal<kWhole>(1, in.dt, launch_.wide_dt, rows, stage);
+    if (kAll && !in.z.absent()) load_signal<kWhole>(2, in.z, launch_.wide_z, rows, stage);
+    load_input<kWhole>(0, in.B, launch_.wide_B, rows, stage);
+    if (kAll) load_input<kWhole>(1, in.C, launch_.wide_C, rows, stage);
+  }
+
+  // Asks for the next tile of operands.
+  __device__ void load(int64_t t, int stage) {
+    const int rows = rows_from(t);
+    if constexpr (kWide) {
+      if (in_pieces_ && rows == kSteps) {
+        load_all<true>(rows, stage);
+        return;
+      }
+    }
+    load_all<false>(rows, stage);
   }
 
   // Step sizes, and B and C in float32; zeros beyond the end, which change nothing. Returns whether
   // a sequence starts in the tile.
   __device__ bool prepare(int64_t t, int stage) const {
     const auto& in = launch_.args.in;
-    const int rows = static_cast<int>(min(static_cast<int64_t>(kSteps), end_ - t));
-    const bool soft = in.step_size == StepSize::kSoftplus;
-    const int c = column();
-    const float2 bias = *reinterpret_cast<const float2*>(&shared_.bias[c]);
-#pragma unroll
-    for (int first = 0; first < kPasses; first += kBatch) {
-      float2 u[kBatch], s[kBatch];
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
-        u[i] = pair_of(shared_.raw[stage][0][row] + c);
-        s[i] = pair_of(shared_.raw[stage][1][row] + c);
-      }
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int row = first_row() + (first + i) * kRowsAtOnce;
-        const float2 raw = make_float2(s[i].x + bias.x, s[i].y + bias.y);
-        const float2 smooth = make_float2(softplus(raw.x), softplus(raw.y));
-        const bool here = row < rows && c < width_, next = row < rows && c + 1 < width_;
-        s[i] = soft ? smooth : raw;
-        s[i].x = here ? s[i].x : 0.0f, u[i].x = here ? s[i].x * u[i].x : 0.0f;
-        s[i].y = next ? s[i].y : 0.0f, u[i].y = next ? s[i].y * u[i].y : 0.0f;
-      }
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int row = first_row() + (first + i) * kRowsAtOnce;
-        if (kSteps % kRowsAtOnce != 0 && row >= kSteps) break;
-        *reinterpret_cast<float4*>(&shared_.steps[row][c]) =
-            make_float4(s[i].x, u[i].x, s[i].y, u[i].y);
-      }
+    const int rows = rows_from(t);
+    if (rows == kSteps && width_ == kWidth) {
+      prepare_steps<true>(rows, stage);
+    } else {
+      prepare_steps<false>(rows, stage);
     }
     widen_states(rows, stage, 0);
     if (kAll) widen_states(rows, stage, 1);
@@ -216,17 +254,43 @@ class Scan {
     return __syncthreads_or(start);
   }
 
+  // kWhole: no step and no channel of the tile is beyond the end.
+  template <bool kWhole>
+  __device__ void prepare_steps(int rows, int stage) const {
+    const bool soft = launch_.args.in.step_size == StepSize::kSoftplus;
+    const int c = column();
+    const float2 bias = *reinterpret_cast<const float2*>(&shared_.bias[c]);
+#pragma unroll
+    for (int first = 0; first < kPasses; first += kBatch) {
+      float2 u[kBatch], s[kBatch];
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
+        u[i] = pair_of(shared_.raw[stage][0][row] + c);
+        s[i] = pair_of(shared_.raw[stage][1][row] + c);
+        s[i].x += bias.x, s[i].y += bias.y;
+      }
+      if (soft) {
+#pragma unroll
+        for (int i = 0; i < kBatch; ++i) s[i] = make_float2(softplus(s[i].x), softplus(s[i].y));
+      }
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int row = first_row() + (first + i) * kRowsAtOnce;
+        if (kSteps % kRowsAtOnce != 0 && row >= kSteps) break;
+        const bool here = kWhole || (row < rows && c < width_);
+        const bool next = kWhole || (row < rows && c + 1 < width_);
+        *reinterpret_cast<float4*>(&shared_.steps[row][c]) =
+            make_float4(here ? s[i].x : 0.0f, here ? s[i].x * u[i].x : 0.0f, next ? s[i].y : 0.0f,
+                        next ? s[i].y * u[i].y : 0.0f);
+      }
+    }
+  }
+
   __device__ void widen_states(int rows, int stage, int which) const {
     const int state = static_cast<int>(launch_.args.in.A.extent(1));
-    constexpr int kPairs = kPadded / 2;
-#pragma unroll
-    for (int i = threadIdx.x; i < kSteps * kPairs; i += kSelectiveThreads) {
-      const int row = i / kPairs, n = i % kPairs * 2;
-      float2 x = pair_of(shared_.raw_inputs[stage][which][row] + n);
-      x.x = row < rows && n < state ? x.x : 0.0f;
-      x.y = row < rows && n + 1 < state ? x.y : 0.0f;
-      *reinterpret_cast<float2*>(&shared_.inputs[which][row][n]) = x;
-    }
+    gpu::widen_rows<kSelectiveThreads, kSteps>(shared_.raw_inputs[stage][which], rows, state,
+                                               shared_.inputs[which]);
   }
 
   // Outside of the march a thread sees to two channels, and to every kRowsAtOnce-th step.
@@ -239,13 +303,14 @@ class Scan {
   // The state before a chunk.
   __device__ void keep(int64_t t) const {
     const View<float, 4>& states = launch_.args.states;
-    if (states.absent() || t % launch_.chunk != 0) return;
+    if (states.absent() || (t & (launch_.chunk - 1)) != 0) return;
+    const int64_t chunk = t >> launch_.chunk_shift;
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         if (holds(i, n)) {
-          states(b_, t / launch_.chunk, lane_ * kStates + n, channel(i)) = h_[i][n];
+          states(b_, chunk, lane_ * kStates + n, channel(i)) = h_[i][n];
         }
       }
     }
@@ -253,16 +318,11 @@ class Scan {
 
   __device__ void read_states(int which, int t, float (&to)[kStates]) const {
     const float* from = &shared_.inputs[which][t][lane_ * kStates];
-    if constexpr (kStates % 4 == 0) {
+    static_assert(kStates % 4 == 0);
 #pragma unroll
-      for (int n = 0; n < kStates; n += 4) {
-        const float4 four = *reinterpret_cast<const float4*>(from + n);
-        to[n] = four.x, to[n + 1] = four.y, to[n + 2] = four.z, to[n + 3] = four.w;
-      }
-    } else {
-      static_assert(kStates == 2);
-      const float2 two = *reinterpret_cast<const float2*>(from);
-      to[0] = two.x, to[1] = two.y;
+    for (int n = 0; n < kStates; n += 4) {
+      const float4 four = *reinterpret_cast<const float4*>(from + n);
+      to[n] = four.x, to[n + 1] = four.y, to[n + 2] = four.z, to[n + 3] = four.w;
     }
   }
 
@@ -270,7 +330,7 @@ class Scan {
   template <bool kStarts>
   __device__ void march() {
     constexpr int kGroup = kLanes < 4 ? kLanes : 4;  // steps whose outputs are added up together
-    constexpr int kGroups = 4 / kGroup;
+    constexpr int kGroups = (kSteps < 8 ? 4 : 8) / kGroup;
 #pragma unroll 1
     for (int first = 0; first < kSteps; first += kGroups * kGroup) {
       float y[kGroups][kChannels][kGroup];
@@ -289,13 +349,26 @@ class Scan {
 #pragma unroll
         for (int j = 0; j < kGroups; ++j) {
           const int t = first + j * kGroup + lane_ / kShare;
-#pragma unroll
-          for (int i = 0; i < kChannels; ++i) {
-            if (lane_ % kShare == 0) shared_.steps[t][mine_ + i].x = y[j][i][0];
-          }
+          if (lane_ % kShare == 0) leave_outputs(t, y[j]);
         }
       }
     }
+  }
+
+  // A thread's outputs of a step take the place of a step size or two. Of neighbouring steps they
+  // lie in different banks.
+  template <int kGroup>
+  __device__ void leave_outputs(int t, const float (&y)[kChannels][kGroup]) {
+    if constexpr (kChannels == 2) {
+      shared_.steps[t][mine_ + t % 2] = make_float2(y[0][0], y[1][0]);
+    } else {
+      shared_.steps[t][mine_].x = y[0][0];
+    }
+  }
+  __device__ float2 two_outputs(int t, int c) const {
+    if constexpr (kChannels == 2) return shared_.steps[t][c + t % 2];
+    const float4 both = *reinterpret_cast<const float4*>(&shared_.steps[t][c]);
+    return make_float2(both.x, both.z);
   }
 
   template <bool kStarts, int kGroup>
@@ -322,47 +395,70 @@ class Scan {
   }
 
   // Skip and gate.
-  __device__ void finish(int64_t t, int stage) const {
+  __device__ void finish(int64_t t, int stage) {
     const auto& args = launch_.args;
-    const int rows = static_cast<int>(min(static_cast<int64_t>(kSteps), end_ - t));
+    const int rows = rows_from(t);
     const bool gated = !args.in.z.absent();
     const int c = column();
     const float2 skip = *reinterpret_cast<const float2*>(&shared_.skip[c]);
-    const View<T, 3>& y = args.y;
+    const int64_t stride = args.y.stride(1);
     if (c >= width_) return;
-    T* place = &y(b_, t, first_ + c) + first_row() * y.stride(1);
-    const bool paired = c + 1 < width_ && y.stride(2) == 1 && y.stride(1) % 2 == 0 &&
-                        reinterpret_cast<uintptr_t>(place) % sizeof(Pair) == 0;
 #pragma unroll
     for (int first = 0; first < kPasses; first += kBatch) {
-      Pair out[kBatch];
+      float2 out[kBatch];
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
-        const float4 both = *reinterpret_cast<const float4*>(&shared_.steps[row][c]);
+        const float2 y = two_outputs(row, c);
         const float2 u = pair_of(shared_.raw[stage][0][row] + c);
-        const float2 z = pair_of(shared_.raw[stage][2][row] + c);
-        const float one = fmaf(skip.x, u.x, both.x), other = fmaf(skip.y, u.y, both.z);
-        narrow(gated ? one * silu(z.x) : one, out[i].first);
-        narrow(gated ? other * silu(z.y) : other, out[i].second);
+        out[i] = make_float2(fmaf(skip.x, u.x, y.x), fmaf(skip.y, u.y, y.y));
       }
+      if (gated) {
 #pragma unroll
-      for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * y.stride(1)) {
-        if (first_row() + (first + i) * kRowsAtOnce >= rows) continue;
-        if (paired) {
-          *reinterpret_cast<Pair*>(place) = out[i];
-        } else {
-          place[0] = out[i].first;
-          if (c + 1 < width_) place[y.stride(2)] = out[i].second;
+        for (int i = 0; i < kBatch; ++i) {
+          const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
+          const float2 z = pair_of(shared_.raw[stage][2][row] + c);
+          out[i].x *= silu(z.x), out[i].y *= silu(z.y);
+        }
+      }
+      const int left = rows - first_row() - first * kRowsAtOnce;
+      T* place = y_ + first * kRowsAtOnce * stride;
+      if (paired_y_) {
+#pragma unroll
+        for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
+          Pair pair;
+          narrow(out[i].x, pair.first);
+          narrow(out[i].y, pair.second);
+          if (i * kRowsAtOnce < left) *reinterpret_cast<Pair*>(place) = pair;
+        }
+      } else {
+#pragma unroll
+        for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
+          if (i * kRowsAtOnce >= left) break;
+          narrow(out[i].x, place[0]);
+          if (c + 1 < width_) narrow(out[i].y, place[args.y.stride(2)]);
         }
       }
     }
+    y_ += kSteps * stride;
+  }
+
+  // Where this thread's outputs go, and whether two channels can go at once.
+  __device__ void begin_outputs() {
+    const View<T, 3>& y = launch_.args.y;
+    const int c = min(column(), width_ - 1);
+    y_ = &y(b_, begin_, first_ + c) + first_row() * y.stride(1);
+    paired_y_ = c + 1 < width_ && y.stride(2) == 1 && y.stride(1) % 2 == 0 &&
+                reinterpret_cast<uintptr_t>(y_) % sizeof(Pair) == 0;
   }
 
   const SelectiveScanLaunch<T>& launch_;
   Shared& shared_;
   int64_t b_, segment_, group_, first_, begin_, end_;
   int width_, lane_, mine_;  // channels of the block; lane in the channel; first channel held
+  const T *signals_[3], *inputs_[2];  // this thread's part of the next tile of u, dt, z, B and C
+  T* y_;                              // and of the next outputs
+  bool paired_y_, in_pieces_;
   float A_[kChannels][kStates], h_[kChannels][kStates], total_[kChannels];
 };
 

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "longwave/base/error.h"
@@ -31,19 +32,21 @@ SelectiveScanLaunch<T> describe(const SelectiveScanCudaArgs<T>& args, const Sele
   const int64_t group = channels / in.B.extent(2);
   const SelectiveLanes& lanes = kSelectiveLanes[plan.lanes];
   const int64_t width = kSelectiveThreads / lanes.lanes * lanes.channels;
-  SelectiveScanLaunch<T> launch{.args = args,
-                                .ends = {},
-                                .totals = {},
-                                .segments = plan.segments,
-                                .segment_steps = plan.segment_steps,
-                                .chunk = selective_scan_chunk(state),
-                                .group_channels = group,
-                                .group_tiles = (group + width - 1) / width,
-                                .wide_u = wide(in.u, group),
-                                .wide_dt = wide(in.dt, group),
-                                .wide_z = wide(in.z, group),
-                                .wide_B = wide(in.B, state),
-                                .wide_C = wide(in.C, state)};
+  SelectiveScanLaunch<T> launch{
+      .args = args,
+      .ends = {},
+      .totals = {},
+      .segments = plan.segments,
+      .segment_steps = plan.segment_steps,
+      .chunk = selective_scan_chunk(state),
+      .chunk_shift = std::countr_zero(static_cast<uint64_t>(selective_scan_chunk(state))),
+      .group_channels = group,
+      .group_tiles = (group + width - 1) / width,
+      .wide_u = wide(in.u, group),
+      .wide_dt = wide(in.dt, group),
+      .wide_z = wide(in.z, group),
+      .wide_B = wide(in.B, state),
+      .wide_C = wide(in.C, state)};
   if (plan.segments > 1) {
     float* const numbers = reinterpret_cast<float*>(workspace);
     launch.ends = {numbers, {batch, plan.segments, state, channels}};

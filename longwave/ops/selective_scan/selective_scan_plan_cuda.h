@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <type_traits>
 
 #include "longwave/ops/selective_scan/selective_scan_cuda.h"
 
@@ -21,13 +23,18 @@ inline constexpr int kSelectiveThreads = 128;
 
 /// All the ways that kernels exist for; of equal most_states(), the one with fewer threads first.
 inline constexpr std::array<SelectiveLanes, 8> kSelectiveLanes = {
-    {{4, 2, 2}, {4, 4, 2}, {2, 8, 2}, {4, 8, 2}, {4, 16, 2}, {8, 16, 2}, {8, 32, 1}, {32, 32, 1}}};
+    {{4, 2, 2}, {4, 4, 2}, {4, 4, 1}, {4, 8, 2}, {4, 16, 2}, {8, 16, 2}, {8, 32, 1}, {32, 32, 1}}};
+
+/// How a segment of time comes by what passes on from its neighbour: a pass over all segments
+/// finds it first, or (of a gradient alone) the block that computes the neighbour hands it over.
+enum class SelectiveCarry : uint8_t { kPass, kHandOver };
 
 /// How a scan is spread over a GPU.
 struct SelectiveScanPlan {
   int lanes = 0;              ///< index into kSelectiveLanes
   int64_t segments = 1;       ///< of time, scanned side by side
   int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
+  SelectiveCarry carry = SelectiveCarry::kPass;
 };
 
 /// The plan with that sharing and at most that many segments.
@@ -50,8 +57,19 @@ constexpr int64_t selective_grad_width(int64_t state) {
 }
 
 /// How the gradient is spread over a GPU: with at most so many segments, or filling it.
-SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments);
+SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments,
+                                      SelectiveCarry carry = SelectiveCarry::kPass);
 SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size);
+
+/// The same for operands of T. Of float32's blocks two share a multiprocessor, not three: it takes
+/// fewer segments and hands nothing over, and so needs less memory.
+template <typename T>
+SelectiveScanPlan selective_grad_plan_of(const SelectiveScanCudaSize& size) {
+  const SelectiveScanPlan plan = selective_grad_plan(size);
+  if (!std::is_same_v<T, float> || plan.segments == 1) return plan;
+  const bool hands = plan.carry == SelectiveCarry::kHandOver;
+  return selective_grad_plan(size, hands ? 1 : std::max<int64_t>(1, plan.segments * 2 / 3));
+}
 
 /// Bytes of device memory that a plan of the gradient takes.
 size_t selective_grad_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan);
