@@ -28,6 +28,15 @@ enum class DType : uint8_t {
   kQ6_K,
 };
 
+/// How the rows of a matrix of blocks lie in memory. In files, always as rows.
+enum class Layout : uint8_t {
+  kRows,    ///< one after the other
+  kPanels,  ///< sixteen at a time, interleaved as products want them (ops/quant/panels.h)
+};
+
+/// Rows of a panel.
+inline constexpr int64_t kPanelRows = 16;
+
 /// Where numbers live and kernels run.
 enum class Device : uint8_t { kCpu, kCuda };
 

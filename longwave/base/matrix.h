@@ -22,6 +22,7 @@ struct Matrix {
   int64_t columns = 0;
   const std::byte* data = nullptr;
   size_t row_bytes = 0;  ///< from a row to the next
+  Layout layout = Layout::kRows;
 
   Matrix() = default;
 
@@ -45,14 +46,19 @@ struct Matrix {
 
   const std::byte* row(int64_t r) const { return data + static_cast<size_t>(r) * row_bytes; }
 
-  /// Rows [begin, begin + count).
+  /// Rows [begin, begin + count). Panels are not cut.
   Matrix slice(int64_t begin, int64_t count) const {
     LONGWAVE_ASSERT(begin >= 0 && count >= 0 && begin + count <= rows, "slice out of range");
+    LONGWAVE_ASSERT(layout == Layout::kRows || (ends_a_panel(begin) && ends_a_panel(begin + count)),
+                    "a panel is not cut");
     Matrix part = *this;
     part.data = row(begin);
     part.rows = count;
     return part;
   }
+
+  /// Whether no panel has rows on both sides of row `r`, where rows lie in panels.
+  bool ends_a_panel(int64_t r) const { return r % kPanelRows == 0 || r == rows; }
 
   /// The numbers of a float32 matrix.
   View<const float, 2> floats() const {

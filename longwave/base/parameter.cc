@@ -58,6 +58,11 @@ void Weights::put(const std::string& name, Tensor tensor) {
   tensors_->insert_or_assign(prefix_ + name, std::move(tensor));
 }
 
+Tensor Weights::take(const std::string& name) {
+  find(name);
+  return std::move(tensors_->extract(prefix_ + name).mapped());
+}
+
 bool Weights::has(const std::string& name) const { return tensors_->contains(prefix_ + name); }
 
 const Tensor& Weights::find(const std::string& name) const {
@@ -84,7 +89,9 @@ Matrix Weights::matrix(const std::string& name, const Shape& shape) const {
     refuse(prefix_ + name, "float32, float16, bfloat16 or blocks", shape, tensor);
   }
   const int64_t rows = element_count(Shape(shape.begin(), shape.end() - 1));
-  return {tensor.dtype(), rows, shape.back(), tensor.raw()};
+  Matrix matrix(tensor.dtype(), rows, shape.back(), tensor.raw());
+  matrix.layout = tensor.layout();
+  return matrix;
 }
 
 const Tensor& Weights::of(const Parameter& parameter) const {

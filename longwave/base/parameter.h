@@ -73,6 +73,9 @@ class Weights {
   void put(const std::string& name, Tensor tensor);
   bool has(const std::string& name) const;
 
+  /// Moves a tensor out of the storage, which must have it.
+  Tensor take(const std::string& name);
+
   /// The tensor's elements seen with `shape`, which must be its own.
   std::span<const float> get(const std::string& name, const Shape& shape) const;
 

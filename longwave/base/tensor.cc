@@ -68,6 +68,7 @@ Tensor::Tensor(DType dtype, Shape shape)
 
 Tensor Tensor::clone() const {
   Tensor copy(dtype_, shape_);
+  copy.layout_ = layout_;
   if (size_ > 0) std::memcpy(copy.raw(), raw(), bytes());
   return copy;
 }

@@ -43,10 +43,14 @@ class Tensor {
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
+  Layout layout() const { return layout_; }
   int64_t size() const { return size_; }
   size_t bytes() const { return bytes_of(dtype_, size_); }
   std::byte* raw() { return data_.get(); }
   const std::byte* raw() const { return data_.get(); }
+
+  /// For whoever moves the bytes: rows of blocks lie like this from now on.
+  void set_layout(Layout layout) { layout_ = layout; }
 
   /// All elements in order. The type must be the tensor's own.
   template <typename T>
@@ -84,6 +88,7 @@ class Tensor {
   }
 
   DType dtype_ = DType::kFloat32;
+  Layout layout_ = Layout::kRows;
   Shape shape_{0};
   int64_t size_ = 0;
   std::unique_ptr<std::byte[], Free> data_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/quant/panels.h"
 #include "longwave/runtime/hash.h"
 #include "longwave/runtime/model_folder.h"
 
@@ -20,13 +21,21 @@ uint64_t fingerprint_of(const models::Config& config, const Weights& weights, do
   hash = hash_bytes(std::as_bytes(std::span(&rate, 1)), hash);
   for (const Parameter& parameter : models::parameters(config)) {
     hash = hash_bytes(std::as_bytes(std::span(parameter.name)), hash);
-    const Tensor& tensor = weights.all().at(parameter.name);
+    const Tensor& tensor = weights.of(parameter);
     const std::string_view type = name_of(tensor.dtype());
     if (tensor.dtype() != DType::kFloat32) hash = hash_bytes(std::as_bytes(std::span(type)), hash);
     const uint64_t numbers = hash_much({tensor.raw(), tensor.bytes()});
     hash = hash_bytes(std::as_bytes(std::span(&numbers, 1)), hash);
   }
   return hash;
+}
+
+/// Lays the rows of blocks out as products want them, each tensor where it lies.
+void arrange(const models::Config& config, Weights& weights) {
+  for (const Parameter& parameter : models::parameters(config)) {
+    if (parameter.storage != Storage::kMatrix) continue;
+    weights.put(parameter.name, ops::in_panels(weights.take(parameter.name)));
+  }
 }
 
 double checked_rate(double rate) {
@@ -43,12 +52,16 @@ std::shared_ptr<const Model> Model::load(const std::filesystem::path& folder, do
                                          int64_t context) {
   ModelFolder found = load_model_folder(folder);
   if (context > 0) set_context(found.config, context);
-  return std::make_shared<const Model>(std::move(found.config), found.weights, rate);
+  const uint64_t fingerprint = fingerprint_of(found.config, found.weights, checked_rate(rate));
+  arrange(found.config, found.weights);
+  return std::make_shared<const Model>(std::move(found.config), found.weights, rate, fingerprint);
 }
 
 Model::Model(models::Config config, const Weights& weights, double rate)
-    : network_(config, weights, checked_rate(rate)),
-      fingerprint_(fingerprint_of(config, weights, rate)) {}
+    : Model(config, weights, rate, fingerprint_of(config, weights, checked_rate(rate))) {}
+
+Model::Model(models::Config config, const Weights& weights, double rate, uint64_t fingerprint)
+    : network_(std::move(config), weights, checked_rate(rate)), fingerprint_(fingerprint) {}
 
 bool Model::takes_tokens() const {
   return network_.config().interface.input == models::Interface::Input::kTokens;

@@ -23,6 +23,9 @@ class Model {
                                            int64_t context = 0);
   Model(models::Config config, const Weights& weights, double rate = 1.0);
 
+  /// As above where the fingerprint is known, with weights in any layout.
+  Model(models::Config config, const Weights& weights, double rate, uint64_t fingerprint);
+
   const models::SequenceModel& network() const { return network_; }
 
   /// A step is a token, not a row of real numbers.

@@ -21,14 +21,8 @@
 #include <cstring>
 
 #include "longwave/base/half.h"
+#include "longwave/ops/matmul/vnni_target-inl.h"
 #include "longwave/ops/quant/block_layout.h"
-
-#if HWY_TARGET == HWY_AVX3_DL
-// Highway 1.0.3 asks the processor for VNNI at this level but does not tell the compiler; and the
-// 256-bit form without AVX-512, which it does name, is not on every such processor.
-#undef HWY_TARGET_STR
-#define HWY_TARGET_STR HWY_TARGET_STR_AVX3 ",avx512vnni"
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {

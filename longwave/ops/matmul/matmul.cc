@@ -52,6 +52,20 @@ bool dense_rows(const Matrix& W) {
          (W.rows <= 1 || W.row_bytes >= bytes_of(W.dtype, W.columns));
 }
 
+/// What is left over below the panels lies as rows.
+void matmul_panels(const MatmulArgs<float>& args) {
+  const int64_t in_panels = args.W.rows / kPanelRows * kPanelRows;
+  const int64_t left = args.W.rows - in_panels;
+  matmul_panels_cpu(args);
+  if (left == 0) return;
+  MatmulArgs<float> rest = args;
+  rest.W = args.W.slice(in_panels, left);
+  rest.W.layout = Layout::kRows;
+  if (!args.b.absent()) rest.b = args.b.slice(0, in_panels, left);
+  rest.y = args.y.slice(1, in_panels, left);
+  matmul_blocks_cpu(rest);
+}
+
 }  // namespace
 
 void matmul(const MatmulArgs<float>& args) {
@@ -60,6 +74,8 @@ void matmul(const MatmulArgs<float>& args) {
   if (args.y.size() == 0) return;
   if (args.x.extent(1) == 0 || !dense_rows(args.x) || !dense_rows(args.W) || !dense_rows(args.y)) {
     matmul_ref(args);
+  } else if (args.W.layout == Layout::kPanels) {
+    matmul_panels(args);
   } else if (is_blocked(args.W.dtype)) {
     matmul_blocks_cpu(args);
   } else if (args.x.extent(0) > kMatmulFewRows) {

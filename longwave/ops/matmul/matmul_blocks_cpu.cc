@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <type_traits>
 
 #include "longwave/base/parallel.h"
@@ -16,6 +14,7 @@
 // foreach_target.h first.
 #include <hwy/highway.h>
 
+#include "longwave/ops/matmul/block_rounding-inl.h"
 #include "longwave/ops/matmul/block_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -30,38 +29,13 @@ int32_t zero_of(DType dtype) {
   return dtype == DType::kQ6_K ? 32 : 0;
 }
 
-/// 32 columns of a row of x, to the nearest multiple of a 127th of the largest.
-void round_block(const float* HWY_RESTRICT x, int32_t zero, const BlockActivations& to) {
-  float most = 0;
-  bool finite = true;
-  for (int i = 0; i < 32; ++i) {
-    const float magnitude = std::abs(x[i]);
-    finite = finite && magnitude <= std::numeric_limits<float>::max();
-    most = std::max(most, magnitude);
-  }
-  const float scale = finite ? most / 127 : std::numeric_limits<float>::quiet_NaN();
-  // A subnormal scale has no inverse: its numbers are as good as zero.
-  const float inverse = finite && most > 1e-35f ? 127 / most : 0;
-  int32_t q[32];
-  for (int i = 0; i < 32; ++i) {
-    const float y = (finite ? x[i] : 0) * inverse;
-    q[i] = static_cast<int32_t>((y + 0x1.8p23f) - 0x1.8p23f);
-  }
-  for (int i = 0; i < 32; ++i) to.q[i] = static_cast<int8_t>(q[i]);
-  int32_t all = 0;
-  for (int j = 0; j < 8; ++j) {
-    const int32_t sum = q[4 * j] + q[4 * j + 1] + q[4 * j + 2] + q[4 * j + 3];
-    to.scale[j] = scale;
-    to.offset[j] = -zero * sum;
-    all += sum;
-  }
-  to.sums[0] = scale * static_cast<float>(all);
-}
-
 void round_row(const float* x, int64_t columns, DType dtype, const BlockActivations& to) {
   const int32_t zero = zero_of(dtype);
   for (int64_t i = 0; i < columns; i += 32) {
-    round_block(x + i, zero, {to.q + i, to.scale + i / 4, to.offset + i / 4, to.sums + i / 32});
+    const RoundedBlock block = round_block(x + i, to.q + i);
+    std::fill_n(to.scale + i / 4, 8, block.scale);
+    for (int j = 0; j < 8; ++j) to.offset[i / 4 + j] = -zero * block.sums[j];
+    to.sums[i / 32] = block.scale * static_cast<float>(block.sum());
   }
   if (columns % 64 == 0) return;
   std::fill_n(to.q + columns, 32, int8_t{0});

@@ -18,6 +18,9 @@ void matmul_few_rows_cpu(const MatmulArgs<float>& args);
 /// Integer dot products with blocked weights; x is rounded to 8 bits.
 void matmul_blocks_cpu(const MatmulArgs<float>& args);
 
+/// As `matmul_blocks_cpu`, of the rows of W that lie in panels: those left over are not touched.
+void matmul_panels_cpu(const MatmulArgs<float>& args);
+
 /// OpenBLAS, a block of rows a call, with float32 weights or tiles of others as float32.
 void matmul_many_rows_cpu(const MatmulArgs<float>& args);
 

@@ -12,19 +12,33 @@
 #include <chrono>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "longwave/base/philox.h"
 #include "longwave/base/testing/tolerance.h"
 #include "longwave/ops/matmul/matmul.h"
+#include "longwave/ops/quant/panels.h"
 #include "longwave/ops/quant/quant.h"
 #include "longwave/ops/simd/read_bandwidth.h"
 
 namespace longwave::ops {
 namespace {
 
-constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kQ8_0,
-                            DType::kQ4_0,    DType::kQ4_K,    DType::kQ6_K};
+struct Weight {
+  DType dtype;
+  Layout layout = Layout::kRows;
+};
+
+constexpr Weight kWeights[] = {{DType::kFloat32},
+                               {DType::kFloat16},
+                               {DType::kBFloat16},
+                               {DType::kQ8_0},
+                               {DType::kQ8_0, Layout::kPanels},
+                               {DType::kQ4_0},
+                               {DType::kQ4_0, Layout::kPanels},
+                               {DType::kQ4_K},
+                               {DType::kQ6_K}};
 
 /// Bytes of all weights of a decode case.
 constexpr size_t kDecodeBytes = size_t{256} << 20;
@@ -41,11 +55,12 @@ struct Problem {
   std::vector<Tensor> layers;
   MatmulArgs<float> args;
 
-  Problem(DType dtype, int64_t rows, int64_t in, int64_t out, size_t least_bytes)
+  Problem(const Weight& weight, int64_t rows, int64_t in, int64_t out, size_t least_bytes)
       : x(noise(rows * in, 1)), y(static_cast<size_t>(rows * out)) {
     Tensor dense(DType::kFloat32, {out, in});
     std::ranges::copy(noise(out * in, 2), dense.elements<float>().begin());
-    layers.push_back(quantize(dense, dtype));
+    layers.push_back(quantize(dense, weight.dtype));
+    if (weight.layout == Layout::kPanels) layers[0] = in_panels(std::move(layers[0]));
     while (layers.size() * layers[0].bytes() < least_bytes) layers.push_back(layers[0].clone());
     args.x = {x.data(), {rows, in}};
     args.y = {y.data(), {rows, out}};
@@ -54,6 +69,7 @@ struct Problem {
 
   void run(const Tensor& W) {
     args.W = {W.dtype(), W.shape()[0], W.shape()[1], W.raw()};
+    args.W.layout = W.layout();
     matmul(args);
   }
 
@@ -77,8 +93,8 @@ struct Problem {
   }
 };
 
-void decode(benchmark::State& state, DType dtype, int64_t in, int64_t out) {
-  Problem problem(dtype, 1, in, out, kDecodeBytes);
+void decode(benchmark::State& state, const Weight& weight, int64_t in, int64_t out) {
+  Problem problem(weight, 1, in, out, kDecodeBytes);
   if (!problem.right()) {
     state.SkipWithError("wrong result: not timed");
     return;
@@ -100,9 +116,9 @@ void decode(benchmark::State& state, DType dtype, int64_t in, int64_t out) {
   state.counters["best_percent_of_read"] = 100 * bytes / best / peak;
 }
 
-void prefill(benchmark::State& state, DType dtype, int64_t in, int64_t out) {
+void prefill(benchmark::State& state, const Weight& weight, int64_t in, int64_t out) {
   constexpr int64_t kRows = 512;
-  Problem problem(dtype, kRows, in, out, 0);
+  Problem problem(weight, kRows, in, out, 0);
   if (!problem.right()) {
     state.SkipWithError("wrong result: not timed");
     return;
@@ -113,22 +129,23 @@ void prefill(benchmark::State& state, DType dtype, int64_t in, int64_t out) {
       operations * 1e-9 * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
-void add(const std::string& kind, void (*body)(benchmark::State&, DType, int64_t, int64_t),
-         DType dtype, int64_t in, int64_t out) {
-  const std::string name = kind + "/" + std::string(name_of(dtype)) + "/in" + std::to_string(in) +
-                           "/out" + std::to_string(out);
+void add(const std::string& kind, void (*body)(benchmark::State&, const Weight&, int64_t, int64_t),
+         const Weight& weight, int64_t in, int64_t out) {
+  const std::string name = kind + "/" + std::string(name_of(weight.dtype)) +
+                           (weight.layout == Layout::kPanels ? "/panels" : "") + "/in" +
+                           std::to_string(in) + "/out" + std::to_string(out);
   benchmark::RegisterBenchmark(name.c_str(),
-                               [=](benchmark::State& state) { body(state, dtype, in, out); })
+                               [=](benchmark::State& state) { body(state, weight, in, out); })
       ->Unit(benchmark::kMillisecond)
       ->UseRealTime();
 }
 
 void add_all() {
-  for (const DType dtype : kTypes) {
-    add("decode", decode, dtype, 2048, 8192);
-    add("decode", decode, dtype, 4096, 2048);
-    add("decode", decode, dtype, 768, 3072);
-    add("prefill", prefill, dtype, 2048, 8192);
+  for (const Weight& weight : kWeights) {
+    add("decode", decode, weight, 2048, 8192);
+    add("decode", decode, weight, 4096, 2048);
+    add("decode", decode, weight, 768, 3072);
+    add("prefill", prefill, weight, 2048, 8192);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "longwave/base/half.h"
 #include "longwave/ops/quant/block_layout.h"
+#include "longwave/ops/quant/panels.h"
 #include "longwave/ops/quant/quant.h"
 
 namespace longwave::ops {
@@ -46,6 +47,12 @@ Block read(const std::byte* data, int64_t index) {
 }  // namespace
 
 double dequantize_ref(const Matrix& W, int64_t row, int64_t column) {
+  if (W.layout == Layout::kPanels) {
+    const int64_t first = column / block_of(W.dtype).elements * block_of(W.dtype).elements;
+    std::byte block[sizeof(BlockQ8_0)];
+    copy_row_of_panels(W, row, first, block_of(W.dtype).elements, block);
+    return dequantize_ref(Matrix(W.dtype, 1, block_of(W.dtype).elements, block), 0, column - first);
+  }
   const std::byte* data = W.row(row);
   const int64_t elements = block_of(W.dtype).elements;
   const int64_t block = column / elements, i = column % elements;

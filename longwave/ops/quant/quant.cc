@@ -8,6 +8,8 @@
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
+#include "longwave/ops/quant/block_layout.h"
+#include "longwave/ops/quant/panels.h"
 #include "longwave/ops/quant/quant_kernels.h"
 
 namespace longwave::ops {
@@ -40,6 +42,20 @@ void require_weight_type(DType dtype) {
   refuse_number(dtype, x[worst], first + worst);
 }
 
+/// Some blocks of a row at a time, brought together again.
+void dequantize_panels(const DequantizeArgs& args) {
+  constexpr int64_t kColumns = 1024;
+  std::byte blocks[kColumns / 32 * sizeof(BlockQ8_0)];
+  for (int64_t r = 0; r < args.y.extent(0); ++r) {
+    float* y = args.y.data() + r * args.y.stride(0);
+    for (int64_t column = 0; column < args.y.extent(1); column += kColumns) {
+      const int64_t count = std::min(kColumns, args.y.extent(1) - column);
+      copy_row_of_panels(args.W, args.row + r, args.column + column, count, blocks);
+      dequantize_row_cpu(args.W.dtype, blocks, count, y + column);
+    }
+  }
+}
+
 /// Rows that make a piece of work worth a thread.
 int64_t grain(int64_t columns) { return 1 + (1 << 14) / std::max<int64_t>(columns, 1); }
 
@@ -59,6 +75,7 @@ void dequantize(const DequantizeArgs& args) {
   require(args.column % block == 0 && columns % block == 0, "dequantize",
           "columns must be whole blocks");
   require(columns <= 1 || args.y.stride(1) == 1, "dequantize", "rows of y must be dense");
+  if (args.W.layout == Layout::kPanels) return dequantize_panels(args);
   const size_t offset = bytes_of(args.W.dtype, args.column);
   for (int64_t r = 0; r < args.y.extent(0); ++r) {
     dequantize_row_cpu(args.W.dtype, args.W.row(args.row + r) + offset, columns,
@@ -91,7 +108,8 @@ Tensor dequantize(const Tensor& x) {
   Tensor result(DType::kFloat32, x.shape());
   const int64_t columns = x.shape().empty() ? 1 : x.shape().back();
   const int64_t rows = columns == 0 ? 0 : x.size() / columns;
-  const Matrix W(x.dtype(), rows, columns, x.raw());
+  Matrix W(x.dtype(), rows, columns, x.raw());
+  W.layout = x.layout();
   float* const y = result.elements<float>().data();
   parallel_for(rows, grain(columns), [&](int64_t begin, int64_t end) {
     dequantize({.W = W, .y = {y + begin * columns, {end - begin, columns}}, .row = begin});

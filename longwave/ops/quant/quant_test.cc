@@ -17,6 +17,7 @@
 #include "longwave/base/parallel.h"
 #include "longwave/base/philox.h"
 #include "longwave/base/testing/tolerance.h"
+#include "longwave/ops/quant/panels.h"
 
 namespace longwave::ops {
 namespace {
@@ -41,8 +42,10 @@ Tensor noise(const Shape& shape, uint64_t seed, double deviation = 1) {
 }
 
 Matrix matrix_of(const Tensor& tensor) {
-  return {tensor.dtype(), tensor.size() / tensor.shape().back(), tensor.shape().back(),
-          tensor.raw()};
+  Matrix matrix(tensor.dtype(), tensor.size() / tensor.shape().back(), tensor.shape().back(),
+                tensor.raw());
+  matrix.layout = tensor.layout();
+  return matrix;
 }
 
 TEST(Half, SixteenBitsRoundTrip) {
@@ -122,6 +125,33 @@ TEST(Dequantize, KernelsEqualTheFormula) {
     }
     EXPECT_TRUE(worst.ok());
   }
+}
+
+TEST(Panels, HoldTheNumbersOfTheRows) {
+  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
+    for (const Shape& shape : {Shape{16, 32}, Shape{50, 96}, Shape{7, 64}, Shape{3, 32, 1056}}) {
+      const Tensor rows = quantize(noise(shape, 4), dtype);
+      const Tensor panels = in_panels(rows.clone());
+      ASSERT_EQ(panels.layout(), Layout::kPanels);
+      ASSERT_EQ(panels.clone().layout(), Layout::kPanels);
+      const Tensor expected = dequantize(rows), found = dequantize(panels);
+      EXPECT_TRUE(std::ranges::equal(expected.elements<float>(), found.elements<float>()));
+      const Matrix W = matrix_of(panels), V = matrix_of(rows);
+      std::vector<std::byte> blocks(bytes_of(dtype, W.columns));
+      for (int64_t r = 0; r < W.rows; ++r) {
+        copy_row_of_panels(W, r, 0, W.columns, blocks.data());
+        EXPECT_EQ(std::memcmp(blocks.data(), V.row(r), blocks.size()), 0) << "row " << r;
+        EXPECT_EQ(dequantize_ref(W, r, W.columns - 1), dequantize_ref(V, r, V.columns - 1));
+      }
+    }
+  }
+}
+
+TEST(Panels, AreLeftAloneWhereTheyWouldCrossMatrices) {
+  EXPECT_EQ(in_panels(Tensor(DType::kQ8_0, {3, 24, 32})).layout(), Layout::kRows);
+  EXPECT_EQ(in_panels(Tensor(DType::kQ4_K, {16, 256})).layout(), Layout::kRows);
+  EXPECT_EQ(in_panels(Tensor(DType::kFloat32, {16, 32})).layout(), Layout::kRows);
+  EXPECT_EQ(in_panels(Tensor(DType::kQ8_0, {0, 32})).layout(), Layout::kRows);
 }
 
 /// The bound of the header for one number; `peers` are those that share its scale.

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "longwave/base/parallel.h"
+#include "longwave/base/workspace.h"
+#include "longwave/ops/matmul/matmul_kernels.h"
+#include "longwave/ops/quant/panels.h"
+
+#define HWY_WANT_AVX3_DL
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "longwave/ops/matmul/matmul_panels_cpu.cc"
+#include <hwy/foreach_target.h>
+// foreach_target.h first.
+#include <hwy/highway.h>
+
+#include "longwave/ops/matmul/block_rounding-inl.h"
+#include "longwave/ops/matmul/panel_simd-inl.h"
+
+#ifndef LONGWAVE_OPS_MATMUL_MATMUL_PANELS_CPU_CC_
+#define LONGWAVE_OPS_MATMUL_MATMUL_PANELS_CPU_CC_
+
+namespace longwave::ops {
+
+/// Rows of x as integers: x[i] = scale q[i] in each 32 columns.
+struct PanelActivations {
+  int8_t* q;        ///< (columns)
+  float* scale;     ///< (columns / 32)
+  int32_t* offset;  ///< (columns / 32) -zero sum(q), where weights are n - zero
+
+  PanelActivations from(int64_t column) const {
+    return {q + column, scale + column / 32, offset + column / 32};
+  }
+};
+
+/// Columns of few rows of x, or of a piece of a row, on the stack.
+inline constexpr int64_t kPanelColumns = 32768;
+
+/// The panels of some outputs with some rows and columns of x.
+struct PanelProduct {
+  const MatmulArgs<float>& args;  // all columns of W, the rows of x and y
+  PanelActivations x;             // the rows, one after the other
+  int64_t first, columns;         // of W and of x
+  Accumulate accumulate;
+};
+
+}  // namespace longwave::ops
+
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace longwave::ops::HWY_NAMESPACE {
+
+using Ints = PanelSimd::Ints;
+using Floats = PanelSimd::Floats;
+
+/// Vectors that have the rows of a panel.
+constexpr int kParts = kPanelRows / PanelSimd::kLanes;
+
+/// Rows [begin, end) of x.
+void round_rows(const PanelProduct& product, int64_t begin, int64_t end) {
+  const MatmulArgs<float>& args = product.args;
+  const int32_t zero = args.W.dtype == DType::kQ8_0 ? PanelSimd::kZeroOfQ8_0 : 8;
+  for (int64_t r = begin; r < end; ++r) {
+    const float* x = &args.x(r, product.first);
+    const PanelActivations row = product.x.from(r * product.columns);
+    for (int64_t i = 0; i < product.columns; i += 32) {
+      const RoundedBlock block = round_block(x + i, row.q + i);
+      row.scale[i / 32] = block.scale;
+      row.offset[i / 32] = -zero * block.sum();
+    }
+  }
+}
+
+/// Adds 32 columns of x to the integer sums of a part of a panel.
+template <int Rows, int Parts>
+HWY_INLINE void add_columns(const PanelActivations (&x)[Rows], int64_t column,
+                            const PanelQ8_0* const (&w)[Parts], const int (&lane)[Parts],
+                            Ints (&sums)[Rows][Parts]) {
+  for (int j = 0; j < 8; ++j) {
+    Ints q[Parts];
+    for (int p = 0; p < Parts; ++p) q[p] = PanelSimd::load(w[p]->q[j][lane[p]]);
+    for (int r = 0; r < Rows; ++r) {
+      const Ints four = PanelSimd::splat(four_of(x[r].q + column + 4 * j));
+      for (int p = 0; p < Parts; ++p) sums[r][p] = PanelSimd::dot_q8(sums[r][p], q[p], four);
+    }
+  }
+}
+
+template <int Rows, int Parts>
+HWY_INLINE void add_columns(const PanelActivations (&x)[Rows], int64_t column,
+                            const PanelQ4_0* const (&w)[Parts], const int (&lane)[Parts],
+                            Ints (&sums)[Rows][Parts]) {
+  for (int j = 0; j < 4; ++j) {
+    Ints low[Parts], high[Parts];
+    for (int p = 0; p < Parts; ++p) {
+      const Ints both = PanelSimd::load(w[p]->q[j][lane[p]]);
+      low[p] = PanelSimd::low(both);
+      high[p] = PanelSimd::high(both);
+    }
+    for (int r = 0; r < Rows; ++r) {
+      const Ints first = PanelSimd::splat(four_of(x[r].q + column + 4 * j));
+      const Ints second = PanelSimd::splat(four_of(x[r].q + column + 4 * j + 16));
+      for (int p = 0; p < Parts; ++p) {
+        sums[r][p] = PanelSimd::dot_q4(sums[r][p], low[p], first);
+        sums[r][p] = PanelSimd::dot_q4(sums[r][p], high[p], second);
+      }
+    }
+  }
+}
+
+/// Writes the sums of a part of a panel with a row of x.
+HWY_INLINE void put(const PanelProduct& product, int64_t row, int64_t output, Floats sums) {
+  const MatmulArgs<float>& args = product.args;
+  float* HWY_RESTRICT y = &args.y(row, output);
+  alignas(64) float sum[PanelSimd::kLanes];
+  PanelSimd::store(sums, sum);
+  if (!args.b.absent() && product.first == 0) {
+    for (int i = 0; i < PanelSimd::kLanes; ++i) sum[i] += args.b(output + i);
+  }
+  const bool adds = product.accumulate == Accumulate::kAdd;
+  for (int i = 0; i < PanelSimd::kLanes; ++i) y[i] = adds ? y[i] + sum[i] : sum[i];
+}
+
+/// Products of `Rows` rows of x with `Panels` panels. Each has its own partial sums, a block of
+/// columns after the other whatever the tile, so that a row alone equals the row in a batch.
+template <typename Panel, int Rows, int Panels>
+void tile(const PanelProduct& product, int64_t row, int64_t panel) {
+  // As far ahead as memory needs to answer in time, where a row alone reads all panels once.
+  constexpr uintptr_t kAhead = Rows == 1 ? 4096 : 0;
+  constexpr int kAllParts = Panels * kParts;
+  const Matrix& W = product.args.W;
+  PanelActivations x[Rows];
+  for (int r = 0; r < Rows; ++r) x[r] = product.x.from((row + r) * product.columns);
+  const Panel* w[kAllParts];
+  int lane[kAllParts];
+  for (int p = 0; p < kAllParts; ++p) {
+    w[p] = reinterpret_cast<const Panel*>(W.row((panel + p / kParts) * kPanelRows)) +
+           product.first / 32;
+    lane[p] = p % kParts * PanelSimd::kLanes;
+  }
+  Floats total[Rows][kAllParts];
+  for (auto& line : total) {
+    for (auto& sum : line) sum = PanelSimd::zero();
+  }
+  for (int64_t block = 0; block < product.columns / 32; ++block) {
+    if constexpr (kAhead > 0) {
+      // The last of these need not be there.
+      const uintptr_t at = reinterpret_cast<uintptr_t>(w[0]) + kAhead;
+      for (size_t i = 0; i < sizeof(Panel); i += 64) {
+        __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 3);
+      }
+    }
+    Ints sums[Rows][kAllParts];
+    for (int r = 0; r < Rows; ++r) {
+      for (auto& sum : sums[r]) sum = PanelSimd::splat(x[r].offset[block]);
+    }
+    add_columns<Rows, kAllParts>(x, block * 32, w, lane, sums);
+    for (int p = 0; p < kAllParts; ++p) {
+      const Floats scale = PanelSimd::scales(w[p]->d + lane[p]);
+      for (int r = 0; r < Rows; ++r) {
+        const Floats both = PanelSimd::mul(scale, PanelSimd::splat(x[r].scale[block]));
+        total[r][p] = PanelSimd::mul_add(sums[r][p], both, total[r][p]);
+      }
+      ++w[p];
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    for (int p = 0; p < kAllParts; ++p) {
+      put(product, row + r, panel * kPanelRows + p * PanelSimd::kLanes, total[r][p]);
+    }
+  }
+}
+
+/// Some panels with every row of x, while they are in a near cache.
+template <typename Panel, int Panels>
+void panels_of(const PanelProduct& product, int64_t panel) {
+  constexpr int kRows = PanelSimd::kLanes == 16 ? 4 : 2;
+  const int64_t rows = product.args.x.extent(0);
+  int64_t r = 0;
+  for (; r + kRows <= rows; r += kRows) tile<Panel, kRows, Panels>(product, r, panel);
+  for (; r < rows; ++r) tile<Panel, 1, Panels>(product, r, panel);
+}
+
+template <typename Panel>
+void all_panels(const PanelProduct& product, int64_t begin, int64_t end) {
+  // As many sums as the registers hold; a row alone walks along one stream of memory.
+  constexpr int kPanels = PanelSimd::kLanes == 16 ? 2 : 1;
+  int64_t panel = begin;
+  if (product.args.x.extent(0) > 1) {
+    for (; panel + kPanels <= end; panel += kPanels) panels_of<Panel, kPanels>(product, panel);
+  }
+  for (; panel < end; ++panel) panels_of<Panel, 1>(product, panel);
+}
+
+/// Panels [begin, end) with every row of x.
+void multiply_panels(const PanelProduct& product, int64_t begin, int64_t end) {
+  if (product.args.W.dtype == DType::kQ8_0) return all_panels<PanelQ8_0>(product, begin, end);
+  all_panels<PanelQ4_0>(product, begin, end);
+}
+
+}  // namespace longwave::ops::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace longwave::ops {
+namespace {
+
+HWY_EXPORT(round_rows);
+HWY_EXPORT(multiply_panels);
+
+void run(const PanelProduct& product) {
+  const int64_t rows = product.args.x.extent(0);
+  // Below these many numbers and multiply-adds, waking a second thread costs more than it saves.
+  constexpr int64_t kGrainNumbers = 1 << 14, kGrain = 1 << 18;
+  parallel_for(rows, 1 + kGrainNumbers / product.columns, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(round_rows)(product, begin, end);
+  });
+  const int64_t work = rows * product.columns * kPanelRows;
+  parallel_for(product.args.W.rows / kPanelRows, 1 + kGrain / work,
+               [&](int64_t begin, int64_t end) {
+                 HWY_DYNAMIC_DISPATCH(multiply_panels)(product, begin, end);
+               });
+}
+
+/// Some rows of x after the other, and some columns, so that they fit in `x`.
+void run_in_pieces(const MatmulArgs<float>& args, const PanelActivations& x, int64_t capacity) {
+  const int64_t rows = args.x.extent(0), columns = args.x.extent(1);
+  const int64_t at_once = std::min(columns, kPanelColumns);
+  for (int64_t row = 0; row < rows; row += capacity / at_once) {
+    const int64_t count = std::min(capacity / at_once, rows - row);
+    MatmulArgs<float> part = args;
+    part.x = args.x.slice(0, row, count);
+    part.y = args.y.slice(0, row, count);
+    for (int64_t first = 0; first < columns; first += at_once) {
+      run({.args = part,
+           .x = x,
+           .first = first,
+           .columns = std::min(at_once, columns - first),
+           .accumulate = first > 0 ? Accumulate::kAdd : args.accumulate});
+    }
+  }
+}
+
+}  // namespace
+
+void matmul_panels_cpu(const MatmulArgs<float>& args) {
+  // Many rows at once, so that W is read seldom.
+  constexpr int64_t kMany = 16 * kPanelColumns;
+  if (args.x.extent(0) <= kMatmulFewRows) {
+    alignas(64) int8_t q[kPanelColumns];
+    alignas(64) float scale[kPanelColumns / 32];
+    alignas(64) int32_t offset[kPanelColumns / 32];
+    return run_in_pieces(args, {q, scale, offset}, kPanelColumns);
+  }
+  const int64_t capacity = std::min(args.x.size(), kMany);
+  Workspace store(Workspace::bytes_for<int8_t>(capacity) +
+                  2 * Workspace::bytes_for<float>(capacity / 32));
+  const PanelActivations x = {store.take<int8_t>(capacity).data(),
+                              store.take<float>(capacity / 32).data(),
+                              store.take<int32_t>(capacity / 32).data()};
+  run_in_pieces(args, x, capacity);
+}
+
+}  // namespace longwave::ops
+#endif
