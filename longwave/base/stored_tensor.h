@@ -25,6 +25,7 @@ using StoredTensors = std::map<std::string, StoredTensor>;
 
 /// A tensor where it lies.
 inline StoredTensor stored(const Tensor& tensor) {
+  LONGWAVE_ASSERT(tensor.layout() == Layout::kRows, "panels are for running alone");
   return {tensor.dtype(), tensor.shape(), {tensor.raw(), tensor.bytes()}};
 }
 

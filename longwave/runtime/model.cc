@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "longwave/base/error.h"
 #include "longwave/ops/quant/panels.h"
@@ -21,7 +22,9 @@ uint64_t fingerprint_of(const models::Config& config, const Weights& weights, do
   hash = hash_bytes(std::as_bytes(std::span(&rate, 1)), hash);
   for (const Parameter& parameter : models::parameters(config)) {
     hash = hash_bytes(std::as_bytes(std::span(parameter.name)), hash);
-    const Tensor& tensor = weights.of(parameter);
+    // `of` says what is missing.
+    const bool there = weights.has(parameter.name);
+    const Tensor& tensor = there ? weights.all().at(parameter.name) : weights.of(parameter);
     const std::string_view type = name_of(tensor.dtype());
     if (tensor.dtype() != DType::kFloat32) hash = hash_bytes(std::as_bytes(std::span(type)), hash);
     const uint64_t numbers = hash_much({tensor.raw(), tensor.bytes()});
@@ -31,11 +34,12 @@ uint64_t fingerprint_of(const models::Config& config, const Weights& weights, do
 }
 
 /// Lays the rows of blocks out as products want them, each tensor where it lies.
-void arrange(const models::Config& config, Weights& weights) {
-  for (const Parameter& parameter : models::parameters(config)) {
-    if (parameter.storage != Storage::kMatrix) continue;
-    weights.put(parameter.name, ops::in_panels(weights.take(parameter.name)));
+void arrange(Weights& weights) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : weights.all()) {
+    if (ops::has_panels(tensor.dtype())) names.push_back(name);
   }
+  for (const std::string& name : names) weights.put(name, ops::in_panels(weights.take(name)));
 }
 
 double checked_rate(double rate) {
@@ -53,7 +57,7 @@ std::shared_ptr<const Model> Model::load(const std::filesystem::path& folder, do
   ModelFolder found = load_model_folder(folder);
   if (context > 0) set_context(found.config, context);
   const uint64_t fingerprint = fingerprint_of(found.config, found.weights, checked_rate(rate));
-  arrange(found.config, found.weights);
+  arrange(found.weights);
   return std::make_shared<const Model>(std::move(found.config), found.weights, rate, fingerprint);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,11 +44,15 @@ Weights dense(const models::Config& config, const Weights& weights) {
   return result;
 }
 
-std::vector<float> logits(const models::Config& config, const Weights& weights) {
-  Session session(std::make_shared<const Model>(config, weights, 1.0));
+std::vector<float> logits(const std::shared_ptr<const Model>& model) {
+  Session session(model);
   const std::vector<int64_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 8, 9, 7, 9};
   const auto output = session.prefill(tokens);
   return {output.begin(), output.end()};
+}
+
+std::vector<float> logits(const models::Config& config, const Weights& weights) {
+  return logits(std::make_shared<const Model>(config, weights, 1.0));
 }
 
 // Blocked products round their input by 1/254 of the largest of 32 numbers, which is at most about
@@ -130,6 +135,27 @@ TEST(QuantizeModel, MatricesAloneChange) {
   const std::string embedding = "encoder.weight", head = "decoder.weight";
   EXPECT_EQ(after.all().at(embedding).dtype(), DType::kQ6_K);
   EXPECT_EQ(after.all().at(head).dtype(), DType::kQ6_K);
+}
+
+// A model that is loaded keeps its weights in panels.
+TEST(QuantizeModel, ALoadedModelIsTheOneOfItsWeights) {
+  const longwave::testing::TemporaryFolder scratch;
+  const ModelCase test_case = example();
+  for (const DType dtype : kTypes) {
+    Weights weights = test_case.weights(6);
+    quantize_model(test_case.config(), weights, dtype);
+    const auto folder = scratch.path() / std::string(name_of(dtype));
+    save_model_folder(folder, test_case.config(), weights);
+    const auto loaded = Model::load(folder);
+    EXPECT_EQ(loaded->fingerprint(), Model(test_case.config(), weights).fingerprint());
+    const std::vector<float> got = logits(loaded), expected = logits(test_case.config(), weights);
+    const double bound = rounding_of_inputs(test_case.config()) * deviation(expected);
+    Worst worst{std::string(name_of(dtype))};
+    for (size_t i = 0; i < got.size(); ++i) {
+      worst.compare(static_cast<int64_t>(i), expected[i], got[i], {bound});
+    }
+    EXPECT_TRUE(worst.ok());
+  }
 }
 
 TEST(QuantizeModel, RowsWithoutABlockAreNamed) {

@@ -27,7 +27,7 @@ using MatmulWeights = std::conditional_t<std::is_same_v<T, float>, Matrix, View<
 /// Few rows go through our own product, which reads W once for all of them and is what `step`
 /// wants; many rows go through OpenBLAS in blocks of a fixed height, on tiles of W as float32.
 /// Blocked weights meet any number of rows in integer dot products: a row alone has the bits of
-/// the row among others.
+/// the row among others. In panels (ops/quant/panels.h) they are read at what memory gives.
 ///
 /// Numerics   sums in the type of the operands, in an order that depends on the shape alone. With
 ///            blocked weights, x is rounded to 8-bit integers that share a scale in

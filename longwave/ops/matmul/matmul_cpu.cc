@@ -120,7 +120,7 @@ HWY_EXPORT(few_rows);
 
 void matmul_few_rows_cpu(const MatmulArgs<float>& args) {
   // Below this many multiply-adds, waking a second thread costs more than it saves.
-  constexpr int64_t kGrain = 1 << 18;
+  constexpr int64_t kGrain = 1 << 15;
   const int64_t work = std::max<int64_t>(args.x.extent(0) * args.x.extent(1), 1);
   parallel_for(args.W.rows, std::max<int64_t>(kGrain / work, 8), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(few_rows)(args, begin, end);

@@ -213,7 +213,7 @@ HWY_EXPORT(multiply_panels);
 void run(const PanelProduct& product) {
   const int64_t rows = product.args.x.extent(0);
   // Below these many numbers and multiply-adds, waking a second thread costs more than it saves.
-  constexpr int64_t kGrainNumbers = 1 << 14, kGrain = 1 << 18;
+  constexpr int64_t kGrainNumbers = 1 << 14, kGrain = 1 << 16;
   parallel_for(rows, 1 + kGrainNumbers / product.columns, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(round_rows)(product, begin, end);
   });

@@ -104,14 +104,48 @@ void forward_chunk(const SelectiveForwardChunk& chunk) {
   }
 }
 
-// The terms of one channel's readout C . h after its step, states over lanes; zeros of a channel
-// that is none.
+// How the states of a channel lie: in whole vectors of adjacent numbers, or anyhow.
+enum class StatesLie : uint8_t { kInVectors, kAnyhow };
+
+bool starts_here(const SelectiveStep& step) {
+  return step.in.starts.at != nullptr && *step.in.starts.at != 0;
+}
+
+StatesLie states_lie(const SelectiveStep& step) {
+  const SelectiveChunk& in = step.in;
+  const bool adjacent =
+      in.B.stride == 1 && in.C.stride == 1 && step.A.stride == 1 && step.h.stride == 1;
+  const bool whole = in.state % static_cast<int64_t>(hn::Lanes(Tag())) == 0;
+  return adjacent && whole && in.channels == kRow && !starts_here(step) ? StatesLie::kInVectors
+                                                                        : StatesLie::kAnyhow;
+}
+
+// The terms of one channel's readout C . h after its step, states over lanes.
+HWY_INLINE Vec step_vectors(const SelectiveStep& step, int64_t c, float s, float su) {
+  const Tag d;
+  const SelectiveChunk& in = step.in;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float* HWY_RESTRICT A = step.A.row(c);
+  float* HWY_RESTRICT h_row = step.h.row(c);
+  const Vec rate = hn::Set(d, s * 1.44269504f), input = hn::Set(d, su);
+  Vec y = hn::Zero(d);
+  for (int64_t n = 0; n < in.state; n += lanes) {
+    const Vec decay = exp2_vector(d, hn::Mul(rate, hn::LoadU(d, A + n)));
+    const Vec h =
+        hn::MulAdd(input, hn::LoadU(d, in.B.at + n), hn::Mul(decay, hn::LoadU(d, h_row + n)));
+    hn::StoreU(h, d, h_row + n);
+    y = hn::MulAdd(h, hn::LoadU(d, in.C.at + n), y);
+  }
+  return y;
+}
+
+// The same for any strides and counts; zeros of a channel that is none.
 HWY_INLINE Vec step_channel(const SelectiveStep& step, int64_t c, float s, float su) {
   const Tag d;
   const SelectiveChunk& in = step.in;
   if (c >= in.channels) return hn::Zero(d);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const bool start = in.starts.at != nullptr && *in.starts.at != 0;
+  const bool start = starts_here(step);
   const float* A = step.A.row(c);
   float* h_row = step.h.row(c);
   const Vec rate = hn::Set(d, s * 1.44269504f), input = hn::Set(d, su);
@@ -142,11 +176,17 @@ void step_tile(const SelectiveStep& step) {
     hn::Store(hn::Mul(steps, u), d, su + lane);
     hn::Store(hn::Mul(hn::Load(d, in.D + lane), u), d, y + lane);
   }
-  const auto readout = [&](int64_t c) __attribute__((always_inline)) {
-    return step_channel(step, c, s[c], su[c]);
+  const auto add_readouts = [&](const auto& readout) __attribute__((always_inline)) {
+    for (int64_t c = 0; c < in.channels; c += 4) {
+      add_lane_sums(readout(c), readout(c + 1), readout(c + 2), readout(c + 3), y + c);
+    }
   };
-  for (int64_t c = 0; c < in.channels; c += 4) {
-    add_lane_sums(readout(c), readout(c + 1), readout(c + 2), readout(c + 3), y + c);
+  if (states_lie(step) == StatesLie::kInVectors) {
+    add_readouts([&](int64_t c)
+                     __attribute__((always_inline)) { return step_vectors(step, c, s[c], su[c]); });
+  } else {
+    add_readouts([&](int64_t c)
+                     __attribute__((always_inline)) { return step_channel(step, c, s[c], su[c]); });
   }
   for (int64_t lane = 0; lane < in.channels; lane += lanes) {
     const ChannelGroup group = lanes_from(lane, in.channels);

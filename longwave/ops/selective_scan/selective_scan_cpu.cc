@@ -13,8 +13,12 @@ constexpr int64_t kTilesTogether = 4;
 constexpr int64_t kTargetItems = 32;
 // State steps that are worth waking another thread.
 constexpr int64_t kGrain = 1 << 15;
+// The same for a single step, where state and decay rates come from memory.
+constexpr int64_t kStepGrain = 1 << 13;
 
-int64_t grain(int64_t work) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, work)); }
+int64_t grain(int64_t least, int64_t work) {
+  return std::max<int64_t>(1, least / std::max<int64_t>(1, work));
+}
 
 SelectiveTiling forward_tiling(const SelectiveScanSize& size) {
   return {size, kTargetItems, kTilesTogether};
@@ -96,7 +100,7 @@ void selective_scan_cpu(const SelectiveScanArgs<float>& args, Workspace& workspa
   float* states = workspace.take<float>(size.batch * tiling.tiles() * tiling.panel()).data();
   const int64_t work =
       args.in.u.extent(1) * tiling.panel() * std::max<int64_t>(1, tiling.longest_span());
-  parallel_for(tiling.items(), grain(work), [&](int64_t begin, int64_t end) {
+  parallel_for(tiling.items(), grain(kGrain, work), [&](int64_t begin, int64_t end) {
     const FlushSubnormals flush;
     for (int64_t i = begin; i < end; ++i) {
       const SelectiveTiling::Item item = tiling.item(i);
@@ -110,7 +114,7 @@ void selective_scan_step_cpu(const SelectiveScanArgs<float>& args) {
   const SelectiveScanSize size = size_of(args);
   const SelectiveTiling tiling(size, size.batch * size.groups * size.channels, 1);
   const SelectiveScanInputs<float>& in = args.in;
-  parallel_for(tiling.items(), grain(tiling.panel()), [&](int64_t begin, int64_t end) {
+  parallel_for(tiling.items(), grain(kStepGrain, tiling.panel()), [&](int64_t begin, int64_t end) {
     const FlushSubnormals flush;
     for (int64_t i = begin; i < end; ++i) {
       const SelectiveTiling::Item item = tiling.item(i);
