@@ -5,6 +5,7 @@
 #include "longwave/nn/linear_torch.h"
 #include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
 #include "longwave/ops/operand_torch.h"
+#include "longwave/ops/product_torch.h"
 #include "longwave/ops/selective_scan/selective_scan_torch.h"
 
 namespace longwave::mixers::mamba {
@@ -25,9 +26,6 @@ struct Stations {
 
   Tensor step_sizes(int64_t rank) const { return selections.slice(2, 0, rank); }
 };
-
-/// out = a b; out may be a slice.
-void multiply(Tensor out, const Tensor& a, const Tensor& b) { torch::mm_out(out, a, b); }
 
 /// The convolution's operands; of gradients, the convolution's gradients.
 CausalConv1dInput convolution(const ScanPath& path) {
@@ -53,6 +51,9 @@ SelectiveScanTensors scan(const ScanPath& path, const Stations& at) {
           .h0 = path.h0,
           .starts = path.starts};
 }
+
+/// Of tensors that enter the function; `starts` is the last.
+constexpr size_t kOperands = 11;
 
 /// The order in which tensors enter the function and gradients leave it.
 ScanPath path_of(const variable_list& all) {
@@ -89,10 +90,11 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
                                        h0.clone(torch::MemoryFormat::Contiguous)};
     Tensor states;
     if (differentiable) {
-      states = torch::empty({batch, ops::selective_scan_chunks(time, state), state, inner},
-                            xz.options());
-      kept.push_back(at.selections);
-      kept.push_back(states);
+      states =
+          torch::empty({batch, ops::selective_scan_chunks(time, state), state, inner}, A.options());
+      kept.insert(kept.end(), {states, at.selections});
+      // A GPU has less time to compute them again than memory to keep them.
+      if (xz.is_cuda()) kept.insert(kept.end(), {at.c, at.dt});
       context->save_for_backward(std::move(kept));
       context->set_materialize_grads(false);
     }
@@ -105,45 +107,55 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
     const variable_list kept = context->get_saved_variables();
     const ScanPath path = path_of(kept);
     variable_list result;
-    for (size_t i = 0; i + 3 < kept.size(); ++i) result.push_back(ops::empty_as(kept[i]));
+    for (size_t i = 0; i + 1 < kOperands; ++i) result.push_back(ops::empty_as(kept[i]));
     // Of starts, and whether there is a gradient.
-    result.resize(result.size() + 2);
+    result.resize(kOperands + 1);
     const ScanPath d = path_of(result);
-
-    // The room of the convolution's last gradient is free until then.
-    Stations at{.c = convolution(d).x, .selections = kept[kept.size() - 2], .dt = {}};
-    ops::causal_conv1d_into(convolution(path), {at.c, ops::empty_as(path.history)});
+    Stations at = stations(kept, path, convolution(d).x);
     const int64_t rank = path.dt_proj.size(1);
-    const Tensor step_sizes = rows_of(at.step_sizes(rank));
-    at.dt = nn::linear(at.step_sizes(rank), path.dt_proj, {});
+    const auto narrowed = [&](const Tensor& W) { return W.to(path.xz.scalar_type()); };
 
-    // The gradient of the step sizes takes their room.
-    Stations dat{ops::empty_as(at.dt), ops::empty_as(at.selections), at.dt};
+    // The gradient of the step sizes takes their room, unless that was kept.
+    const bool kept_dt = kept.size() > kOperands + 2;
+    Stations dat{ops::empty_as(at.dt), ops::empty_as(at.selections),
+                 kept_dt ? ops::empty_as(at.dt) : at.dt};
     const Tensor dy = grads[0].defined() ? grads[0] : torch::zeros_like(at.dt);
-    ops::selective_scan_gradients(scan(path, at), kept.back(), {dy, grads[2]}, scan(d, dat));
+    ops::selective_scan_gradients(scan(path, at), kept[kOperands], {dy, grads[2]}, scan(d, dat));
     at.dt.reset();
-    multiply(d.dt_proj, rows_of(dat.dt).t(), step_sizes);
-    multiply(rows_of(dat.step_sizes(rank)), rows_of(dat.dt), path.dt_proj);
+    ops::multiply_into(d.dt_proj, rows_of(dat.dt).t(), rows_of(at.step_sizes(rank)));
+    ops::multiply_into(rows_of(dat.step_sizes(rank)), rows_of(dat.dt), narrowed(path.dt_proj));
     dat.dt.reset();
-    multiply(d.x_proj, rows_of(dat.selections).t(), rows_of(at.c));
-    rows_of(dat.c).addmm_(rows_of(dat.selections), path.x_proj);
+    ops::multiply_into(d.x_proj, rows_of(dat.selections).t(), rows_of(at.c));
+    ops::add_product(rows_of(dat.c), rows_of(dat.selections), narrowed(path.x_proj));
     ops::causal_conv1d_gradients(convolution(path), {dat.c, grads[1]}, convolution(d));
     return result;
+  }
+
+ private:
+  /// What the forward pass computed on the way: kept, or computed again into `room`, which lasts
+  /// until the convolution's own gradient is written.
+  static Stations stations(const variable_list& kept, const ScanPath& path, const Tensor& room) {
+    const Tensor& selections = kept[kOperands + 1];
+    if (kept.size() > kOperands + 2) return {kept[kOperands + 2], selections, kept[kOperands + 3]};
+    Stations at{.c = room, .selections = selections, .dt = {}};
+    ops::causal_conv1d_into(convolution(path), {at.c, ops::empty_as(path.history)});
+    at.dt = nn::linear(at.step_sizes(path.dt_proj.size(1)), path.dt_proj, {});
+    return at;
   }
 };
 
 }  // namespace
 
 ScanPathOutput scan_path(const ScanPath& in) {
-  if (!in.xz.is_cpu() || ops::is_narrow(in.xz)) return scan_path_of_operations(in);
+  if (in.xz.is_cpu() && ops::is_narrow(in.xz)) return scan_path_of_operations(in);
   const int64_t batch = in.xz.size(0), inner = in.A.size(0);
-  const auto or_zeros = [&](const Tensor& tensor, at::IntArrayRef shape) {
-    return tensor.defined() ? tensor : torch::zeros(shape, in.xz.options().requires_grad(false));
+  const auto or_zeros = [](const Tensor& tensor, at::IntArrayRef shape, const Tensor& like) {
+    return tensor.defined() ? tensor : torch::zeros(shape, like.options().requires_grad(false));
   };
   const variable_list out = ScanPathFunction::apply(
-      in.xz, in.conv_w, or_zeros(in.conv_b, {inner}), in.x_proj, in.dt_proj, in.dt_bias, in.A, in.D,
-      or_zeros(in.history, {batch, in.conv_w.size(1) - 1, inner}),
-      or_zeros(in.h0, {batch, inner, in.A.size(1)}),
+      in.xz, in.conv_w, or_zeros(in.conv_b, {inner}, in.conv_w), in.x_proj, in.dt_proj, in.dt_bias,
+      in.A, in.D, or_zeros(in.history, {batch, in.conv_w.size(1) - 1, inner}, in.xz),
+      or_zeros(in.h0, {batch, inner, in.A.size(1)}, in.A),
       in.starts.defined() ? OptionalTensor(in.starts) : OptionalTensor(),
       torch::GradMode::is_enabled());
   return {out[0], out[1], out[2]};

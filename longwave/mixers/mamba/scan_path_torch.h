@@ -35,13 +35,14 @@ struct ScanPathOutput {
 ///            sums.
 /// Cost       keeps xz, (r, B, C) and a state a chunk for the gradient, which computes c and the
 ///            step sizes again: 2 (inner + state) + dt_rank numbers a step, and inner state numbers
-///            in each chunk of selective_scan_chunk(state) steps.
+///            in each chunk of selective_scan_chunk(state) steps. On a GPU these 2 inner numbers
+///            are kept, too.
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
 ScanPathOutput scan_path(const ScanPath& in);
 
-/// The same as one operation after the other, each of which keeps what it reads: the form on a GPU
-/// and for bfloat16.
+/// The same as one operation after the other, each of which keeps what it reads: the form for
+/// bfloat16 on the CPU.
 ScanPathOutput scan_path_of_operations(const ScanPath& in);
 
 }  // namespace longwave::mixers::mamba

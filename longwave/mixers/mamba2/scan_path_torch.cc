@@ -8,6 +8,8 @@
 #include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
 #include "longwave/ops/gated_norm/gated_norm_torch.h"
 #include "longwave/ops/operand_torch.h"
+#include "longwave/ops/product_torch.h"
+#include "longwave/ops/ssd/ssd_cuda.h"
 #include "longwave/ops/ssd/ssd_torch.h"
 
 namespace longwave::mixers::mamba2 {
@@ -64,6 +66,9 @@ ops::GatedNormInput norm(const Semantics& semantics, const ScanPath& path, const
           .w = path.norm_w};
 }
 
+/// Of tensors that enter the function; `starts` is the last.
+constexpr size_t kOperands = 12;
+
 /// The order in which tensors enter the function and gradients leave it.
 ScanPath path_of(const variable_list& all) {
   return {.projected = all[0],
@@ -103,9 +108,11 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
     ops::GatedNormInput gate = norm(semantics, path, out.y);
     gate.groups = norm_groups;
     const Tensor normed = ops::empty_as(gate.x);
-    const Tensor inverse = torch::empty({rows_of(gate.x).size(0), norm_groups}, gate.x.options());
+    const Tensor inverse = torch::empty({rows_of(gate.x).size(0), norm_groups}, norm_w.options());
     ops::gated_norm_into(gate, normed, inverse);
     kept.insert(kept.end(), {out.y, inverse});
+    // A GPU has less time to compute them again than memory to keep them.
+    if (projected.is_cuda()) kept.insert(kept.end(), {xBC, normed});
     context->save_for_backward(std::move(kept));
     context->set_materialize_grads(false);
     context->saved_data["order"] = static_cast<int64_t>(semantics.order);
@@ -122,16 +129,19 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
     const variable_list kept = context->get_saved_variables();
     const ScanPath path = path_of(kept);
     variable_list all;
-    for (size_t i = 0; i + 3 < kept.size(); ++i) all.push_back(ops::empty_as(kept[i]));
+    for (size_t i = 0; i + 1 < kOperands; ++i) all.push_back(ops::empty_as(kept[i]));
     all.emplace_back();
     const ScanPath d = path_of(all);
-    const Tensor &y = kept[kept.size() - 2], &inverse = kept.back();
+    const Tensor &y = kept[kOperands], &inverse = kept[kOperands + 1];
+    const bool recompute = kept.size() == kOperands + 2;
 
     const Tensor dy = ops::empty_as(y);
-    through_norm(semantics, path, {y, inverse}, grads[0], d, dy);
+    through_norm(semantics, path, {y, inverse, recompute ? Tensor() : kept[kOperands + 3]},
+                 grads[0], d, dy);
     // The room of the convolution's last gradient is free until then.
-    const Tensor xBC = convolution(d).x, dxBC = ops::empty_as(xBC);
-    ops::causal_conv1d_into(convolution(path), {xBC, ops::empty_as(path.history)});
+    const Tensor xBC = recompute ? convolution(d).x : kept[kOperands + 2];
+    const Tensor dxBC = torch::empty(xBC.sizes(), xBC.options());
+    if (recompute) ops::causal_conv1d_into(convolution(path), {xBC, ops::empty_as(path.history)});
     ops::ssd_gradients(scan(semantics, path, xBC), {dy, grads[2]}, scan(semantics, d, dxBC));
     ops::causal_conv1d_gradients(convolution(path), {dxBC, grads[1]}, convolution(d));
     // Of the semantics and the number of groups.
@@ -142,6 +152,7 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
  private:
   struct Scanned {
     Tensor y, inverse;
+    Tensor normed;  // or undefined, if it has to be computed again
   };
   /// From the gradient of the outcome, or undefined for 0, to that of what the scan gave.
   static void through_norm(const Semantics& semantics, const ScanPath& path, const Scanned& scanned,
@@ -152,15 +163,18 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
         dout.defined()
             ? rows_of(dout)
             : torch::zeros({rows_of(gate.x).size(0), path.out_proj_w.size(0)}, gate.x.options());
-    Tensor normed = ops::empty_as(gate.x);
-    ops::gated_norm_into(gate, normed, {});
-    Tensor dw = d.out_proj_w, db = d.out_proj_b;
-    torch::mm_out(dw, rows.t(), rows_of(normed));
-    if (db.defined()) torch::sum_out(db, rows, 0);
-    // Its room is that of its gradient.
-    Tensor dnormed = rows_of(normed);
-    torch::mm_out(dnormed, rows, path.out_proj_w);
-    ops::gated_norm_gradients(gate, scanned.inverse, normed, norm(semantics, d, dy));
+    Tensor normed = scanned.normed;
+    if (!normed.defined()) {
+      normed = ops::empty_as(gate.x);
+      ops::gated_norm_into(gate, normed, {});
+    }
+    ops::multiply_into(d.out_proj_w, rows.t(), rows_of(normed));
+    Tensor db = d.out_proj_b;
+    if (db.defined()) torch::sum_out(db, rows, {0}, false, db.scalar_type());
+    // Where it was computed again, its room is that of its gradient.
+    const Tensor dnormed = scanned.normed.defined() ? ops::empty_as(gate.x) : normed;
+    ops::multiply_into(rows_of(dnormed), rows, path.out_proj_w.to(rows.scalar_type()));
+    ops::gated_norm_gradients(gate, scanned.inverse, dnormed, norm(semantics, d, dy));
   }
 };
 
@@ -170,25 +184,31 @@ Tensor gated(const Settings& settings, const Tensor& y, const Tensor& z, const T
       {.order = settings.order, .groups = settings.norm_groups, .x = y, .z = z, .w = w});
 }
 
+/// Whether every operation of the function runs where the signal is, in its type.
+bool has_kernels(const Settings& settings, const Tensor& signal) {
+  if (signal.is_cpu()) return !ops::is_narrow(signal);
+  return ops::is_narrow(signal) && settings.state <= ops::kSsdCudaStates;
+}
+
 }  // namespace
 
 ScanPathOutput scan_path(const Settings& settings, const ScanPath& in) {
-  if (!in.projected.is_cpu() || ops::is_narrow(in.projected) || !settings.has_norm)
+  if (!settings.has_norm || !has_kernels(settings, in.projected)) {
     return scan_path_of_operations(settings, in);
+  }
   const int64_t batch = in.projected.size(0);
-  const auto or_zeros = [&](const Tensor& tensor, at::IntArrayRef shape) {
-    return tensor.defined() ? tensor
-                            : torch::zeros(shape, in.projected.options().requires_grad(false));
+  const auto or_zeros = [](const Tensor& tensor, at::IntArrayRef shape, const Tensor& like) {
+    return tensor.defined() ? tensor : torch::zeros(shape, like.options().requires_grad(false));
   };
   const auto optional = [](const Tensor& tensor) {
     return tensor.defined() ? OptionalTensor(tensor) : OptionalTensor();
   };
   const variable_list out = ScanPathFunction::apply(
       Semantics{settings.order, settings.dt_least, settings.dt_most}, settings.norm_groups,
-      in.projected, in.conv_w, or_zeros(in.conv_b, {settings.convolved()}), in.A, in.D, in.dt_bias,
-      in.norm_w, in.out_proj_w, optional(in.out_proj_b),
-      or_zeros(in.history, {batch, settings.width - 1, settings.convolved()}),
-      or_zeros(in.h0, {batch, settings.heads, settings.head_dim, settings.state}),
+      in.projected, in.conv_w, or_zeros(in.conv_b, {settings.convolved()}, in.conv_w), in.A, in.D,
+      in.dt_bias, in.norm_w, in.out_proj_w, optional(in.out_proj_b),
+      or_zeros(in.history, {batch, settings.width - 1, settings.convolved()}, in.projected),
+      or_zeros(in.h0, {batch, settings.heads, settings.head_dim, settings.state}, in.A),
       optional(in.starts));
   return {out[0], out[1], out[2]};
 }

@@ -38,13 +38,14 @@ struct ScanPathOutput {
 /// Numerics   the same bits as `scan_path_of_operations` forward; gradients in another order of
 ///            sums.
 /// Cost       keeps what was projected, what the scan gave and a number a row and group of the norm
-///            for the gradient, which computes what the convolution and the norm gave again.
+///            for the gradient, which computes what the convolution and the norm gave again. On
+///            a GPU that is kept, too.
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
 ScanPathOutput scan_path(const Settings& settings, const ScanPath& in);
 
-/// The same as one operation after the other, each of which keeps what it reads: the form on a GPU,
-/// for bfloat16, and without a norm.
+/// The same as one operation after the other, each of which keeps what it reads: the form of
+/// float32 on a GPU, of bfloat16 on the CPU, and without a norm.
 ScanPathOutput scan_path_of_operations(const Settings& settings, const ScanPath& in);
 
 }  // namespace longwave::mixers::mamba2

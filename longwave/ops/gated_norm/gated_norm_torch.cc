@@ -116,6 +116,10 @@ Tensor gated_norm_of_operations(const GatedNormInput& input) {
 void gated_norm_into(const GatedNormInput& in, const Tensor& y, const Tensor& inverse) {
   const Settings settings{in.order, in.groups, in.epsilon};
   const variable_list operands{as_rows(in.x), as_rows(in.z), in.w};
+  if (in.x.is_cuda()) {
+    return gated_norm_on_device(
+        {in.order, in.epsilon, operands[0], operands[1], operands[2], as_rows(y), inverse});
+  }
   with_precision_of(in.x, [&](auto number) {
     forward<decltype(number)>(settings, operands, as_rows(y), inverse);
   });
@@ -125,6 +129,10 @@ void gated_norm_gradients(const GatedNormInput& in, const Tensor& inverse, const
                           const GatedNormInput& grads) {
   const variable_list operands{as_rows(in.x), as_rows(in.z), in.w};
   const Gradients all{as_rows(dy), as_rows(grads.x), as_rows(grads.z), grads.w};
+  if (in.x.is_cuda()) {
+    return gated_norm_backward_on_device(
+        {in.order, operands[0], operands[1], operands[2], inverse, all.dy, all.dx, all.dz, all.dw});
+  }
   with_precision_of(
       in.x, [&](auto number) { backward<decltype(number)>(in.order, operands, inverse, all); });
 }

@@ -25,8 +25,9 @@ struct GatedNormInput {
 ///            asking for them throws c10::Error.
 torch::Tensor gated_norm(const GatedNormInput& input);
 
-/// The gated norm on the CPU outside of autograd, for functions that it is a part of: fills y, and
-/// `inverse` (rows, groups) if defined. Channels are adjacent in all tensors, and there is a gate.
+/// The gated norm outside of autograd, for functions that it is a part of: fills y, and `inverse`
+/// (rows, groups) if defined, as it must be on a GPU. Channels are adjacent in all tensors, and
+/// there is a gate.
 void gated_norm_into(const GatedNormInput& in, const torch::Tensor& y,
                      const torch::Tensor& inverse);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "longwave/ops/operand_torch.h"
+#include "longwave/ops/product_torch.h"
 #include "longwave/ops/vocabulary_loss/vocabulary_loss_device_torch.h"
 
 namespace longwave::ops {
@@ -46,7 +47,7 @@ class VocabularyLossFunction : public torch::autograd::Function<VocabularyLossFu
       }
       Tensor of_piece = piece(dx);
       torch::mm_out(of_piece, softmax.scores, map);
-      dW.add_(torch::mm(softmax.scores.t(), piece(x)));
+      add_product(dW, softmax.scores.t(), piece(x));
     }
     context->saved_data["dx"] = dx;
     context->saved_data["dW"] = dW;
