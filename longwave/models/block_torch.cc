@@ -34,14 +34,18 @@ torch::Tensor TorchBlock::norm(const char* name, const torch::Tensor& x, const C
                   precision);
 }
 
-torch::Tensor TorchBlock::signal(const char* name, const torch::Tensor& x,
-                                 const Context& context) const {
-  return config_.place == BlockConfig::NormPlace::kBefore
-             ? norm(name, x, context, context.precision)
-             : nn::rounded(context.precision, x);
+torch::Tensor TorchBlock::signal(const char* name, nn::Residual& x, const Context& context) const {
+  const bool before = config_.place == BlockConfig::NormPlace::kBefore;
+  if (before && nn::joins(config_.norm, x, context.precision)) {
+    const nn::NormedSum joined = nn::normed_sum(config_.norm, x, nn::scoped(parameters_, name));
+    x = {joined.x};
+    return joined.y;
+  }
+  x = {x.sum()};
+  return before ? norm(name, x.x, context, context.precision) : nn::rounded(context.precision, x.x);
 }
 
-mixers::TorchMixer::Output TorchBlock::mix(const torch::Tensor& x, const torch::Tensor& state,
+mixers::TorchMixer::Output TorchBlock::mix(nn::Residual& x, const torch::Tensor& state,
                                            const Context& context) const {
   mixers::TorchMixer::Call call{
       .state = state, .final_state = context.final_state, .starts = context.starts};
@@ -49,8 +53,9 @@ mixers::TorchMixer::Output TorchBlock::mix(const torch::Tensor& x, const torch::
   // Nothing may stand between the norm and the projection: no mask, no rounding.
   if (config_.place == BlockConfig::NormPlace::kBefore && first.W.defined() &&
       !context.valid.defined() && context.precision == nn::Precision::kOwn) {
+    x = {x.sum()};
     call.projected = nn::norm_linear(
-        {.kind = config_.norm, .phase = context.training, .x = x, .W = first.W, .b = first.b},
+        {.kind = config_.norm, .phase = context.training, .x = x.x, .W = first.W, .b = first.b},
         nn::scoped(parameters_, "norm"));
     return mixer_->forward(call);
   }
@@ -60,34 +65,43 @@ mixers::TorchMixer::Output TorchBlock::mix(const torch::Tensor& x, const torch::
   return mixer_->forward(call);
 }
 
-TorchBlock::Output TorchBlock::forward(const torch::Tensor& x, const torch::Tensor& state,
+nn::Residual TorchBlock::with_branch(const torch::Tensor& x, const torch::Tensor& v,
+                                     const Context& context) const {
+  const torch::Tensor dropped = mask(x, context, "mixing");
+  const bool plain = config_.mixing == nn::MixingKind::kNone &&
+                     config_.activation == ops::Activation::kIdentity && !dropped.defined();
+  if (plain && nn::joins(config_.norm, {x, v}, context.precision)) return {x, v};
+  return {nn::mixing(
+      {.kind = config_.mixing, .activation = config_.activation, .x = x, .v = v, .mask = dropped},
+      nn::scoped(parameters_, "mixing"))};
+}
+
+TorchBlock::Output TorchBlock::forward(const nn::Residual& in, const torch::Tensor& state,
                                        const Context& context) const {
   const bool before = config_.place == BlockConfig::NormPlace::kBefore;
-  const mixers::TorchMixer::Output mixed = mix(x, state, context);
-  torch::Tensor y = nn::mixing({.kind = config_.mixing,
-                                .activation = config_.activation,
-                                .x = x,
-                                .v = mixed.y,
-                                .mask = mask(x, context, "mixing")},
-                               nn::scoped(parameters_, "mixing"));
-  if (!before) y = norm("norm", y, context);
+  nn::Residual stream = in;
+  const mixers::TorchMixer::Output mixed = mix(stream, state, context);
+  const torch::Tensor x = stream.x;
+  stream = with_branch(x, mixed.y, context);
+  if (!before) stream = {norm("norm", stream.sum(), context)};
   torch::Tensor balance;
   if (config_.after == AfterMixer::kMoe) {
+    const torch::Tensor y = stream.sum();
     const torch::Tensor h = before ? norm("mlp_norm", y, context) : y;
     const nn::MoeOutput shared =
         nn::moe({.config = config_.moe, .x = y, .h = h, .mask = mask(x, context, "moe")},
                 nn::scoped(parameters_, "moe"));
-    y = shared.y;
     balance = shared.balance;
-    if (!before) y = norm("mlp_norm", y, context);
+    stream = {before ? shared.y : norm("mlp_norm", shared.y, context)};
   }
   if (config_.after == AfterMixer::kMlp) {
-    const torch::Tensor h = signal("mlp_norm", y, context);
-    y = nn::mlp({.kind = config_.mlp, .x = y, .h = h, .mask = mask(x, context, "mlp")},
+    const torch::Tensor h = signal("mlp_norm", stream, context);
+    const torch::Tensor y =
+        nn::mlp({.kind = config_.mlp, .x = stream.x, .h = h, .mask = mask(x, context, "mlp")},
                 nn::scoped(parameters_, "mlp"));
-    if (!before) y = norm("mlp_norm", y, context);
+    stream = {before ? y : norm("mlp_norm", y, context)};
   }
-  return {y, mixed.state, balance};
+  return {stream, mixed.state, balance};
 }
 
 }  // namespace longwave::models

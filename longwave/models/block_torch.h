@@ -12,6 +12,7 @@
 #include "longwave/nn/dropout_torch.h"
 #include "longwave/nn/linear_torch.h"
 #include "longwave/nn/norm_torch.h"
+#include "longwave/nn/residual_torch.h"
 
 namespace longwave::models {
 
@@ -33,23 +34,27 @@ class TorchBlock {
     nn::Precision precision = nn::Precision::kOwn;  // of mixer, mixing and MLP
   };
   struct Output {
-    torch::Tensor x;
+    nn::Residual x;
     torch::Tensor state;
     torch::Tensor balance = {};  // the loss of the experts' balance, weighted; or undefined
   };
   /// x (batch, time, channels); state (batch, state_size) or undefined for zeros.
-  Output forward(const torch::Tensor& x, const torch::Tensor& state, const Context& context) const;
+  Output forward(const nn::Residual& x, const torch::Tensor& state, const Context& context) const;
 
  private:
   torch::Tensor mask(const torch::Tensor& x, const Context& context, const char* branch) const;
   torch::Tensor norm(const char* name, const torch::Tensor& x, const Context& context,
                      nn::Precision precision = nn::Precision::kOwn) const;
 
-  /// What a branch reads of the residual stream, in the context's precision.
-  torch::Tensor signal(const char* name, const torch::Tensor& x, const Context& context) const;
+  /// What a branch reads of the residual stream, which is settled, in the context's precision.
+  torch::Tensor signal(const char* name, nn::Residual& x, const Context& context) const;
 
-  /// The mixer's answer to the residual stream.
-  mixers::TorchMixer::Output mix(const torch::Tensor& x, const torch::Tensor& state,
+  /// The stream x with the mixer's branch v, which whoever reads the stream may have to add.
+  nn::Residual with_branch(const torch::Tensor& x, const torch::Tensor& v,
+                           const Context& context) const;
+
+  /// The mixer's answer to the residual stream, which is settled.
+  mixers::TorchMixer::Output mix(nn::Residual& x, const torch::Tensor& state,
                                  const Context& context) const;
 
   BlockConfig config_;

@@ -72,6 +72,8 @@ struct TorchSequenceModel::Parts {
 
   void check(const Call& call) const;
   torch::Tensor encode(const Call& call) const;
+  /// What the head or the pooling reads, in the precision that the head takes.
+  torch::Tensor last_norm(const nn::Residual& stream, const TorchBlock::Context& context) const;
   torch::Tensor decode(const torch::Tensor& x) const;
   Output pool(const torch::Tensor& x, const Call& call) const;
 };
@@ -188,8 +190,17 @@ torch::Tensor TorchSequenceModel::Parts::encode(const Call& call) const {
   return nn::linear((input - encoder("shift")) / encoder("scale"), encoder);
 }
 
-torch::Tensor TorchSequenceModel::Parts::decode(const torch::Tensor& x) const {
+torch::Tensor TorchSequenceModel::Parts::last_norm(const nn::Residual& stream,
+                                                   const TorchBlock::Context& context) const {
+  if (block.place != BlockConfig::NormPlace::kBefore) return stream.sum();
+  const nn::ParameterLookup norm = nn::scoped(lookup, "norm");
   // Only the head of a vocabulary is large; other answers are better exact.
+  const nn::Precision wanted = vocabulary() ? precision : nn::Precision::kOwn;
+  if (nn::joins(block.norm, stream, wanted)) return nn::normed_sum(block.norm, stream, norm).y;
+  return nn::norm(block.norm, stream.sum(), context.valid, context.training, norm, wanted);
+}
+
+torch::Tensor TorchSequenceModel::Parts::decode(const torch::Tensor& x) const {
   const torch::Tensor h = vocabulary() ? nn::rounded(precision, x) : x;
   if (has_bias()) return nn::linear(h, nn::scoped(lookup, "decoder"));
   return torch::matmul(h, head().to(h.scalar_type()).t());
@@ -231,7 +242,7 @@ TorchSequenceModel::Output TorchSequenceModel::Parts::pool(const torch::Tensor& 
 TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
   const Parts& parts = *parts_;
   parts.check(call);
-  torch::Tensor x = parts.encode(call);
+  nn::Residual stream{parts.encode(call)};
   TorchBlock::Context context{
       .training = is_training() ? nn::Phase::kTraining : nn::Phase::kEvaluation,
       .valid = {},
@@ -239,7 +250,7 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
       .final_state = call.final_state,
       .starts = call.starts,
       .precision = parts.precision};
-  if (call.lengths.defined()) context.valid = valid_steps(call.lengths, x.size(1));
+  if (call.lengths.defined()) context.valid = valid_steps(call.lengths, stream.x.size(1));
   std::vector<torch::Tensor> states;
   torch::Tensor balance;
   for (size_t i = 0; i < parts.blocks.size(); ++i) {
@@ -247,17 +258,14 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
     if (call.state.defined()) {
       before = call.state.slice(1, parts.state_begin[i], parts.state_begin[i + 1]);
     }
-    const TorchBlock::Output output = parts.blocks[i].forward(x, before, context);
-    x = output.x;
+    const TorchBlock::Output output = parts.blocks[i].forward(stream, before, context);
+    stream = output.x;
     if (output.balance.defined()) {
       balance = balance.defined() ? balance + output.balance : output.balance;
     }
     if (call.final_state) states.push_back(output.state);
   }
-  if (parts.block.place == BlockConfig::NormPlace::kBefore) {
-    x = nn::norm(parts.block.norm, x, context.valid, context.training,
-                 nn::scoped(parts.lookup, "norm"));
-  }
+  torch::Tensor x = parts.last_norm(stream, context);
   if (parts.sequence_output()) {
     // Padding does not enter the mean.
     if (context.valid.defined() && parts.pooling == nn::PoolingKind::kMean) {

@@ -19,7 +19,9 @@ void row_norm_on_device(const RowNormOnDevice& call) {
                                        .w = device_view_of<const float, 1>(call.w),
                                        .b = device_view_of<const float, 1>(call.b),
                                        .y = device_view_of<Y, 2>(call.y),
-                                       .moments = device_view_of<float, 2>(call.moments)},
+                                       .moments = device_view_of<float, 2>(call.moments),
+                                       .branch = device_view_of<const Y, 2>(call.branch),
+                                       .sum = device_view_of<float, 2>(call.sum)},
         ops::gpu::current_stream());
   });
 }
@@ -36,7 +38,9 @@ void row_norm_backward_on_device(const RowNormGradOnDevice& call) {
                                            .dy = device_view_of<const Y, 2>(call.dy),
                                            .dx = device_view_of<float, 2>(call.dx),
                                            .dw = device_view_of<float, 1>(call.dw),
-                                           .db = device_view_of<float, 1>(call.db)},
+                                           .db = device_view_of<float, 1>(call.db),
+                                           .dsum = device_view_of<const float, 2>(call.dsum),
+                                           .dbranch = device_view_of<Y, 2>(call.dbranch)},
         ops::gpu::bytes_of(scratch), ops::gpu::current_stream());
   });
 }

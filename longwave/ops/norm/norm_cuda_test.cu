@@ -78,7 +78,9 @@ void agree(RowNorm kind, int64_t rows, int64_t channels) {
 TYPED_TEST(RowNormCuda, AgreesWithTheOracle) {
   for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
     for (const int64_t rows : {0, 1, 63, 64, 130}) {
-      for (const int64_t channels : {1, 7, 32, 129, 768}) agree<TypeParam>(kind, rows, channels);
+      for (const int64_t channels : {1, 7, 32, 129, 768, 1536, 1540}) {
+        agree<TypeParam>(kind, rows, channels);
+      }
     }
   }
 }
@@ -87,6 +89,65 @@ TEST(RowNormCudaMixed, RoundsWhatItReadsInFloat) {
   for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
     for (const int64_t rows : {1, 65}) {
       for (const int64_t channels : {7, 768}) agree<float, __nv_bfloat16>(kind, rows, channels);
+    }
+  }
+}
+
+// The sum is what row_norm sees, and what passes beside the norm joins its gradient.
+void agree_on_a_sum(RowNorm kind, int64_t rows, int64_t channels) {
+  using Y = __nv_bfloat16;
+  const std::string what = "rows " + std::to_string(rows) + " channels " + std::to_string(channels);
+  const int64_t count = rows * channels;
+  const std::vector<double> x = noise<float>(count, 1), branch = noise<Y>(count, 2);
+  const std::vector<double> w = noise<float>(channels, 3), dy = noise<Y>(count, 4);
+  const std::vector<double> dsum = noise<float>(count, 5);
+  std::vector<double> sum;
+  for (int64_t i = 0; i < count; ++i) sum.push_back(static_cast<float>(x[i] + branch[i]));
+  DeviceBuffer<float> x_on(x), sum_on(sum), w_on(w), dsum_on(dsum), added_on(count);
+  DeviceBuffer<float> moments_on(2 * rows), dx_on(count), alone_on(count), dw_on(channels);
+  DeviceBuffer<Y> branch_on(branch), dy_on(dy), y_on(count), plain_on(count), dbranch_on(count);
+  const View<float, 2> moments(moments_on.data(), {rows, 2});
+  const auto view = [&]<typename T>(DeviceBuffer<T>& buffer) {
+    return View<T, 2>(buffer.data(), {rows, channels});
+  };
+  row_norm_cuda<float, Y>({.kind = kind,
+                           .x = view(x_on),
+                           .w = {w_on.data(), {channels}},
+                           .y = view(y_on),
+                           .moments = moments,
+                           .branch = view(branch_on),
+                           .sum = view(added_on)},
+                          nullptr);
+  row_norm_cuda<float, Y>(
+      {.kind = kind, .x = view(sum_on), .w = {w_on.data(), {channels}}, .y = view(plain_on)},
+      nullptr);
+  EXPECT_EQ(added_on.wide(), sum) << what;
+  EXPECT_EQ(y_on.wide(), plain_on.wide()) << what;
+  const size_t bytes = row_norm_cuda_backward_workspace_bytes(rows, channels);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  RowNormCudaGradArgs<float, Y> gradients{.kind = kind,
+                                          .x = view(sum_on),
+                                          .w = {w_on.data(), {channels}},
+                                          .moments = moments,
+                                          .dy = view(dy_on),
+                                          .dx = view(alone_on),
+                                          .dw = {dw_on.data(), {channels}}};
+  row_norm_cuda_backward(gradients, {workspace.data(), bytes}, nullptr);
+  gradients.dx = view(dx_on);
+  gradients.dsum = view(dsum_on);
+  gradients.dbranch = view(dbranch_on);
+  row_norm_cuda_backward(gradients, {workspace.data(), bytes}, nullptr);
+  const std::vector<double> alone = alone_on.wide(), dx = dx_on.wide();
+  std::vector<double> expected;
+  for (int64_t i = 0; i < count; ++i) expected.push_back(alone[i] + dsum[i]);
+  expect_close<float>(what + " dx", expected, dx, 4);
+  expect_close<Y>(what + " dbranch", dx, dbranch_on.wide(), 1);
+}
+
+TEST(RowNormCudaSum, IsWhatIsNormalised) {
+  for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
+    for (const int64_t rows : {1, 65}) {
+      for (const int64_t channels : {7, 768, 1540}) agree_on_a_sum(kind, rows, channels);
     }
   }
 }
