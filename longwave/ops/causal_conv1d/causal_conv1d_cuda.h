@@ -16,7 +16,8 @@ namespace longwave::ops {
 /// causal_conv1d on a GPU: device pointers, T is float, __half or __nv_bfloat16; taps and bias stay
 /// float32.
 ///
-/// A thread sees to a channel of a stretch of steps and keeps the last inputs in registers.
+/// A thread sees to a stretch of steps of a channel, or of four that are adjacent and aligned in
+/// all operands, and keeps the last inputs in registers.
 ///
 /// Numerics   as CausalConv1dArgs in float32; y is rounded once. The same bits for any batch,
 ///            length and cut.

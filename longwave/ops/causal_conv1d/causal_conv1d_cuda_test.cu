@@ -48,7 +48,7 @@ template <typename T>
 struct ConvRun {
   explicit ConvRun(const Case& c)
       : size(c),
-        pitch(c.channels + 3),
+        pitch(c.channels % 4 == 0 ? c.channels + 4 : c.channels + 3),
         x(noise<T>(c.batch * c.time * pitch, 1)),
         w(noise<float>(c.channels * c.width, 2)),
         b(noise<float>(c.channels, 3)),

@@ -7,15 +7,26 @@
 namespace longwave::ops::gpu {
 namespace {
 
-constexpr int64_t kThreads = 128;
+constexpr int kOutputs = 32;  // of a block, a column of threads each
+constexpr int kStripes = 16;  // the threads of a column, which take parts in turn
 
-__global__ void sum_rows_kernel(const __grid_constant__ View<const float, 3> parts,
-                                const __grid_constant__ View<float, 2> out) {
-  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (index >= out.size()) return;
-  const int64_t i = index / out.extent(1), j = index % out.extent(1);
+__global__ void __launch_bounds__(kOutputs* kStripes)
+    sum_rows_kernel(const __grid_constant__ View<const float, 3> parts,
+                    const __grid_constant__ View<float, 2> out) {
+  __shared__ double sums[kStripes][kOutputs];
+  const int64_t index = int64_t{blockIdx.x} * kOutputs + threadIdx.x;
+  const bool exists = index < out.size();
+  const int64_t i = exists ? index / out.extent(1) : 0, j = exists ? index % out.extent(1) : 0;
   double sum = 0;
-  for (int64_t r = 0; r < parts.extent(0); ++r) sum += parts(r, i, j);
+  if (exists) {
+#pragma unroll 4
+    for (int64_t r = threadIdx.y; r < parts.extent(0); r += kStripes) sum += parts(r, i, j);
+  }
+  sums[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (!exists || threadIdx.y != 0) return;
+#pragma unroll
+  for (int stripe = 1; stripe < kStripes; ++stripe) sum += sums[stripe][threadIdx.x];
   out(i, j) = static_cast<float>(sum);
 }
 
@@ -23,8 +34,8 @@ __global__ void sum_rows_kernel(const __grid_constant__ View<const float, 3> par
 
 void sum_rows(const View<const float, 3>& parts, const View<float, 2>& out, cudaStream_t stream) {
   if (out.size() == 0) return;
-  sum_rows_kernel<<<blocks_for(out.size(), kThreads, "sum_rows"), kThreads, 0, stream>>>(parts,
-                                                                                         out);
+  sum_rows_kernel<<<blocks_for(out.size(), kOutputs, "sum_rows"), dim3(kOutputs, kStripes), 0,
+                    stream>>>(parts, out);
   require_device(cudaGetLastError(), "sum_rows");
 }
 

@@ -53,7 +53,7 @@ struct GatedNormCudaGradArgs {
 };
 
 /// Rows whose shares of dw a thread adds up.
-inline constexpr int64_t kGatedNormCudaRows = 64;
+inline constexpr int64_t kGatedNormCudaRows = 32;
 
 /// Bytes of device memory that the gradient takes.
 size_t gated_norm_cuda_backward_workspace_bytes(int64_t rows, int64_t channels);

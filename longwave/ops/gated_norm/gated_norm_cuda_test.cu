@@ -93,8 +93,13 @@ TYPED_TEST(GatedNormCuda, AgreesWithTheOracle) {
   for (const GateOrder order : {GateOrder::kBefore, GateOrder::kAfter}) {
     for (const bool gated : {true, false}) {
       for (const int64_t rows : {0, 1, 63, 64, 130}) {
-        for (const auto& [channels, groups] :
-             {std::pair<int64_t, int64_t>{1, 1}, {7, 1}, {64, 2}, {129, 3}, {1536, 1}}) {
+        for (const auto& [channels, groups] : {std::pair<int64_t, int64_t>{1, 1},
+                                               {7, 1},
+                                               {64, 2},
+                                               {129, 3},
+                                               {1536, 1},
+                                               {1000, 1},
+                                               {2048, 1}}) {
           agree<TypeParam>({order, gated, rows, channels, groups});
         }
       }

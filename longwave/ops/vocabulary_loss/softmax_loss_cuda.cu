@@ -2,7 +2,7 @@
 #include <cuda_runtime.h>
 
 #include "longwave/ops/cuda/launch_cuda.h"
-#include "longwave/ops/cuda/numbers_cuda.cuh"
+#include "longwave/ops/cuda/pack_cuda.cuh"
 #include "longwave/ops/require_shape.h"
 #include "longwave/ops/vocabulary_loss/softmax_loss_cuda.h"
 
@@ -12,7 +12,7 @@ namespace {
 constexpr const char* kWhere = "softmax_loss_cuda";
 constexpr int kThreads = 512;
 constexpr int kWarp = 32;
-constexpr int kAtOnce = 8;  // scores of a thread that are under way
+constexpr int kAtOnce = 16;  // scores of a thread that are under way
 
 // Sum of e^(score - largest) over some scores.
 struct Partition {
@@ -42,26 +42,56 @@ __device__ Partition joined_in_warp(Partition mine) {
   return mine;
 }
 
-template <typename T>
+// A thread's next scores of a row, from `begin` on; they lie in packs, each as far from the next as
+// the block's threads reach. Those beyond the row are -infinity.
+template <typename T, int kPack>
+struct Scores {
+  static constexpr int kPacks = kAtOnce / kPack;
+  gpu::Pack<kPack> packs[kPacks];
+
+  __device__ static int64_t place(int64_t begin, int i) {
+    return begin + int64_t{i} * kThreads * kPack;
+  }
+
+  __device__ Scores(const T* row, int64_t stride, int64_t begin, int64_t classes) {
+#pragma unroll
+    for (int i = 0; i < kPacks; ++i) {
+      const int64_t c = place(begin, i);
+      if (c < classes) {
+        packs[i] = gpu::load_pack<kPack>(row + c * stride);
+      } else {
+#pragma unroll
+        for (int k = 0; k < kPack; ++k) packs[i].v[k] = -INFINITY;
+      }
+    }
+  }
+};
+
+// kPack scores that a thread reads at once, of adjacent classes if there are more than one.
+template <typename T, int kPack>
 __global__ void __launch_bounds__(kThreads)
     softmax_loss_kernel(const __grid_constant__ SoftmaxLossCudaArgs<T> args) {
+  using Several = Scores<T, kPack>;
   const int64_t r = blockIdx.x, classes = args.scores.extent(1), stride = args.scores.stride(1);
   T* const scores = args.scores.data() + r * args.scores.stride(0);
-  const int64_t label = args.label(r);
+  const int64_t label = args.label(r), first = threadIdx.x * kPack;
   const bool asked = label >= 0;
   const float chosen = asked ? gpu::widen(scores[label * stride]) : 0.0f;
   Partition mine;
-  for (int64_t begin = threadIdx.x; begin < classes; begin += kAtOnce * kThreads) {
-    float x[kAtOnce], largest = mine.largest;
+  for (int64_t begin = first; begin < classes; begin += kAtOnce * kThreads) {
+    const Several x(scores, stride, begin, classes);
+    float largest = mine.largest;
 #pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      const int64_t c = begin + i * kThreads;
-      x[i] = c < classes ? gpu::widen(scores[c * stride]) : -INFINITY;
-      largest = fmaxf(largest, x[i]);
+    for (const auto& pack : x.packs) {
+#pragma unroll
+      for (const float score : pack.v) largest = fmaxf(largest, score);
     }
     float sum = mine.sum * power(mine.largest, largest);
 #pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) sum += power(x[i], largest);
+    for (const auto& pack : x.packs) {
+#pragma unroll
+      for (const float score : pack.v) sum += power(score, largest);
+    }
     mine = {largest, sum};
   }
   __shared__ Partition of_warps[kThreads / kWarp];
@@ -75,10 +105,30 @@ __global__ void __launch_bounds__(kThreads)
   const float total = whole.largest + logf(whole.sum);
   if (threadIdx.x == 0) args.loss(r) = asked ? total - chosen : 0.0f;
   const float scale = asked ? args.scale(0) : 0.0f;
-#pragma unroll 4
-  for (int64_t c = threadIdx.x; c < classes; c += kThreads) {
-    const float share = gpu::exp2_fast((gpu::widen(scores[c * stride]) - total) * gpu::kLog2E);
-    gpu::narrow(asked ? scale * (share - (c == label ? 1.0f : 0.0f)) : 0.0f, scores[c * stride]);
+  for (int64_t begin = first; begin < classes; begin += kAtOnce * kThreads) {
+    Several x(scores, stride, begin, classes);
+#pragma unroll
+    for (int i = 0; i < Several::kPacks; ++i) {
+      const int64_t c = Several::place(begin, i);
+      if (c >= classes) break;
+#pragma unroll
+      for (int k = 0; k < kPack; ++k) {
+        const float share = gpu::exp2_fast((x.packs[i].v[k] - total) * gpu::kLog2E);
+        x.packs[i].v[k] = asked ? scale * (share - (c + k == label ? 1.0f : 0.0f)) : 0.0f;
+      }
+      gpu::store_pack(x.packs[i], scores + c * stride);
+    }
+  }
+}
+
+template <typename T>
+void launch(const SoftmaxLossCudaArgs<T>& args, cudaStream_t stream) {
+  constexpr int kBytes = 16, kPack = kBytes / static_cast<int>(sizeof(T));
+  const unsigned blocks = gpu::blocks_for(args.scores.extent(0), 1, kWhere);
+  if (gpu::in_pieces(args.scores, args.scores.extent(1), kBytes)) {
+    softmax_loss_kernel<T, kPack><<<blocks, kThreads, 0, stream>>>(args);
+  } else {
+    softmax_loss_kernel<T, 1><<<blocks, kThreads, 0, stream>>>(args);
   }
 }
 
@@ -91,7 +141,7 @@ void softmax_loss_cuda(const SoftmaxLossCudaArgs<T>& args, cudaStream_t stream) 
   require_shape(kWhere, "scale", args.scale, {1});
   require_shape(kWhere, "loss", args.loss, {rows});
   if (args.scores.size() == 0) return;
-  softmax_loss_kernel<T><<<gpu::blocks_for(rows, 1, kWhere), kThreads, 0, stream>>>(args);
+  launch(args, stream);
   gpu::require_device(cudaGetLastError(), kWhere);
 }
 
