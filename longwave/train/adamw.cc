@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/train/adamw.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -82,11 +83,17 @@ AdamWUpdate AdamW::update_of(const Group& group, double factor) const {
   return update;
 }
 
-void AdamW::step(double factor) {
+bool AdamW::takes_guard() const {
+  return std::ranges::all_of(
+      groups_, [&](const Group& group) { return has_fused_adamw(update_of(group, 1.0)); });
+}
+
+void AdamW::step(double factor, const UpdateGuard& guard) {
   const torch::NoGradGuard no_grad;
   ++steps_;
   for (const Group& group : groups_) {
-    const AdamWUpdate update = update_of(group, factor);
+    AdamWUpdate update = update_of(group, factor);
+    update.guard = guard;
     if (update.parameters.empty()) continue;
     if (has_fused_adamw(update)) {
       fused_adamw(update);

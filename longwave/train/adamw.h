@@ -48,7 +48,11 @@ class AdamW {
   AdamW(std::vector<Group> groups, const Options& train);
 
   /// One update with each group's rate times `factor`; a parameter without gradient is left alone.
-  void step(double factor);
+  /// A guard needs `takes_guard()`; an update that it skips counts all the same.
+  void step(double factor, const UpdateGuard& guard = {});
+
+  /// Whether a GPU can decide about updates of what has a gradient now.
+  bool takes_guard() const;
 
   /// Forgets all gradients.
   void zero_grad();

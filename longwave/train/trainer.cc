@@ -12,6 +12,7 @@
 #include "longwave/base/error.h"
 #include "longwave/io/safetensors.h"
 #include "longwave/ops/cuda/device_torch.h"
+#include "longwave/ops/cuda/to_host_torch.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/diagnosis.h"
@@ -121,6 +122,27 @@ std::vector<std::pair<torch::Tensor, torch::Tensor>> kept_buffers(
   return kept;
 }
 
+/// What came of `batches` batches, from their losses and the norms behind those.
+Gradients summary(const torch::Tensor& numbers, size_t batches) {
+  const double* number = numbers.data_ptr<double>();
+  const auto count = static_cast<size_t>(numbers.size(0));
+  Gradients result;
+  for (size_t i = 0; i < batches; ++i) result.loss += number[i] / static_cast<double>(batches);
+  double squares = 0;
+  for (size_t i = batches; i < count; ++i) squares += number[i] * number[i];
+  result.norm = std::sqrt(squares);
+  return result;
+}
+
+/// The decision about an update where the same numbers are: to clip, or to leave all as it is.
+UpdateGuard guard_of(const torch::Tensor& numbers, size_t batches, double limit) {
+  const auto first = static_cast<int64_t>(batches);
+  const torch::Tensor norm = numbers.slice(0, first).square().sum().sqrt();
+  const torch::Tensor finite = torch::isfinite(norm + numbers.slice(0, 0, first).sum());
+  const torch::Tensor divisor = limit > 0 ? (norm / limit).clamp_min(1.0) : torch::ones_like(norm);
+  return {divisor.to(torch::kFloat32), finite.logical_not().to(torch::kFloat32)};
+}
+
 /// A number of meta.json that older checkpoints do not have.
 int64_t integer_or(const Record& meta, const std::string& name, int64_t otherwise) {
   const bool known =
@@ -207,10 +229,9 @@ Trainer::Trainer(const Options& recipe)
 
 Trainer::~Trainer() = default;
 
-Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
+torch::Tensor Trainer::queue_gradients(const std::vector<Batch>& batches, int64_t step) {
   model_->train();
   optimiser_->zero_grad();
-  // The GPU is waited for once, behind all that it has to do.
   std::vector<torch::Tensor> found;
   const auto share = 1.0 / static_cast<double>(batches.size());
   for (size_t place = 0; place < batches.size(); ++place) {
@@ -235,13 +256,30 @@ Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
     found.push_back(task.detach());
   }
   for (const torch::Tensor& norm : gradient_norms(optimiser_->groups())) found.push_back(norm);
-  const torch::Tensor numbers = torch::stack(found).to(torch::kFloat64).cpu();
-  const double* number = numbers.data_ptr<double>();
-  Gradients result;
-  for (size_t i = 0; i < batches.size(); ++i) result.loss += number[i] * share;
-  double squares = 0;
-  for (size_t i = batches.size(); i < found.size(); ++i) squares += number[i] * number[i];
-  result.norm = std::sqrt(squares);
+  return torch::stack(found).to(torch::kFloat64);
+}
+
+Gradients Trainer::gradients(const std::vector<Batch>& batches, int64_t step) {
+  return summary(queue_gradients(batches, step).cpu(), batches.size());
+}
+
+Gradients Trainer::update(double factor) {
+  const size_t count = batches_.size();
+  const double limit = train_.real("clip");
+  const torch::Tensor numbers = queue_gradients(batches_, counters_.step);
+  if (device_.is_cuda() && optimiser_->takes_guard()) {
+    // The host waits for the numbers while the GPU goes on.
+    const UpdateGuard guard = guard_of(numbers, count, limit);
+    const torch::Tensor found =
+        ops::gpu::to_host(numbers, [&] { optimiser_->step(factor, guard); });
+    const Gradients result = summary(found, count);
+    if (!result.finite()) optimiser_->set_steps(optimiser_->steps() - 1);
+    return result;
+  }
+  const Gradients result = summary(numbers.cpu(), count);
+  if (!result.finite()) return result;
+  if (limit > 0 && result.norm > limit) scale_gradients(optimiser_->groups(), limit / result.norm);
+  optimiser_->step(factor);
   return result;
 }
 
@@ -254,21 +292,18 @@ Trainer::Step Trainer::step() {
     result.time_steps += batches_.back().steps();
   }
   const auto buffers = kept_buffers(*model_);
-  const Gradients found = gradients(batches_, counters_.step);
+  const double factor = schedule_.factor(counters_.step);
+  const Gradients found = update(factor);
   result.loss = found.loss;
   result.gradient_norm = found.norm;
-  const double factor = schedule_.factor(counters_.step);
   result.lr = train_.real("lr") * factor;
-  if (!std::isfinite(found.loss) || !std::isfinite(found.norm)) {
+  if (!found.finite()) {
     const torch::NoGradGuard no_grad;
     for (const auto& [buffer, before] : buffers) buffer.copy_(before);
     drop(found);
     result.update = Step::Update::kDropped;
     return result;
   }
-  const double limit = train_.real("clip");
-  if (limit > 0 && found.norm > limit) scale_gradients(optimiser_->groups(), limit / found.norm);
-  optimiser_->step(factor);
   result.loss_z = losses_.add(found.loss);
   result.gradient_norm_z = norms_.add(found.norm);
   if (train_.text("on_divergence") == "skip") counters_.dropped_in_row = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -55,6 +56,8 @@ struct Counters {
 struct Gradients {
   double loss = 0;
   double norm = 0;
+
+  bool finite() const { return std::isfinite(loss) && std::isfinite(norm); }
 };
 
 /// Everything of a run that changes while it trains.
@@ -126,6 +129,14 @@ class Trainer {
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
 
  private:
+  /// Queues what `gradients` does: the losses of the batches, then the norms of all gradients, in
+  /// float64 where the model is.
+  torch::Tensor queue_gradients(const std::vector<Batch>& batches, int64_t step);
+
+  /// Finds the gradients of `batches_` and updates the weights if they are finite; what only the
+  /// host can do then is left to the caller.
+  Gradients update(double factor);
+
   /// Passes a step over, or throws Diverged if that is not wanted, or was done too often.
   void drop(const Gradients& found);
 
