@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -22,6 +23,9 @@ struct StoredTensor {
 
 /// Those of a file by name.
 using StoredTensors = std::map<std::string, StoredTensor>;
+
+/// Receives the tensors of a file or model one after the other.
+using TakeTensor = std::function<void(const std::string& name, Tensor tensor)>;
 
 /// A tensor where it lies.
 inline StoredTensor stored(const Tensor& tensor) {

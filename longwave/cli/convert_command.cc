@@ -40,14 +40,14 @@ std::optional<DType> type_of(const std::string& name) {
   return dtype_named(name);
 }
 
-/// The model with float32 numbers only, as folders hold it.
-runtime::ModelFolder plain(runtime::ModelFolder model) {
-  Weights weights;
-  for (const auto& [name, tensor] : model.weights.all()) {
-    weights.put(name,
-                ops::is_weight_type(tensor.dtype()) ? ops::dequantize(tensor) : tensor.clone());
-  }
-  return {std::move(model.config), std::move(weights)};
+/// Float32 numbers only, as folders hold them.
+runtime::ModelChange plain() {
+  return {.type = [](const Parameter&) { return DType::kFloat32; },
+          .change =
+              [](const Parameter&, Tensor tensor) {
+                return tensor.dtype() == DType::kFloat32 ? std::move(tensor)
+                                                         : ops::dequantize(tensor);
+              }};
 }
 
 /// What OUT holds under which names.
@@ -61,17 +61,27 @@ std::vector<PublishedTensor> tensors_of(std::optional<PublishedFormat> format,
   return tensors;
 }
 
-void write(const std::string& out, std::optional<PublishedFormat> format,
-           const runtime::ModelFolder& model, const runtime::Companions& companions,
-           std::optional<DType> type) {
-  if (format == PublishedFormat::kGguf) {
-    return runtime::save_gguf_model(out, model, companions, type);
-  }
+void write_folder(const std::string& out, std::optional<PublishedFormat> format,
+                  const runtime::ModelSource& model, const runtime::Companions& companions) {
   if (format) return runtime::save_published_folder(out, *format, model, companions);
   io::AtomicFolder atomic(out);
-  runtime::write_model_files(atomic.path(), model.config, model.weights);
+  runtime::write_model_files(atomic.path(), model, plain());
   runtime::write_companions(atomic.path(), companions);
   atomic.commit();
+}
+
+/// Writes the model, and returns its configuration.
+models::Config write(const std::string& in, const std::string& out,
+                     std::optional<PublishedFormat> format, std::optional<DType> type) {
+  const runtime::Companions companions = runtime::load_companions(in);
+  if (format == PublishedFormat::kGguf) {
+    const runtime::ModelFolder model = runtime::load_model_folder(in);
+    runtime::save_gguf_model(out, model, companions, type);
+    return model.config;
+  }
+  const runtime::ModelSource model = runtime::open_model_folder(in);
+  write_folder(out, format, model, companions);
+  return model.config;
 }
 
 void report(const std::string& out, const std::vector<PublishedTensor>& tensors, Call& call) {
@@ -110,10 +120,7 @@ ExitCode run_convert(Call& call) {
                        .fix = "leave it out, or write a file with --to gguf"});
   }
   io::require_new(out);
-  runtime::ModelFolder model = runtime::load_model_folder(in);
-  if (!gguf) model = plain(std::move(model));
-  write(out, format, model, runtime::load_companions(in), type_of(type));
-  report(out, tensors_of(format, model.config), call);
+  report(out, tensors_of(format, write(in, out, format, type_of(type))), call);
   return ExitCode::kOk;
 }
 

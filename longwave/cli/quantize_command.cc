@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "longwave/cli/commands.h"
@@ -21,13 +23,6 @@ DType type_of(const std::string& text) {
   if (text == "f16") return DType::kFloat16;
   if (text == "bf16") return DType::kBFloat16;
   return *dtype_named(text);
-}
-
-/// Bytes of all tensors of a model.
-size_t bytes_of_model(const Weights& weights) {
-  size_t bytes = 0;
-  for (const auto& [name, tensor] : weights.all()) bytes += tensor.bytes();
-  return bytes;
 }
 
 struct Totals {
@@ -71,15 +66,32 @@ ExitCode run_quantize(Call& call) {
   const std::string& in = call.words.at(0);
   const std::string& out = call.options.text("out");
   io::require_new(out);
-  runtime::ModelFolder model = runtime::load_model_folder(in);
-  Totals totals{.before = bytes_of_model(model.weights)};
-  const std::vector<QuantizedTensor> tensors =
-      runtime::quantize_model(model.config, model.weights, type_of(call.options.text("to")));
-  totals.after = bytes_of_model(model.weights);
+  const DType to = type_of(call.options.text("to"));
+  const runtime::ModelSource model = runtime::open_model_folder(in);
+  Totals totals;
+  std::map<std::string, QuantizedTensor> became;
+  const auto change = [&](const Parameter& parameter, Tensor tensor) {
+    totals.before += tensor.bytes();
+    if (parameter.storage == Storage::kMatrix) {
+      auto [small, report] = runtime::quantize_tensor(parameter, tensor, to);
+      tensor = std::move(small);
+      became.emplace(parameter.name, std::move(report));
+    }
+    totals.after += tensor.bytes();
+    return tensor;
+  };
+  const auto type = [to](const Parameter& parameter) {
+    return runtime::quantized_type(parameter, to);
+  };
   io::AtomicFolder atomic(out);
-  runtime::write_model_files(atomic.path(), model.config, model.weights);
+  runtime::write_model_files(atomic.path(), model, {.type = type, .change = change});
   runtime::write_companions(atomic.path(), runtime::load_companions(in));
   atomic.commit();
+  std::vector<QuantizedTensor> tensors;
+  for (const Parameter& parameter : models::parameters(model.config)) {
+    const auto found = became.find(parameter.name);
+    if (found != became.end()) tensors.push_back(std::move(found->second));
+  }
   if (call.json()) {
     print_json(out, tensors, totals, call.console);
   } else {

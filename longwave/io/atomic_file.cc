@@ -125,6 +125,12 @@ AtomicFile::~AtomicFile() {
   ::unlink(temporary_.c_str());
 }
 
+void AtomicFile::seek(uint64_t place) {
+  if (::lseek(descriptor_, static_cast<off_t>(place), SEEK_SET) < 0) {
+    throw system_error(path_, "cannot go to another place", errno);
+  }
+}
+
 void AtomicFile::write(std::span<const std::byte> bytes) {
   const size_t total = written_ + bytes.size();
   while (!bytes.empty()) {

@@ -43,6 +43,9 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  /// Lets go of the memory that holds what was looked at; it is read again when looked at again.
+  void forget() const;
+
  private:
   std::span<const std::byte> bytes_;
 };

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -55,6 +56,9 @@ struct Safetensors {
   Weights weights;
 };
 
+/// Metadata key that says what the bytes of a tensor are.
+inline std::string blocks_key(const std::string& name) { return "blocks." + name; }
+
 /// Reads the header of a file in memory; `where` names it in messages.
 ///
 /// Errors     DataError for anything that the format forbids: header size, JSON, nesting, duplicate
@@ -75,6 +79,15 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, std:
 Safetensors parse_safetensors(std::span<const std::byte> file, std::string_view where,
                               const SafetensorsOptions& options = {});
 
+/// Reads the tensors of a file one at a time, in their order there, and gives each to `take`; what
+/// the map holds of the file is let go with each. Errors as above, or IoError.
+void each_safetensors(const std::filesystem::path& path, const SafetensorsOptions& options,
+                      const TakeTensor& take);
+
+/// The same of a file in memory; returns its metadata.
+Metadata each_safetensors(std::span<const std::byte> file, std::string_view where,
+                          const SafetensorsOptions& options, const TakeTensor& take);
+
 /// Reads a file through a memory map; IoError if it cannot be read, else as above.
 Safetensors load_safetensors(const std::filesystem::path& path,
                              const SafetensorsOptions& options = {});
@@ -88,6 +101,9 @@ class MappedSafetensors {
  public:
   explicit MappedSafetensors(const std::filesystem::path& path);
   const StoredTensors& tensors() const { return tensors_; }
+
+  /// Lets go of the memory that holds what was looked at.
+  void forget() const { file_.forget(); }
 
  private:
   MappedFile file_;

@@ -157,11 +157,33 @@ void copy_piece(const Placement& piece, Direction direction, const StoredTensors
   }
 }
 
-Weights weights_of(std::map<std::string, Tensor> tensors) {
-  Weights weights;
-  for (auto& [name, tensor] : tensors) weights.put(name, std::move(tensor));
-  return weights;
-}
+/// Tensors that are put together of pieces, given away when they are whole.
+class Assembly {
+ public:
+  Assembly(const std::vector<Placement>& pieces, Direction direction, TakeTensor take)
+      : direction_(direction), take_(std::move(take)) {
+    for (const Placement& piece : pieces) ++missing_[target(piece)];
+  }
+
+  void add(const Placement& piece, const StoredTensors& from, Storage storage) {
+    copy_piece(piece, direction_, from, storage, tensors_);
+    const auto count = missing_.find(target(piece));
+    if (--count->second > 0) return;
+    auto whole = tensors_.extract(count->first);
+    missing_.erase(count);
+    take_(whole.key(), std::move(whole.mapped()));
+  }
+
+ private:
+  const std::string& target(const Placement& piece) const {
+    return direction_ == Direction::kToOurs ? piece.ours : piece.theirs;
+  }
+
+  Direction direction_;
+  TakeTensor take_;
+  std::map<std::string, int64_t> missing_;  // pieces of each that did not come yet
+  std::map<std::string, Tensor> tensors_;
+};
 
 /// Refuses a head that is said to be the embedding and is not.
 void check_tied_head(const StoredTensors& file, const std::string& name, const Placement& embedding,
@@ -229,8 +251,8 @@ std::vector<PublishedTensor> published_tensors(PublishedFormat format, const Con
   return tensors;
 }
 
-Weights from_published(PublishedFormat format, const Config& config, const StoredTensors& file,
-                       std::string_view where) {
+void each_from_published(PublishedFormat format, const Config& config, const StoredTensors& file,
+                         std::string_view where, const TakeTensor& take) {
   const TensorMap map =
       map_of(format, config, [&](const std::string& name) { return file.contains(name); });
   std::map<std::string, Storage> storage;
@@ -239,13 +261,12 @@ Weights from_published(PublishedFormat format, const Config& config, const Store
   }
   const std::vector<Placement> pieces = map.finish();
   const bool tied = config.options.flag("model.tie");
-  std::map<std::string, Tensor> tensors;
+  Assembly assembly(pieces, Direction::kToOurs, take);
   std::set<std::string> known;
   for (const Placement& piece : pieces) {
     // What must be float32 of a GGUF file is that already; it says so itself.
     const bool gguf = format == PublishedFormat::kGguf;
-    copy_piece(piece, Direction::kToOurs, file, gguf ? Storage::kMatrix : storage.at(piece.ours),
-               tensors);
+    assembly.add(piece, file, gguf ? Storage::kMatrix : storage.at(piece.ours));
     known.insert(piece.theirs);
   }
   if (tied) {
@@ -259,36 +280,92 @@ Weights from_published(PublishedFormat format, const Config& config, const Store
                      .got = {},
                      .fix = "check that config.json and the tensors belong together"});
   }
-  Weights result = weights_of(std::move(tensors));
   for (const char* name : {"decoder.shift", "decoder.scale"}) {
     Tensor tensor(DType::kFloat32, {config.interface.output_size});
     const float value = std::string_view(name) == "decoder.scale" ? 1 : 0;
     std::ranges::fill(tensor.elements<float>(), value);
-    result.put(name, std::move(tensor));
+    take(name, std::move(tensor));
   }
-  return result;
 }
 
-Weights to_published(PublishedFormat format, const Config& config, const Weights& weights) {
-  const Shape row = {config.interface.output_size};
-  const auto all = [](std::span<const float> values, float only) {
-    return std::ranges::all_of(values, [only](float value) { return value == only; });
-  };
-  if (!all(weights.get("decoder.shift", row), 0) || !all(weights.get("decoder.scale", row), 1)) {
+Weights from_published(PublishedFormat format, const Config& config, const StoredTensors& file,
+                       std::string_view where) {
+  Weights weights;
+  each_from_published(format, config, file, where, [&](const std::string& name, Tensor tensor) {
+    weights.put(name, std::move(tensor));
+  });
+  return weights;
+}
+
+struct ToPublished::Parts {
+  std::multimap<std::string, Placement> pieces;  // by our names
+  std::map<std::string, Shape> shapes;           // by theirs
+  Shape outputs;                                 // of the standardisation
+  Assembly assembly;
+};
+
+ToPublished::ToPublished(PublishedFormat format, const Config& config, TakeTensor take) {
+  const std::vector<Placement> pieces = placements(format, config);
+  std::multimap<std::string, Placement> by_name;
+  std::map<std::string, Shape> shapes;
+  for (const Placement& piece : pieces) {
+    by_name.emplace(piece.ours, piece);
+    shapes.emplace(piece.theirs, piece.their_shape);
+  }
+  if (format == PublishedFormat::kStateSpaces && config.options.flag("model.tie")) {
+    const std::string embedding = pieces.front().theirs, head = head_name(format);
+    shapes.emplace(head, pieces.front().their_shape);
+    take = [take = std::move(take), head, embedding](const std::string& name, Tensor tensor) {
+      if (name == embedding) take(head, tensor.clone());
+      take(name, std::move(tensor));
+    };
+  }
+  Assembly assembly(pieces, Direction::kToTheirs, std::move(take));
+  parts_ = std::make_unique<Parts>(Parts{
+      std::move(by_name), std::move(shapes), {config.interface.output_size}, std::move(assembly)});
+}
+
+const std::map<std::string, Shape>& ToPublished::shapes() const { return parts_->shapes; }
+
+ToPublished::~ToPublished() = default;
+
+void ToPublished::add(const std::string& name, const Tensor& tensor) {
+  if (name == "decoder.shift" || name == "decoder.scale") {
+    const float neutral = name == "decoder.scale" ? 1 : 0;
+    const auto is_neutral = [neutral](float value) { return value == neutral; };
+    if (tensor.dtype() == DType::kFloat32 && tensor.shape() == parts_->outputs &&
+        std::ranges::all_of(tensor.elements<float>(), is_neutral)) {
+      return;
+    }
     throw DataError({.where = "decoder.shift, decoder.scale",
                      .what = "published forms have no standardisation of outputs",
                      .got = {},
                      .fix = "set them to 0 and 1"});
   }
-  std::map<std::string, Tensor> tensors;
-  const StoredTensors ours = stored(weights);
-  for (const Placement& piece : placements(format, config)) {
-    copy_piece(piece, Direction::kToTheirs, ours, Storage::kMatrix, tensors);
+  const StoredTensors one = {{name, stored(tensor)}};
+  const auto [first, last] = parts_->pieces.equal_range(name);
+  for (auto piece = first; piece != last; ++piece) {
+    parts_->assembly.add(piece->second, one, Storage::kMatrix);
   }
-  if (format == PublishedFormat::kStateSpaces && config.options.flag("model.tie")) {
-    tensors.emplace(head_name(format), tensors.at("backbone.embedding.weight").clone());
-  }
-  return weights_of(std::move(tensors));
+  parts_->pieces.erase(first, last);
+}
+
+void ToPublished::finish() {
+  if (parts_->pieces.empty()) return;
+  throw DataError({.where = "weights",
+                   .what = "tensor " + parts_->pieces.begin()->first + " is missing",
+                   .got = {},
+                   .fix = "check that config.json and the tensors belong together"});
+}
+
+Weights to_published(PublishedFormat format, const Config& config, const Weights& weights) {
+  Weights result;
+  ToPublished parts(format, config, [&](const std::string& name, Tensor tensor) {
+    result.put(name, std::move(tensor));
+  });
+  for (const auto& [name, tensor] : weights.all()) parts.add(name, tensor);
+  parts.finish();
+  return result;
 }
 
 }  // namespace longwave::models

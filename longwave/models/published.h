@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -72,6 +74,33 @@ inline Weights from_published(PublishedFormat format, const Config& config, cons
                               std::string_view where) {
   return from_published(format, config, stored(file), where);
 }
+
+/// The same, one tensor at a time, each as soon as all its parts were read.
+void each_from_published(PublishedFormat format, const Config& config, const StoredTensors& file,
+                         std::string_view where, const TakeTensor& take);
+
+/// Makes the tensors of a published file of ours, which come one at a time in any order, and gives
+/// each to `take` as soon as it has all its parts.
+///
+/// Errors     as `to_published`.
+/// Threads    one owner at a time.
+class ToPublished {
+ public:
+  ToPublished(PublishedFormat format, const Config& config, TakeTensor take);
+  ~ToPublished();
+
+  /// What will be made.
+  const std::map<std::string, Shape>& shapes() const;
+
+  void add(const std::string& name, const Tensor& tensor);
+
+  /// DataError if a tensor was missing.
+  void finish();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
 
 /// The tensors of a published file. state-spaces repeats a tied embedding as the head.
 ///

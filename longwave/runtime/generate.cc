@@ -33,7 +33,8 @@ void check(const Session& session, const text::Tokenizer* tokenizer,
   }
   if (options.draft != nullptr && session.form() != StateForm::kFloat32) {
     throw InvalidArgument({.where = "draft",
-                           .what = "what a draft guesses can be judged with a float32 state only",
+                           .what = "a draft needs a float32 state: its guesses are judged in one "
+                                   "pass, and other states are rounded after each token",
                            .got = std::string(name_of(session.form())),
                            .fix = "leave out --draft or --state"});
   }

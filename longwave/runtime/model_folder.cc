@@ -2,6 +2,8 @@
 #include "longwave/runtime/model_folder.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "longwave/io/config_file.h"
 #include "longwave/io/file.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/io/safetensors_writer.h"
 #include "longwave/ops/quant/quant.h"
 #include "longwave/runtime/gguf_file.h"
 #include "longwave/runtime/published_folder.h"
@@ -78,41 +81,60 @@ const std::string& required_text(const std::vector<io::Setting>& settings, const
                      .fix = {}});
 }
 
-/// The tensors of the table and no other, so that a file says what the model is.
-Weights of_table(const ParameterTable& table, const Weights& weights) {
-  Weights result;
-  for (const Parameter& parameter : table) {
-    result.put(parameter.name, weights.of(parameter).clone());
-  }
-  return result;
-}
-
-void check_tensors(const models::Config& config, const Weights& weights, const std::string& where) {
-  const ParameterTable table = models::parameters(config);
-  for (const Parameter& parameter : table) weights.of(parameter);
-  if (weights.all().size() == table.size()) return;
-  for (const auto& [name, tensor] : weights.all()) {
-    if (std::ranges::find(table, name, &Parameter::name) != table.end()) continue;
-    throw DataError({.where = where,
-                     .what = "tensor " + name + " belongs to no layer of the model",
-                     .got = std::to_string(weights.all().size()) + " tensors, " +
-                            std::to_string(table.size()) + " expected",
-                     .fix = "check that config.json and model.safetensors belong together"});
-  }
-}
-
-/// What only float32 will do becomes it; the rest is looked through for numbers that are not
-/// finite.
-void make_usable(const models::Config& config, Weights& weights, const std::string& where) {
-  for (const Parameter& parameter : models::parameters(config)) {
-    if (!weights.has(parameter.name)) continue;
-    const Tensor& tensor = weights.all().at(parameter.name);
-    if (tensor.dtype() == DType::kFloat32 || !ops::is_weight_type(tensor.dtype())) continue;
-    ops::require_finite(parameter.name, tensor, where);
-    if (parameter.storage == Storage::kFloat32 && !is_blocked(tensor.dtype())) {
-      weights.put(parameter.name, ops::dequantize(tensor));
+/// The tensors of our own file, checked one by one against the table; what only float32 will do
+/// becomes it.
+void each_own_tensor(const std::filesystem::path& path, const models::Config& config,
+                     const TakeTensor& take) {
+  const std::string where = path.string();
+  std::map<std::string, Parameter> open;
+  for (Parameter& parameter : models::parameters(config)) open.emplace(parameter.name, parameter);
+  const size_t expected = open.size();
+  size_t count = 0;
+  std::string stranger;
+  const auto check = [&](const std::string& name, Tensor tensor) {
+    ++count;
+    const auto found = open.find(name);
+    if (found == open.end()) {
+      stranger = name;
+      return;
     }
+    const Parameter parameter = found->second;
+    if (tensor.dtype() != DType::kFloat32 && ops::is_weight_type(tensor.dtype())) {
+      ops::require_finite(name, tensor, where);
+      const bool widens = parameter.storage == Storage::kFloat32 && !is_blocked(tensor.dtype());
+      if (widens) tensor = ops::dequantize(tensor);
+    }
+    const bool typed =
+        tensor.dtype() == DType::kFloat32 ||
+        (parameter.storage == Storage::kMatrix && ops::is_weight_type(tensor.dtype()));
+    if (!typed || tensor.shape() != parameter.shape) {
+      Weights one;
+      one.put(name, std::move(tensor));
+      tensor = one.of(parameter).clone();  // refuses another shape or type
+    }
+    open.erase(found);
+    take(name, std::move(tensor));
+  };
+  io::each_safetensors(path,
+                       {.half = io::SafetensorsOptions::Half::kKeep,
+                        .not_finite = io::SafetensorsOptions::NotFinite::kReject},
+                       check);
+  if (!open.empty()) static_cast<void>(Weights().of(open.begin()->second));
+  if (stranger.empty()) return;
+  throw DataError(
+      {.where = where,
+       .what = "tensor " + stranger + " belongs to no layer of the model",
+       .got = std::to_string(count) + " tensors, " + std::to_string(expected) + " expected",
+       .fix = "check that config.json and model.safetensors belong together"});
+}
+
+io::SafetensorsItems items_of(const ParameterTable& table,
+                              const std::function<DType(const Parameter&)>& type) {
+  io::SafetensorsItems items;
+  for (const Parameter& parameter : table) {
+    items.emplace(parameter.name, io::SafetensorsItem{type(parameter), parameter.shape});
   }
+  return items;
 }
 
 }  // namespace
@@ -151,23 +173,35 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
   return models::make_config(io, file);
 }
 
-ModelFolder load_model_folder(const std::filesystem::path& path) {
-  if (is_gguf_file(path)) return load_gguf_model(path);
+ModelSource open_model_folder(const std::filesystem::path& path) {
+  if (is_gguf_file(path)) {
+    auto [config, weights] = load_gguf_model(path);
+    return {std::move(config), [weights = std::move(weights)](const TakeTensor& take) {
+              for (const auto& [name, tensor] : weights.all()) take(name, tensor.clone());
+            }};
+  }
   const std::filesystem::path folder = find_model_folder(path);
   const std::filesystem::path config_path = folder / kConfigName;
-  const std::filesystem::path weights_path = folder / kWeightsName;
   const std::string text = io::read_text(config_path, kConfigLimit);
   if (auto published = parse_published_config(text, config_path.string())) {
-    Weights weights = load_published_weights(folder, *published);
-    return {std::move(published->config), std::move(weights)};
+    models::Config config = published->config;
+    return {std::move(config), [folder, published = std::move(*published)](const TakeTensor& take) {
+              each_published_tensor(folder, published, take);
+            }};
   }
   models::Config config = parse_model_config(text, config_path.string());
-  io::Safetensors file = io::load_safetensors(
-      weights_path, {.half = io::SafetensorsOptions::Half::kKeep,
-                     .not_finite = io::SafetensorsOptions::NotFinite::kReject});
-  make_usable(config, file.weights, weights_path.string());
-  check_tensors(config, file.weights, weights_path.string());
-  return {std::move(config), std::move(file.weights)};
+  return {config, [path = folder / kWeightsName, config](const TakeTensor& take) {
+            each_own_tensor(path, config, take);
+          }};
+}
+
+ModelFolder load_model_folder(const std::filesystem::path& path) {
+  if (is_gguf_file(path)) return load_gguf_model(path);
+  ModelSource source = open_model_folder(path);
+  Weights weights;
+  source.each(
+      [&](const std::string& name, Tensor tensor) { weights.put(name, std::move(tensor)); });
+  return {std::move(source.config), std::move(weights)};
 }
 
 void set_context(models::Config& config, int64_t positions) {
@@ -179,9 +213,29 @@ void set_context(models::Config& config, int64_t positions) {
 
 void write_model_files(const std::filesystem::path& folder, const models::Config& config,
                        const Weights& weights) {
-  const Weights tensors = of_table(models::parameters(config), weights);
+  const ParameterTable table = models::parameters(config);
+  const auto type = [&](const Parameter& parameter) { return weights.of(parameter).dtype(); };
+  io::SafetensorsWriter writer(folder / kWeightsName, items_of(table, type), {{"format", kFormat}});
+  for (const Parameter& parameter : table) writer.write(parameter.name, weights.of(parameter));
   io::write_file_atomically(folder / kConfigName, format_model_config(config));
-  io::save_safetensors(folder / kWeightsName, tensors, {{"format", kFormat}});
+  writer.commit();
+}
+
+void write_model_files(const std::filesystem::path& folder, const ModelSource& source,
+                       const ModelChange& change) {
+  std::map<std::string, Parameter> table;
+  for (Parameter& parameter : models::parameters(source.config)) {
+    table.emplace(parameter.name, std::move(parameter));
+  }
+  io::SafetensorsWriter writer(folder / kWeightsName,
+                               items_of(models::parameters(source.config), change.type),
+                               {{"format", kFormat}});
+  source.each([&](const std::string& name, Tensor tensor) {
+    const auto found = table.find(name);
+    if (found != table.end()) writer.write(name, change.change(found->second, std::move(tensor)));
+  });
+  io::write_file_atomically(folder / kConfigName, format_model_config(source.config));
+  writer.commit();
 }
 
 void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer& tokenizer) {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "longwave/base/parameter.h"
+#include "longwave/base/stored_tensor.h"
 #include "longwave/models/sequence_model.h"
 #include "longwave/text/chat_template.h"
 #include "longwave/text/tokenizer.h"
@@ -46,6 +48,17 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
 ///            damaged, not finite, or not those of the configuration.
 ModelFolder load_model_folder(const std::filesystem::path& path);
 
+/// A model that is read tensor by tensor, so that more than one need not be held.
+struct ModelSource {
+  models::Config config;
+  /// Gives every tensor to a function, once; those of a GGUF file are read before, all together.
+  std::function<void(const TakeTensor& take)> each;
+};
+
+/// The same model as `load_model_folder` reads; what is wrong with a tensor is said when it is
+/// read. Errors as there.
+ModelSource open_model_folder(const std::filesystem::path& path);
+
 /// Gives the attention layers of a model memory for so many positions: the longest sequence that
 /// its states take. Models without such layers, and those that forget what leaves their window,
 /// are left as they are.
@@ -64,6 +77,14 @@ void save_model_folder(const std::filesystem::path& folder, const models::Config
 /// it visible (io::AtomicFolder). Errors as `save_model_folder`.
 void write_model_files(const std::filesystem::path& folder, const models::Config& config,
                        const Weights& weights);
+
+/// The same from a source, each tensor as `change` makes it.
+struct ModelChange {
+  std::function<DType(const Parameter& parameter)> type;  ///< of the tensor in the new file
+  std::function<Tensor(const Parameter& parameter, Tensor tensor)> change;
+};
+void write_model_files(const std::filesystem::path& folder, const ModelSource& source,
+                       const ModelChange& change);
 
 /// Adds the tokenizer's files to a folder that is being written.
 void write_tokenizer(const std::filesystem::path& folder, const text::Tokenizer& tokenizer);

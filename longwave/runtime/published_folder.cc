@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/runtime/published_folder.h"
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "longwave/io/file.h"
 #include "longwave/io/foreign_json.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/io/safetensors_writer.h"
 #include "longwave/io/torch_pickle.h"
 #include "longwave/ops/quant/quant.h"
 
@@ -49,10 +51,16 @@ class TensorFiles {
  public:
   const StoredTensors& tensors() const { return tensors_; }
 
+  /// Lets go of the memory that holds what was looked at in mapped files.
+  void forget() const {
+    for (const auto& file : mapped_) file->forget();
+  }
+
   void read_safetensors(const fs::path& path) {
     mapped_.push_back(std::make_unique<io::MappedSafetensors>(path));
     for (const auto& [name, tensor] : mapped_.back()->tensors()) {
       if (ops::is_weight_type(tensor.dtype)) ops::require_finite(name, tensor, path.string());
+      mapped_.back()->forget();
     }
     add(mapped_.back()->tensors(), path);
   }
@@ -102,11 +110,23 @@ std::optional<PublishedDescription> parse_published_config(std::string_view text
 }
 
 Weights load_published_weights(const fs::path& folder, const PublishedDescription& description) {
+  Weights weights;
+  each_published_tensor(folder, description, [&](const std::string& name, Tensor tensor) {
+    weights.put(name, std::move(tensor));
+  });
+  return weights;
+}
+
+void each_published_tensor(const fs::path& folder, const PublishedDescription& description,
+                           const TakeTensor& take) {
   std::error_code ignored;
   TensorFiles files;
   const auto ours = [&](const fs::path& from) {
-    return models::from_published(description.format, description.config, files.tensors(),
-                                  from.string());
+    models::each_from_published(description.format, description.config, files.tensors(),
+                                from.string(), [&](const std::string& name, Tensor tensor) {
+                                  files.forget();
+                                  take(name, std::move(tensor));
+                                });
   };
   for (const WeightsForm& form : kForms) {
     const fs::path whole = folder / form.whole, index = folder / form.index;
@@ -126,19 +146,56 @@ Weights load_published_weights(const fs::path& folder, const PublishedDescriptio
                           "index of a model in several files"});
 }
 
-void save_published_folder(const fs::path& folder, models::PublishedFormat format,
-                           const ModelFolder& model, const Companions& companions) {
+namespace {
+
+/// Writes a folder whose tensors `write` puts into the file of the name that it is given.
+void save_folder(const fs::path& folder, models::PublishedFormat format,
+                 const models::Config& config, const Companions& companions,
+                 const std::function<void(const fs::path&)>& write) {
   std::vector<io::Setting> settings;
-  for (auto& [key, value] : models::to_published(format, model.config)) {
+  for (auto& [key, value] : models::to_published(format, config)) {
     settings.push_back({key, value, 0});
   }
-  const Weights tensors = models::to_published(format, model.config, model.weights);
   io::AtomicFolder atomic(folder);
+  write(atomic.path() / kWeightsName);
   io::write_file_atomically(atomic.path() / "config.json", io::format_foreign_json(settings));
-  // What transformers looks for before it reads a file.
-  io::save_safetensors(atomic.path() / kWeightsName, tensors, {{"format", "pt"}});
   write_companions(atomic.path(), companions);
   atomic.commit();
+}
+
+/// What transformers looks for before it reads a file.
+const io::Metadata& metadata_of_weights() {
+  static const io::Metadata kMetadata = {{"format", "pt"}};
+  return kMetadata;
+}
+
+}  // namespace
+
+void save_published_folder(const fs::path& folder, models::PublishedFormat format,
+                           const ModelFolder& model, const Companions& companions) {
+  save_folder(folder, format, model.config, companions, [&](const fs::path& path) {
+    io::save_safetensors(path, models::to_published(format, model.config, model.weights),
+                         metadata_of_weights());
+  });
+}
+
+void save_published_folder(const fs::path& folder, models::PublishedFormat format,
+                           const ModelSource& source, const Companions& companions) {
+  save_folder(folder, format, source.config, companions, [&](const fs::path& path) {
+    std::optional<io::SafetensorsWriter> writer;
+    models::ToPublished theirs(
+        format, source.config,
+        [&](const std::string& name, const Tensor& tensor) { writer->write(name, tensor); });
+    io::SafetensorsItems items;
+    for (const auto& [name, shape] : theirs.shapes()) items[name] = {DType::kFloat32, shape};
+    writer.emplace(path, items, metadata_of_weights());
+    source.each([&](const std::string& name, const Tensor& tensor) {
+      if (tensor.dtype() == DType::kFloat32) return theirs.add(name, tensor);
+      theirs.add(name, ops::dequantize(tensor));
+    });
+    theirs.finish();
+    writer->commit();
+  });
 }
 
 }  // namespace longwave::runtime

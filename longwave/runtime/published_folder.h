@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "longwave/base/stored_tensor.h"
 #include "longwave/models/published.h"
 #include "longwave/runtime/companions.h"
 #include "longwave/runtime/model_folder.h"
@@ -35,11 +36,19 @@ std::optional<PublishedDescription> parse_published_config(std::string_view text
 Weights load_published_weights(const std::filesystem::path& folder,
                                const PublishedDescription& description);
 
+/// The same, one tensor at a time: of safetensors no more than that is held.
+void each_published_tensor(const std::filesystem::path& folder,
+                           const PublishedDescription& description, const TakeTensor& take);
+
 /// Writes config.json and model.safetensors into a new or replaced folder, in one step, and
 /// what goes along with them.
 ///
 /// Errors     ConfigError if the form cannot express the model; IoError.
 void save_published_folder(const std::filesystem::path& folder, models::PublishedFormat format,
                            const ModelFolder& model, const Companions& companions = {});
+
+/// The same from a source, as float32, tensor by tensor.
+void save_published_folder(const std::filesystem::path& folder, models::PublishedFormat format,
+                           const ModelSource& source, const Companions& companions);
 
 }  // namespace longwave::runtime

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "longwave/base/dtype.h"
@@ -22,6 +23,13 @@ struct QuantizedTensor {
   size_t bytes_after = 0;
   double error = 0;  ///< root mean square of the difference, relative to that of the numbers
 };
+
+/// The type that a parameter gets when matrices shall have `to`, as below.
+DType quantized_type(const Parameter& parameter, DType to);
+
+/// One matrix in that type, and what became of it. Errors as below.
+std::pair<Tensor, QuantizedTensor> quantize_tensor(const Parameter& parameter, const Tensor& tensor,
+                                                   DType to);
 
 /// Stores the matrices of a model in a smaller type; every other tensor is left as it is.
 ///
