@@ -126,13 +126,13 @@ function(longwave_tests room label)
   endforeach()
 endfunction()
 
-# Only the room of the kernels gains from -O3. Rooms that wait for files, or put others together, do
+# Only the room of the kernels gains from -O3. Rooms that wait for files, or call the others, do
 # not gain from -O2 either; each level costs a sixth to a third of the time to build.
 function(longwave_optimise_rooms target)
   get_target_property(sources ${target} SOURCES)
   list(FILTER sources EXCLUDE REGEX "/longwave/ops/|\\.cu$")
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O2>)
-  list(FILTER sources INCLUDE REGEX "/longwave/(models|io|data|inspect)/")
+  list(FILTER sources INCLUDE REGEX "/longwave/(models|io|text|data|runtime|inspect)/")
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
 endfunction()
 
