@@ -13,10 +13,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using OptionalTensor = c10::optional<torch::Tensor>;
 
-OptionalTensor optional(const torch::Tensor& x) {
-  return x.defined() ? OptionalTensor(x) : OptionalTensor();
-}
-
 /// x (batch, time, channels) as (rows, channels).
 torch::Tensor rows_of(const torch::Tensor& x) { return x.view({-1, x.size(2)}); }
 
@@ -223,8 +219,9 @@ torch::Tensor mixing(const MixingCall& call, const ParameterLookup& parameters) 
     bias = parameters("bias");
   }
   if (call.v.is_cuda() || ops::is_narrow(call.v)) return mixing_of_operations(call, weight, bias);
-  return MixingFunction::apply(call.x.contiguous(), call.v.contiguous(), optional(weight),
-                               optional(bias), optional(call.mask), call.kind, call.activation);
+  return MixingFunction::apply(call.x.contiguous(), call.v.contiguous(), ops::optional(weight),
+                               ops::optional(bias), ops::optional(call.mask), call.kind,
+                               call.activation);
 }
 
 }  // namespace longwave::nn

@@ -5,7 +5,8 @@
 #include <span>
 
 #include "longwave/nn/norm_device_torch.h"
-#include "longwave/ops/norm/norm.h"
+#include "longwave/nn/norm_rows_torch.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::nn {
@@ -21,9 +22,6 @@ std::span<const uint8_t> valid_rows(const torch::Tensor& valid) {
   if (!valid.defined()) return {};
   return {valid.data_ptr<uint8_t>(), static_cast<size_t>(valid.numel())};
 }
-
-/// x as dense rows of channels.
-torch::Tensor rows_of(const torch::Tensor& x) { return x.contiguous().view({-1, x.size(-1)}); }
 
 void normalise_rows(const RowNormOnDevice& call) {
   if (call.x.is_cuda()) return row_norm_on_device(call);
@@ -228,20 +226,11 @@ torch::Tensor batch_norm(const torch::Tensor& x, const torch::Tensor& valid, Pha
     return batch_norm_of_operations(x, weight, bias, valid, mean, var);
   }
   if (phase == Phase::kTraining) {
-    const OptionalTensor mask =
-        valid.defined() ? OptionalTensor(valid.contiguous()) : OptionalTensor();
-    return BatchNormFunction::apply(x, weight, bias, mask, mean, var);
+    const torch::Tensor mask = valid.defined() ? valid.contiguous() : valid;
+    return BatchNormFunction::apply(x, weight, bias, ops::optional(mask), mean, var);
   }
   const torch::Tensor scale = weight / (var + kNormEpsilon).sqrt();
   return x * scale + (bias - mean * scale);
-}
-
-ops::RowNorm row_norm_of(NormKind kind) {
-  return kind == NormKind::kLayer ? ops::RowNorm::kLayer : ops::RowNorm::kRms;
-}
-
-OptionalTensor shift_of(NormKind kind, const ParameterLookup& parameters) {
-  return kind == NormKind::kLayer ? OptionalTensor(parameters("bias")) : c10::nullopt;
 }
 
 }  // namespace
@@ -258,8 +247,7 @@ torch::Tensor norm_linear(const NormLinear& call, const ParameterLookup& paramet
     return linear(norm(call.kind, call.x, torch::Tensor(), call.phase, parameters), call.W, call.b);
   }
   return NormLinearFunction::apply(call.x, parameters("weight"), shift_of(call.kind, parameters),
-                                   call.W, call.b.defined() ? OptionalTensor(call.b) : c10::nullopt,
-                                   row_norm_of(call.kind));
+                                   call.W, ops::optional(call.b), row_norm_of(call.kind));
 }
 
 }  // namespace longwave::nn

@@ -2,6 +2,7 @@
 #include "longwave/nn/residual_torch.h"
 
 #include "longwave/nn/norm_device_torch.h"
+#include "longwave/nn/norm_rows_torch.h"
 #include "longwave/ops/operand_torch.h"
 
 namespace longwave::nn {
@@ -11,8 +12,6 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using OptionalTensor = c10::optional<Tensor>;
-
-Tensor rows_of(const Tensor& x) { return x.contiguous().view({-1, x.size(-1)}); }
 
 class NormedSumFunction : public torch::autograd::Function<NormedSumFunction> {
  public:
@@ -71,11 +70,8 @@ bool joins(NormKind kind, const Residual& stream, Precision precision) {
 }
 
 NormedSum normed_sum(NormKind kind, const Residual& stream, const ParameterLookup& parameters) {
-  const bool centred = kind == NormKind::kLayer;
-  const variable_list out =
-      NormedSumFunction::apply(stream.x, stream.branch, parameters("weight"),
-                               centred ? OptionalTensor(parameters("bias")) : c10::nullopt,
-                               centred ? ops::RowNorm::kLayer : ops::RowNorm::kRms);
+  const variable_list out = NormedSumFunction::apply(stream.x, stream.branch, parameters("weight"),
+                                                     shift_of(kind, parameters), row_norm_of(kind));
   return {out[0], out[1]};
 }
 

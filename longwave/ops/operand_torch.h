@@ -18,6 +18,17 @@ inline torch::Tensor empty_as(const torch::Tensor& tensor) {
   return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : torch::Tensor();
 }
 
+/// The tensor, or zeros of a shape, of the type and device of `like`, if it is undefined.
+inline torch::Tensor or_zeros(const torch::Tensor& tensor, at::IntArrayRef shape,
+                              const torch::Tensor& like) {
+  return tensor.defined() ? tensor : torch::zeros(shape, like.options().requires_grad(false));
+}
+
+/// As functions of the graph take what may be undefined.
+inline c10::optional<torch::Tensor> optional(const torch::Tensor& tensor) {
+  return tensor.defined() ? c10::optional<torch::Tensor>(tensor) : c10::nullopt;
+}
+
 /// Whether the tensor holds 16-bit numbers, as the signals of a model that trains in bfloat16.
 inline bool is_narrow(const torch::Tensor& tensor) {
   return tensor.defined() && tensor.scalar_type() == torch::kBFloat16;

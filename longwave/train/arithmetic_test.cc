@@ -10,14 +10,13 @@
 namespace longwave::train {
 namespace {
 
-constexpr int64_t kChannels = 8, kVocabulary = 50;
+constexpr int64_t kVocabulary = 50;
 
 models::Config language_model(const std::vector<std::string>& settings) {
   Options options(models::config_schema("lstm*2 | moe every 2"));
   for (const std::string& setting : settings) options.assign(setting, "test");
   const models::Interface interface {
-    .input = models::Interface::Input::kTokens, .input_size = kVocabulary,
-    .output = models::Interface::Output::kStep, .output_size = kVocabulary
+    models::Interface::Input::kTokens, kVocabulary, models::Interface::Output::kStep, kVocabulary
   };
   return models::make_config(interface, options);
 }

@@ -4,6 +4,7 @@
 #include <torch/version.h>
 
 #include "longwave/ops/cuda/device_torch.h"
+#include "longwave/ops/operand_torch.h"
 
 namespace longwave::train {
 
@@ -25,13 +26,10 @@ void fused_adamw(const AdamWUpdate& update) {
   const torch::Tensor count =
       torch::full({}, static_cast<double>(update.count), update.parameters.front().options());
   const std::vector<torch::Tensor> counts(update.parameters.size(), count);
-  const auto optional = [](const torch::Tensor& tensor) {
-    return tensor.defined() ? c10::optional<torch::Tensor>(tensor) : c10::nullopt;
-  };
   at::_fused_adamw_(update.parameters, update.gradients, update.means, update.squares, {}, counts,
                     update.lr, update.beta1, update.beta2, update.decay, update.epsilon,
-                    /*amsgrad=*/false, /*maximize=*/false, optional(update.guard.divisor),
-                    optional(update.guard.skip));
+                    /*amsgrad=*/false, /*maximize=*/false, ops::optional(update.guard.divisor),
+                    ops::optional(update.guard.skip));
 }
 #else
 bool has_fused_adamw(const AdamWUpdate&) { return false; }

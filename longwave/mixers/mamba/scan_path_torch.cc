@@ -149,14 +149,11 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
 ScanPathOutput scan_path(const ScanPath& in) {
   if (in.xz.is_cpu() && ops::is_narrow(in.xz)) return scan_path_of_operations(in);
   const int64_t batch = in.xz.size(0), inner = in.A.size(0);
-  const auto or_zeros = [](const Tensor& tensor, at::IntArrayRef shape, const Tensor& like) {
-    return tensor.defined() ? tensor : torch::zeros(shape, like.options().requires_grad(false));
-  };
   const variable_list out = ScanPathFunction::apply(
-      in.xz, in.conv_w, or_zeros(in.conv_b, {inner}, in.conv_w), in.x_proj, in.dt_proj, in.dt_bias,
-      in.A, in.D, or_zeros(in.history, {batch, in.conv_w.size(1) - 1, inner}, in.xz),
-      or_zeros(in.h0, {batch, inner, in.A.size(1)}, in.A),
-      in.starts.defined() ? OptionalTensor(in.starts) : OptionalTensor(),
+      in.xz, in.conv_w, ops::or_zeros(in.conv_b, {inner}, in.conv_w), in.x_proj, in.dt_proj,
+      in.dt_bias, in.A, in.D,
+      ops::or_zeros(in.history, {batch, in.conv_w.size(1) - 1, inner}, in.xz),
+      ops::or_zeros(in.h0, {batch, inner, in.A.size(1)}, in.A), ops::optional(in.starts),
       torch::GradMode::is_enabled());
   return {out[0], out[1], out[2]};
 }

@@ -197,19 +197,13 @@ ScanPathOutput scan_path(const Settings& settings, const ScanPath& in) {
     return scan_path_of_operations(settings, in);
   }
   const int64_t batch = in.projected.size(0);
-  const auto or_zeros = [](const Tensor& tensor, at::IntArrayRef shape, const Tensor& like) {
-    return tensor.defined() ? tensor : torch::zeros(shape, like.options().requires_grad(false));
-  };
-  const auto optional = [](const Tensor& tensor) {
-    return tensor.defined() ? OptionalTensor(tensor) : OptionalTensor();
-  };
   const variable_list out = ScanPathFunction::apply(
       Semantics{settings.order, settings.dt_least, settings.dt_most}, settings.norm_groups,
-      in.projected, in.conv_w, or_zeros(in.conv_b, {settings.convolved()}, in.conv_w), in.A, in.D,
-      in.dt_bias, in.norm_w, in.out_proj_w, optional(in.out_proj_b),
-      or_zeros(in.history, {batch, settings.width - 1, settings.convolved()}, in.projected),
-      or_zeros(in.h0, {batch, settings.heads, settings.head_dim, settings.state}, in.A),
-      optional(in.starts));
+      in.projected, in.conv_w, ops::or_zeros(in.conv_b, {settings.convolved()}, in.conv_w), in.A,
+      in.D, in.dt_bias, in.norm_w, in.out_proj_w, ops::optional(in.out_proj_b),
+      ops::or_zeros(in.history, {batch, settings.width - 1, settings.convolved()}, in.projected),
+      ops::or_zeros(in.h0, {batch, settings.heads, settings.head_dim, settings.state}, in.A),
+      ops::optional(in.starts));
   return {out[0], out[1], out[2]};
 }
 
