@@ -29,6 +29,14 @@ inline c10::optional<torch::Tensor> optional(const torch::Tensor& tensor) {
   return tensor.defined() ? c10::optional<torch::Tensor>(tensor) : c10::nullopt;
 }
 
+/// Requires an operand of a given rank, and of the type and device of `wanted`.
+///
+/// Errors     InvalidArgument, with the operator `where` and the operand's name, if it is missing
+/// or
+///            is another.
+void require_tensor(const char* where, const char* name, const torch::Tensor& tensor,
+                    const torch::TensorOptions& wanted, int64_t rank);
+
 /// Whether the tensor holds 16-bit numbers, as the signals of a model that trains in bfloat16.
 inline bool is_narrow(const torch::Tensor& tensor) {
   return tensor.defined() && tensor.scalar_type() == torch::kBFloat16;

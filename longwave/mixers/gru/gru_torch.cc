@@ -9,27 +9,17 @@
 namespace longwave::mixers::gru {
 namespace {
 
-class GruTorch : public TorchMixer {
+class GruTorch : public RecurrentTorch {
  public:
-  GruTorch(const RecurrentShapes& shapes, TorchParameters parameters)
-      : shapes_(shapes), parameters_(std::move(parameters)) {}
-
-  bool packs() const override { return true; }
-  Projection input_projection() const override {
-    return {parameters_("input.weight"), parameters_("input.bias")};
-  }
+  using RecurrentTorch::RecurrentTorch;
 
  private:
   Output run(const Call& call) const override {
-    const auto scanned = ops::gru_scan(
-        call.projected, parameters_("recurrent.weight"), parameters_("recurrent.bias"),
-        state_or_zeros(call.state, call.projected, shapes_.hidden), call.starts);
-    return {recurrent_output(shapes_, scanned.y, parameters_),
-            call.final_state ? scanned.h : torch::Tensor()};
+    const auto scanned =
+        ops::gru_scan(call.projected, parameter("recurrent.weight"), parameter("recurrent.bias"),
+                      state_or_zeros(call.state, call.projected, hidden()), call.starts);
+    return {output_of(scanned.y), call.final_state ? scanned.h : torch::Tensor()};
   }
-
-  RecurrentShapes shapes_;
-  TorchParameters parameters_;
 };
 
 }  // namespace

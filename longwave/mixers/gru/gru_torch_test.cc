@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/mixers/gru/gru_torch.h"
 
-#include "longwave/mixers/testing/laws_torch.h"
+#include "longwave/mixers/recurrent/testing/framework_torch.h"
 
 namespace longwave::mixers::testing {
 namespace {
@@ -16,23 +16,11 @@ INSTANTIATE_TEST_SUITE_P(Gru, CausalTorchMixerLaws, ::testing::ValuesIn(causal(k
 
 /// The framework's own layer, with our parameters, is the oracle.
 TEST(Gru, EqualsTheFrameworksLayer) {
-  constexpr int64_t kChannels = 5, kHidden = 5;
-  const MixerCase test_case = {"Oracle", "gru", {}, kChannels};
-  const TorchTrial trial(test_case, 3, torch::kFloat64);
-  torch::nn::GRU oracle(torch::nn::GRUOptions(kChannels, kHidden).batch_first(true));
-  oracle->to(torch::kFloat64);
-  const torch::NoGradGuard no_grad;
-  auto theirs = oracle->named_parameters();
-  theirs["weight_ih_l0"].copy_(trial.parameters.at("input.weight"));
-  theirs["weight_hh_l0"].copy_(trial.parameters.at("recurrent.weight"));
-  theirs["bias_ih_l0"].copy_(trial.parameters.at("input.bias"));
-  theirs["bias_hh_l0"].zero_();
-  theirs["bias_hh_l0"].slice(0, 2 * kHidden).copy_(trial.parameters.at("recurrent.bias"));
-  const torch::Tensor u = random_tensor({2, 13, kChannels}, 1);
-  const torch::Tensor expected = std::get<0>(oracle->forward(u));
-  const torch::Tensor got = trial.mixer->forward({.u = u}).y;
-  const double bound = Tolerance::sum<double>(13 * kHidden, 1.0).bound;
-  EXPECT_LE((got - expected).abs().max().item<double>(), bound);
+  const torch::nn::GRU oracle(
+      torch::nn::GRUOptions(kFrameworkChannels, kFrameworkChannels).batch_first(true));
+  expect_equals_framework("gru", oracle, [](torch::Tensor b, const auto& ours) {
+    b.slice(0, 2 * kFrameworkChannels).copy_(ours.at("recurrent.bias"));
+  });
 }
 
 }  // namespace

@@ -9,28 +9,19 @@
 namespace longwave::mixers::lstm {
 namespace {
 
-class LstmTorch : public TorchMixer {
+class LstmTorch : public RecurrentTorch {
  public:
-  LstmTorch(const RecurrentShapes& shapes, TorchParameters parameters)
-      : shapes_(shapes), parameters_(std::move(parameters)) {}
-
-  bool packs() const override { return true; }
-  Projection input_projection() const override {
-    return {parameters_("input.weight"), parameters_("input.bias")};
-  }
+  using RecurrentTorch::RecurrentTorch;
 
  private:
   Output run(const Call& call) const override {
-    const torch::Tensor state = state_or_zeros(call.state, call.projected, 2 * shapes_.hidden);
-    const auto scanned = ops::lstm_scan(call.projected, parameters_("recurrent.weight"),
-                                        state.slice(1, 0, shapes_.hidden),
-                                        state.slice(1, shapes_.hidden), call.starts);
-    return {recurrent_output(shapes_, scanned.y, parameters_),
+    const torch::Tensor state = state_or_zeros(call.state, call.projected, 2 * hidden());
+    const auto scanned =
+        ops::lstm_scan(call.projected, parameter("recurrent.weight"), state.slice(1, 0, hidden()),
+                       state.slice(1, hidden()), call.starts);
+    return {output_of(scanned.y),
             call.final_state ? torch::cat({scanned.h, scanned.c}, 1) : torch::Tensor()};
   }
-
-  RecurrentShapes shapes_;
-  TorchParameters parameters_;
 };
 
 }  // namespace

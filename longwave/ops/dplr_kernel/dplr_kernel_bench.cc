@@ -11,10 +11,13 @@
 
 #include "longwave/base/philox.h"
 #include "longwave/ops/dplr_kernel/dplr_kernel.h"
+#include "longwave/ops/testing/difference.h"
 #include "longwave/ops/testing/fma_roofline.h"
 
 namespace longwave::ops {
 namespace {
+
+using longwave::testing::relative_difference;
 
 template <typename T>
 using Numbers = std::vector<std::complex<T>>;
@@ -81,17 +84,6 @@ struct Problem {
   std::vector<T> dt, dK, K, ddt;
 };
 
-template <typename Fast, typename Slow>
-double difference(const Fast& fast, const Slow& slow) {
-  double worst = 0, size = 0;
-  for (size_t i = 0; i < slow.size(); ++i) {
-    worst = std::max(worst,
-                     static_cast<double>(std::abs(typename Slow::value_type(fast[i]) - slow[i])));
-    size = std::max(size, static_cast<double>(std::abs(slow[i])));
-  }
-  return worst / size;
-}
-
 /// Errors of the first channel, relative to the largest number of their kind.
 struct Errors {
   double K, grad;
@@ -116,9 +108,10 @@ Errors errors(Problem<float>& fast) {
     const auto row = fast.dP.begin() + r * fast.channels * fast.modes;
     dP.insert(dP.end(), row, row + fast.modes);
   }
-  return {difference(fast.K, slow.K),
-          std::max({difference(fast.dLambda, slow.dLambda), difference(fast.dB, slow.dB),
-                    difference(fast.dCt, slow.dCt), difference(dP, slow.dP)})};
+  return {relative_difference(slow.K, fast.K),
+          std::max({relative_difference(slow.dLambda, fast.dLambda),
+                    relative_difference(slow.dB, fast.dB), relative_difference(slow.dCt, fast.dCt),
+                    relative_difference(slow.dP, dP)})};
 }
 
 enum class Pass { kForward, kBackward };

@@ -11,6 +11,7 @@
 
 #include "longwave/base/philox.h"
 #include "longwave/ops/dplr_scan/dplr_scan.h"
+#include "longwave/ops/testing/difference.h"
 #include "longwave/ops/testing/fma_roofline.h"
 
 namespace longwave::ops {
@@ -68,16 +69,6 @@ struct Problem {
   std::vector<T> dt, u, y;
 };
 
-double error_of(const Problem<float>& fast, Problem<double>& exact) {
-  dplr_scan_ref(exact.args());
-  double worst = 0, size = 0;
-  for (size_t i = 0; i < exact.y.size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(fast.y[i]) - exact.y[i]));
-    size = std::max(size, std::abs(exact.y[i]));
-  }
-  return worst / size;
-}
-
 void run(benchmark::State& state) {
   const Extents extents{state.range(0), state.range(1), state.range(2), state.range(3),
                         state.range(4)};
@@ -88,7 +79,8 @@ void run(benchmark::State& state) {
   args.factors = &factors;
   dplr_scan(args, workspace);
   Problem<double> exact(extents);
-  const double error = error_of(problem, exact);
+  dplr_scan_ref(exact.args());
+  const double error = longwave::testing::relative_difference(exact.y, problem.y);
   if (!(error < 1e-4)) {
     state.SkipWithError("the result is wrong");
     return;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/linear_scan/linear_scan_torch.h"
 
-#include <string>
-
 #include "longwave/base/error.h"
 #include "longwave/ops/linear_scan/linear_scan.h"
 #include "longwave/ops/linear_scan/linear_scan_device_torch.h"
@@ -92,30 +90,15 @@ class LinearScanFunction : public torch::autograd::Function<LinearScanFunction> 
   }
 };
 
-void require_type(const char* name, const Tensor& tensor, const torch::TensorOptions& wanted,
-                  int64_t rank) {
-  const bool offered = !tensor.is_cuda() || tensor.scalar_type() == torch::kFloat32 ||
-                       tensor.scalar_type() == torch::kComplexFloat;
-  if (tensor.scalar_type() == wanted.dtype() && tensor.dim() == rank &&
-      tensor.device() == wanted.device() && offered) {
-    return;
-  }
-  throw InvalidArgument({.where = "linear_scan",
-                         .what = std::string(name) + " has another type, rank or device",
-                         .got = tensor.toString() + " of rank " + std::to_string(tensor.dim()),
-                         .fix = std::string("give it as a tensor of ") +
-                                std::string(wanted.dtype().name()) + " and rank " +
-                                std::to_string(rank) + " on " + wanted.device().str() +
-                                ", in single precision on a GPU"});
-}
-
 }  // namespace
 
 LinearScanOutput linear_scan(const Tensor& a, const Tensor& b, const Tensor& h0) {
   const Tensor factor = a.dim() == 1 ? a.view({1, 1, -1}) : a;
-  require_type("b", b, b.options(), 3);
-  require_type("a", factor, b.options(), 3);
-  if (h0.defined()) require_type("h0", h0, b.options(), 2);
+  const bool single = b.scalar_type() == torch::kFloat32 || b.scalar_type() == torch::kComplexFloat;
+  require(!b.is_cuda() || single, "linear_scan", "b must be of single precision on a GPU");
+  require_tensor("linear_scan", "b", b, b.options(), 3);
+  require_tensor("linear_scan", "a", factor, b.options(), 3);
+  if (h0.defined()) require_tensor("linear_scan", "h0", h0, b.options(), 2);
   const Tensor state = h0.defined() ? h0 : torch::zeros({b.size(0), b.size(2)}, b.options());
   const variable_list out = LinearScanFunction::apply(factor, b, state);
   return {out[0], out[1]};

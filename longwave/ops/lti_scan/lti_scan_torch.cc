@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/lti_scan/lti_scan_torch.h"
 
-#include <string>
-
 #include "longwave/base/error.h"
 #include "longwave/ops/lti_scan/lti_scan.h"
 #include "longwave/ops/lti_scan/lti_scan_device_torch.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -79,10 +78,8 @@ class LtiScanFunction : public torch::autograd::Function<LtiScanFunction> {
     const LtiScanTensors in = resolved({saved[0], saved[1], saved[2], saved[3], saved[4]});
     const LtiScanOutput d{grads[0].defined() ? grads[0].resolve_neg() : torch::zeros_like(in.u),
                           grads[1].defined() ? grads[1].resolve_conj().resolve_neg() : Tensor()};
-    const auto like = [](const Tensor& tensor) {
-      return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : Tensor();
-    };
-    const LtiScanTensors out{like(in.u), like(in.a), like(in.c), like(in.d), like(in.h0)};
+    const LtiScanTensors out{empty_as(in.u), empty_as(in.a), empty_as(in.c), empty_as(in.d),
+                             empty_as(in.h0)};
     if (in.u.is_cuda()) {
       lti_scan_backward_on_device(in, d, out);
     } else {
@@ -92,20 +89,6 @@ class LtiScanFunction : public torch::autograd::Function<LtiScanFunction> {
   }
 };
 
-void require_type(const char* name, const Tensor& tensor, const torch::TensorOptions& wanted,
-                  int64_t rank) {
-  if (tensor.scalar_type() == wanted.dtype() && tensor.dim() == rank &&
-      tensor.device() == wanted.device()) {
-    return;
-  }
-  throw InvalidArgument({.where = "lti_scan",
-                         .what = std::string(name) + " has another type, rank or device",
-                         .got = tensor.toString() + " of rank " + std::to_string(tensor.dim()),
-                         .fix = std::string("give it as a tensor of ") +
-                                std::string(wanted.dtype().name()) + " and rank " +
-                                std::to_string(rank) + " on " + wanted.device().str()});
-}
-
 }  // namespace
 
 LtiScanOutput lti_scan(const Tensor& u, const Tensor& a, const Tensor& c, const Tensor& d,
@@ -114,11 +97,11 @@ LtiScanOutput lti_scan(const Tensor& u, const Tensor& a, const Tensor& c, const 
   const auto real =
       torch::TensorOptions(wide ? torch::kFloat64 : torch::kFloat32).device(u.device());
   const auto complex = real.dtype(wide ? torch::kComplexDouble : torch::kComplexFloat);
-  require_type("u", u, real, 3);
-  require_type("a", a, complex, 2);
-  require_type("c", c, complex, 2);
-  if (d.defined()) require_type("d", d, real, 1);
-  if (h0.defined()) require_type("h0", h0, complex, 3);
+  require_tensor("lti_scan", "u", u, real, 3);
+  require_tensor("lti_scan", "a", a, complex, 2);
+  require_tensor("lti_scan", "c", c, complex, 2);
+  if (d.defined()) require_tensor("lti_scan", "d", d, real, 1);
+  if (h0.defined()) require_tensor("lti_scan", "h0", h0, complex, 3);
   // Undefined tensors cannot enter a Function: no skip is one without elements.
   const Tensor skip = d.defined() ? d : torch::empty({0}, u.options());
   const Tensor state =

@@ -4,13 +4,13 @@
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "longwave/ops/selective_scan/selective_scan_ref.h"
 #include "longwave/ops/selective_scan/testing/selective_problem.h"
+#include "longwave/ops/testing/difference.h"
 #include "longwave/ops/testing/fma_roofline.h"
 
 namespace longwave::ops {
@@ -25,15 +25,10 @@ constexpr double kForwardOperations = 2 * (9 + 3 + 1);
 // The same again without the readout, and 9 on the way back.
 constexpr double kBackwardOperations = 2 * (9 + 3 + 1 + 9);
 
-// Whether two arrays agree up to the rounding of sums of 1000 terms, relative to the largest
-// number.
+// Whether two arrays agree up to the rounding of sums of 1000 terms.
 bool close(const std::vector<double>& expected, const std::vector<float>& got) {
-  double worst = 0, largest = 1;
-  for (size_t i = 0; i < got.size(); ++i) {
-    worst = std::max(worst, std::abs(expected[i] - got[i]));
-    largest = std::max(largest, std::abs(expected[i]));
-  }
-  return worst <= 8 * std::sqrt(1000.0) * std::numeric_limits<float>::epsilon() * largest;
+  const double bound = 8 * std::sqrt(1000.0) * std::numeric_limits<float>::epsilon();
+  return longwave::testing::relative_difference(expected, got) <= bound;
 }
 
 bool kernels_are_right() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/selective_scan/selective_scan_torch.h"
 
-#include <string>
-
 #include "longwave/base/error.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/selective_scan/selective_scan_device_torch.h"
@@ -127,39 +125,21 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
     const SelectiveScanOutput d{
         grads[0].defined() ? grads[0].detach().resolve_neg() : torch::zeros_like(in.u),
         grads[1].defined() ? grads[1].detach().resolve_neg() : Tensor()};
-    const auto like = [](const Tensor& tensor) {
-      return tensor.defined() ? torch::empty(tensor.sizes(), tensor.options()) : Tensor();
-    };
-    const SelectiveScanTensors out{.u = like(in.u),
-                                   .dt = like(in.dt),
-                                   .A = like(in.A),
-                                   .B = like(in.B),
-                                   .C = like(in.C),
-                                   .D = like(in.D),
-                                   .dt_bias = like(in.dt_bias),
-                                   .z = like(in.z),
-                                   .h0 = like(in.h0),
+    const SelectiveScanTensors out{.u = empty_as(in.u),
+                                   .dt = empty_as(in.dt),
+                                   .A = empty_as(in.A),
+                                   .B = empty_as(in.B),
+                                   .C = empty_as(in.C),
+                                   .D = empty_as(in.D),
+                                   .dt_bias = empty_as(in.dt_bias),
+                                   .z = empty_as(in.z),
+                                   .h0 = empty_as(in.h0),
                                    .starts = {}};
     selective_scan_gradients(in, saved.back(), d, out);
     return {out.u,       out.dt, out.A,  out.B,    out.C,    out.D,
             out.dt_bias, out.z,  out.h0, Tensor(), Tensor(), Tensor()};
   }
 };
-
-void require_type(const char* name, const Tensor& tensor, const torch::TensorOptions& wanted,
-                  int64_t rank) {
-  if (tensor.defined() && tensor.scalar_type() == wanted.dtype() && tensor.dim() == rank &&
-      tensor.device() == wanted.device()) {
-    return;
-  }
-  throw InvalidArgument(
-      {.where = "selective_scan",
-       .what = std::string(name) + " is missing or has another type, rank or device",
-       .got = tensor.defined() ? tensor.toString() + " of rank " + std::to_string(tensor.dim())
-                               : "an undefined tensor",
-       .fix = std::string("give it as a tensor of ") + std::string(wanted.dtype().name()) +
-              " and rank " + std::to_string(rank) + " on " + wanted.device().str()});
-}
 
 torch::ScalarType signal_type(const Tensor& u) {
   if (is_narrow(u)) return torch::kBFloat16;
@@ -170,16 +150,17 @@ void check(const SelectiveScanTensors& in) {
   require(in.u.defined(), "selective_scan", "u is missing");
   const auto type = torch::TensorOptions(signal_type(in.u)).device(in.u.device());
   const auto wide = type.dtype(wide_type(in.u));
-  require_type("u", in.u, type, 3);
-  require_type("dt", in.dt, type, 3);
-  require_type("A", in.A, wide, 2);
-  require_type("B", in.B, type, 4);
-  require_type("C", in.C, type, 4);
-  if (in.D.defined()) require_type("D", in.D, wide, 1);
-  if (in.dt_bias.defined()) require_type("dt_bias", in.dt_bias, wide, 1);
-  if (in.z.defined()) require_type("z", in.z, type, 3);
-  if (in.h0.defined()) require_type("h0", in.h0, wide, 3);
-  if (in.starts.defined()) require_type("starts", in.starts, type.dtype(torch::kUInt8), 2);
+  require_tensor("selective_scan", "u", in.u, type, 3);
+  require_tensor("selective_scan", "dt", in.dt, type, 3);
+  require_tensor("selective_scan", "A", in.A, wide, 2);
+  require_tensor("selective_scan", "B", in.B, type, 4);
+  require_tensor("selective_scan", "C", in.C, type, 4);
+  if (in.D.defined()) require_tensor("selective_scan", "D", in.D, wide, 1);
+  if (in.dt_bias.defined()) require_tensor("selective_scan", "dt_bias", in.dt_bias, wide, 1);
+  if (in.z.defined()) require_tensor("selective_scan", "z", in.z, type, 3);
+  if (in.h0.defined()) require_tensor("selective_scan", "h0", in.h0, wide, 3);
+  if (in.starts.defined())
+    require_tensor("selective_scan", "starts", in.starts, type.dtype(torch::kUInt8), 2);
 }
 
 bool requires_gradient(const SelectiveScanTensors& in) {

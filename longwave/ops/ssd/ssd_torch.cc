@@ -2,7 +2,6 @@
 #include "longwave/ops/ssd/ssd_torch.h"
 
 #include <array>
-#include <string>
 
 #include "longwave/base/error.h"
 #include "longwave/ops/operand_torch.h"
@@ -172,20 +171,6 @@ class SsdFunction : public torch::autograd::Function<SsdFunction> {
   }
 };
 
-void require_type(const char* name, const Tensor& tensor, const torch::TensorOptions& wanted,
-                  int64_t rank) {
-  if (tensor.scalar_type() == wanted.dtype() && tensor.dim() == rank &&
-      tensor.device() == wanted.device()) {
-    return;
-  }
-  throw InvalidArgument({.where = "ssd",
-                         .what = std::string(name) + " has another type, rank or device",
-                         .got = tensor.toString() + " of rank " + std::to_string(tensor.dim()),
-                         .fix = std::string("give it as a tensor of ") +
-                                std::string(wanted.dtype().name()) + " and rank " +
-                                std::to_string(rank) + " on " + wanted.device().str()});
-}
-
 }  // namespace
 
 void ssd_into(const SsdInput& in, const SsdOutput& out) {
@@ -220,17 +205,17 @@ SsdOutput ssd(const SsdInput& input) {
                         .device(input.x.device());
   const auto type = is_narrow(input.x) ? wide.dtype(torch::kBFloat16) : wide;
   const Tensor D = skip_of(input.D);
-  require_type("x", input.x, type, 4);
-  require_type("dt", input.dt, type, 3);
-  require_type("A", input.A, wide, 1);
-  require_type("B", input.B, type, 4);
-  require_type("C", input.C, type, 4);
-  if (D.defined()) require_type("D", D, wide, 2);
-  if (input.dt_bias.defined()) require_type("dt_bias", input.dt_bias, wide, 1);
-  if (input.h0.defined()) require_type("h0", input.h0, wide, 4);
+  require_tensor("ssd", "x", input.x, type, 4);
+  require_tensor("ssd", "dt", input.dt, type, 3);
+  require_tensor("ssd", "A", input.A, wide, 1);
+  require_tensor("ssd", "B", input.B, type, 4);
+  require_tensor("ssd", "C", input.C, type, 4);
+  if (D.defined()) require_tensor("ssd", "D", D, wide, 2);
+  if (input.dt_bias.defined()) require_tensor("ssd", "dt_bias", input.dt_bias, wide, 1);
+  if (input.h0.defined()) require_tensor("ssd", "h0", input.h0, wide, 4);
   Tensor starts = input.starts;
   if (starts.defined() && starts.scalar_type() == torch::kBool) starts = starts.view(torch::kUInt8);
-  if (starts.defined()) require_type("starts", starts, type.dtype(torch::kUInt8), 2);
+  if (starts.defined()) require_tensor("ssd", "starts", starts, type.dtype(torch::kUInt8), 2);
   // Undefined tensors cannot enter a Function: those left out are of rank 0.
   const auto given = [&](const Tensor& tensor) {
     return tensor.defined() ? tensor : torch::empty({}, input.x.options());

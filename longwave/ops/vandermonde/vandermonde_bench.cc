@@ -10,11 +10,14 @@
 #include <vector>
 
 #include "longwave/base/philox.h"
+#include "longwave/ops/testing/difference.h"
 #include "longwave/ops/testing/fma_roofline.h"
 #include "longwave/ops/vandermonde/vandermonde.h"
 
 namespace longwave::ops {
 namespace {
+
+using longwave::testing::relative_difference;
 
 /// Damped oscillations with all memories up to a thousand steps.
 template <typename T>
@@ -49,17 +52,6 @@ struct Problem {
   std::vector<T> K, dK;
 };
 
-template <typename Fast, typename Slow>
-double difference(const Fast& fast, const Slow& slow) {
-  double worst = 0, size = 0;
-  for (size_t i = 0; i < slow.size(); ++i) {
-    const auto got = typename Slow::value_type(fast[i]);
-    worst = std::max(worst, static_cast<double>(std::abs(got - slow[i])));
-    size = std::max(size, static_cast<double>(std::abs(slow[i])));
-  }
-  return worst / size;
-}
-
 enum class Pass { kForward, kBackward };
 
 void run(benchmark::State& state, Pass pass) {
@@ -72,8 +64,9 @@ void run(benchmark::State& state, Pass pass) {
   backward();
   vandermonde_ref(exact.forward());
   vandermonde_grad_ref(exact.backward());
-  const double error = std::max({difference(problem.K, exact.K), difference(problem.da, exact.da),
-                                 difference(problem.dc, exact.dc)});
+  const double error =
+      std::max({relative_difference(exact.K, problem.K), relative_difference(exact.da, problem.da),
+                relative_difference(exact.dc, problem.dc)});
   if (!(error < 1e-5)) {
     state.SkipWithError("the result is wrong");
     return;

@@ -10,6 +10,7 @@
 
 #include "longwave/base/philox.h"
 #include "longwave/ops/linear_scan/linear_scan.h"
+#include "longwave/ops/testing/draw.h"
 
 namespace longwave::ops::testing {
 
@@ -62,20 +63,19 @@ struct LinearProblem {
         rows(sharing.rows ? 1 : extents.batch),
         steps(sharing.steps ? 1 : extents.time) {
     Random random(seed);
-    for (int64_t i = 0; i < rows * steps * size.channels; ++i) {
+    a = longwave::testing::drawn(rows * steps * size.channels, [&] {
       const auto pole = std::polar(random.uniform(0.3, 0.98), random.uniform(-3.1, 3.1));
-      a.push_back(number<T>(pole.real(), pole.imag()));
-    }
-    const auto draw = [&](std::vector<T>& to, int64_t count) {
-      for (int64_t i = 0; i < count; ++i) {
-        const double re = random.normal();
-        to.push_back(number<T>(re, random.normal()));
-      }
+      return number<T>(pole.real(), pole.imag());
+    });
+    const auto normal = [&] {
+      const double re = random.normal();
+      return number<T>(re, random.normal());
     };
-    draw(b, size.batch * size.time * size.channels);
-    draw(dh, size.batch * size.time * size.channels);
-    draw(h0, size.batch * size.channels);
-    draw(dfinal, size.batch * size.channels);
+    const int64_t lines = size.batch * size.channels;
+    b = longwave::testing::drawn(lines * size.time, normal);
+    dh = longwave::testing::drawn(lines * size.time, normal);
+    h0 = longwave::testing::drawn(lines, normal);
+    dfinal = longwave::testing::drawn(lines, normal);
     const T nan = number<T>(std::numeric_limits<float>::quiet_NaN(), 0);
     h.assign(b.size(), nan);
     db.assign(b.size(), nan);

@@ -13,6 +13,7 @@
 #include "longwave/base/philox.h"
 #include "longwave/base/testing/tolerance.h"
 #include "longwave/ops/lti_scan/lti_scan.h"
+#include "longwave/ops/testing/draw.h"
 
 namespace longwave::ops::testing {
 
@@ -57,15 +58,16 @@ struct LtiProblem {
     const int64_t signal = size.batch * size.time * size.channels;
     const int64_t factor = size.channels * size.modes;
     const int64_t state = size.batch * size.channels * size.modes;
-    for (int64_t i = 0; i < signal; ++i) u.push_back(static_cast<T>(float(random.normal())));
-    for (int64_t i = 0; i < signal; ++i) dy.push_back(static_cast<T>(float(random.normal())));
+    const auto real = [&] { return static_cast<T>(float(random.normal())); };
+    u = longwave::testing::drawn(signal, real);
+    dy = longwave::testing::drawn(signal, real);
     for (int64_t i = 0; i < factor; ++i) {
       // Radii up to 0.98, so that the error bound needs no large factor.
       const auto pole = std::polar(random.uniform(0.3, 0.98), random.uniform(-3.1, 3.1));
       a.push_back(Complex(std::complex<float>(pole)));
       c.push_back(draw(random));
     }
-    for (int64_t i = 0; i < size.channels; ++i) d.push_back(static_cast<T>(float(random.normal())));
+    d = longwave::testing::drawn(size.channels, real);
     for (int64_t i = 0; i < state; ++i) h.push_back(draw(random));
     for (int64_t i = 0; i < state; ++i) dh.push_back(draw(random));
     poison();

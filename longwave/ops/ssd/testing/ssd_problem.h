@@ -18,6 +18,7 @@
 #include "longwave/base/testing/tolerance.h"
 #include "longwave/ops/ssd/ssd.h"
 #include "longwave/ops/ssd/ssd_ref.h"
+#include "longwave/ops/testing/draw.h"
 
 namespace longwave::ops::testing {
 
@@ -81,7 +82,8 @@ struct SsdProblem {
     Random random(seed);
     const int64_t steps = size.batch * size.time, rows = size.heads * size.head_dim;
     const auto draw = [&](std::vector<T>& to, int64_t count, double scale, double shift) {
-      for (int64_t i = 0; i < count; ++i) to.push_back(float(scale * random.normal() + shift));
+      to = longwave::testing::drawn(count,
+                                    [&] { return T(float(scale * random.normal() + shift)); });
     };
     draw(x, steps * rows, 1, 0);
     draw(dt, steps * size.heads, 1, -2);
