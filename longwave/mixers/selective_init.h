@@ -9,15 +9,15 @@
 #include "longwave/base/error.h"
 #include "longwave/base/options.h"
 #include "longwave/base/philox.h"
+#include "longwave/mixers/common_options.h"
 
 namespace longwave::mixers {
 
 /// Options of the families whose step size is softplus(... + bias): where that starts.
 inline Schema step_size_options() {
   return {
-      {"dt_min", 1e-3, "smallest initial step size; 1/dt_min is the longest time scale in steps",
-       1e-9, 1e3},
-      {"dt_max", 1e-1, "largest initial step size", 1e-9, 1e3},
+      least_step_option(),
+      most_step_option(),
       {"dt_floor", 1e-4, "initial step sizes below this are raised to it", 1e-9, 1e3},
   };
 }

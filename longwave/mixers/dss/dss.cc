@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/mixers/common_options.h"
 #include "longwave/mixers/diagonal/diagonal_siso.h"
 #include "longwave/theory/diagonal_init.h"
 #include "longwave/theory/phi.h"
@@ -68,10 +69,9 @@ Schema schema() {
       {"length", int64_t{0}, "kernel = softmax: steps that the softmax runs over", 0,
        int64_t{1} << 40},
       {"sep_dt_re_im", true, "separate step sizes for the real and imaginary parts of the poles"},
-      {"dt_min", 1e-3, "smallest initial step size; 1/dt_min is the longest time scale in steps",
-       1e-9, 1e3},
-      {"dt_max", 1e-1, "largest initial step size", 1e-9, 1e3},
-      {"bidirectional", false, "also look at later inputs; such a layer cannot stream"},
+      least_step_option(),
+      most_step_option(),
+      bidirectional_option(),
   };
 }
 

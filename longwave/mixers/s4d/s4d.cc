@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/mixers/common_options.h"
 #include "longwave/mixers/diagonal/diagonal_siso.h"
 #include "longwave/mixers/option_checks.h"
 #include "longwave/theory/diagonal_init.h"
@@ -91,17 +92,13 @@ Schema schema() {
        .help = "where the input weights start; hippo needs init = legs",
        .choices = {"ones", "hippo"}},
       {"train_B", true, "whether the input weights are trained"},
-      {.key = "discretization",
-       .value = std::string("zoh"),
-       .help = "how continuous time becomes steps",
-       .choices = {"zoh", "bilinear"}},
-      {"dt_min", 1e-3, "smallest initial step size; 1/dt_min is the longest time scale in steps",
-       1e-9, 1e3},
-      {"dt_max", 1e-1, "largest initial step size", 1e-9, 1e3},
+      discretization_option(),
+      least_step_option(),
+      most_step_option(),
       {"damping", 1e-2, "init = dfout: decay of a pole over two steps, as -log(|a|^2)", 1e-9, 100},
       {"copies", int64_t{0}, "independent (A, B) shared among channels; 0 = one a channel", 0,
        1 << 20},
-      {"bidirectional", false, "also look at later inputs; such a layer cannot stream"},
+      bidirectional_option(),
   };
 }
 

@@ -8,6 +8,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/base/parallel.h"
+#include "longwave/mixers/common_options.h"
 #include "longwave/mixers/diagonal/complex_rows.h"
 #include "longwave/mixers/s5/s5_init.h"
 #include "longwave/theory/discretize.h"
@@ -90,15 +91,11 @@ Schema schema() {
        .value = std::string("trunc_standard_normal"),
        .help = "how the readout starts; names of the reference code",
        .choices = {"trunc_standard_normal", "lecun_normal", "complex_normal"}},
-      {.key = "discretization",
-       .value = std::string("zoh"),
-       .help = "how continuous time becomes steps",
-       .choices = {"zoh", "bilinear"}},
-      {"dt_min", 1e-3, "smallest initial step size; 1/dt_min is the longest time scale in steps",
-       1e-9, 1e3},
-      {"dt_max", 1e-1, "largest initial step size", 1e-9, 1e3},
+      discretization_option(),
+      least_step_option(),
+      most_step_option(),
       {"clip_eigs", true, "keep real parts of poles at or below -0.0001, so that states decay"},
-      {"bidirectional", false, "also look at later inputs; such a layer cannot stream"},
+      bidirectional_option(),
   };
 }
 
