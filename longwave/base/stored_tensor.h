@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "longwave/base/parameter.h"
 #include "longwave/base/tensor.h"
@@ -26,6 +27,12 @@ using StoredTensors = std::map<std::string, StoredTensor>;
 
 /// Receives the tensors of a file or model one after the other.
 using TakeTensor = std::function<void(const std::string& name, Tensor tensor)>;
+
+/// One that puts them into a storage, which must outlive it.
+inline TakeTensor put_into(Weights& weights) {
+  return
+      [&weights](const std::string& name, Tensor tensor) { weights.put(name, std::move(tensor)); };
+}
 
 /// A tensor where it lies.
 inline StoredTensor stored(const Tensor& tensor) {

@@ -8,6 +8,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/base/large_pages.h"
+#include "longwave/base/parallel.h"
 
 namespace longwave {
 namespace {
@@ -24,6 +25,14 @@ void require_whole_blocks(DType dtype, const Shape& shape) {
                                  std::string(name_of(dtype)),
                          .got = to_string(shape),
                          .fix = "keep this tensor in bfloat16 or float32"});
+}
+
+/// Pages of new memory are made by the thread that touches them first: each makes its share.
+void fill_with_zeros(std::byte* data, size_t bytes) {
+  constexpr int64_t kGrain = int64_t{4} << 20;
+  parallel_for(static_cast<int64_t>(bytes), kGrain, [&](int64_t begin, int64_t end) {
+    std::memset(data + begin, 0, static_cast<size_t>(end - begin));
+  });
 }
 
 }  // namespace
@@ -63,7 +72,7 @@ Tensor::Tensor(DType dtype, Shape shape)
   data_.reset(static_cast<std::byte*>(::operator new[](count > 0 ? count : 1, kAlignment)));
   if (count == 0) return;
   prefer_large_pages(data_.get(), count);
-  std::memset(data_.get(), 0, count);
+  fill_with_zeros(data_.get(), count);
 }
 
 Tensor Tensor::clone() const {

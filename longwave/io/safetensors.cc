@@ -91,9 +91,7 @@ void each_safetensors(const std::filesystem::path& path, const SafetensorsOption
 Safetensors parse_safetensors(std::span<const std::byte> file, std::string_view where,
                               const SafetensorsOptions& options) {
   Safetensors result;
-  result.metadata = each_safetensors(
-      file, where, options,
-      [&](const std::string& name, Tensor tensor) { result.weights.put(name, std::move(tensor)); });
+  result.metadata = each_safetensors(file, where, options, put_into(result.weights));
   return result;
 }
 

@@ -291,9 +291,7 @@ void each_from_published(PublishedFormat format, const Config& config, const Sto
 Weights from_published(PublishedFormat format, const Config& config, const StoredTensors& file,
                        std::string_view where) {
   Weights weights;
-  each_from_published(format, config, file, where, [&](const std::string& name, Tensor tensor) {
-    weights.put(name, std::move(tensor));
-  });
+  each_from_published(format, config, file, where, put_into(weights));
   return weights;
 }
 
@@ -360,9 +358,7 @@ void ToPublished::finish() {
 
 Weights to_published(PublishedFormat format, const Config& config, const Weights& weights) {
   Weights result;
-  ToPublished parts(format, config, [&](const std::string& name, Tensor tensor) {
-    result.put(name, std::move(tensor));
-  });
+  ToPublished parts(format, config, put_into(result));
   for (const auto& [name, tensor] : weights.all()) parts.add(name, tensor);
   parts.finish();
   return result;

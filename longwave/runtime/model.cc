@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/base/parallel.h"
 #include "longwave/ops/quant/panels.h"
 #include "longwave/runtime/hash.h"
 #include "longwave/runtime/model_folder.h"
@@ -17,18 +18,29 @@ namespace longwave::runtime {
 namespace {
 
 uint64_t fingerprint_of(const models::Config& config, const Weights& weights, double rate) {
+  const ParameterTable table = models::parameters(config);
+  std::vector<const Tensor*> tensors;
+  for (const Parameter& parameter : table) {
+    // `of` says what is missing.
+    const bool there = weights.has(parameter.name);
+    tensors.push_back(there ? &weights.all().at(parameter.name) : &weights.of(parameter));
+  }
+  std::vector<uint64_t> numbers(tensors.size());
+  parallel_for(std::ssize(tensors), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      numbers[i] = hash_much({tensors[i]->raw(), tensors[i]->bytes()});
+    }
+  });
   const std::string text = format_model_config(config);
   uint64_t hash = hash_bytes(std::as_bytes(std::span(text)));
   hash = hash_bytes(std::as_bytes(std::span(&rate, 1)), hash);
-  for (const Parameter& parameter : models::parameters(config)) {
-    hash = hash_bytes(std::as_bytes(std::span(parameter.name)), hash);
-    // `of` says what is missing.
-    const bool there = weights.has(parameter.name);
-    const Tensor& tensor = there ? weights.all().at(parameter.name) : weights.of(parameter);
-    const std::string_view type = name_of(tensor.dtype());
-    if (tensor.dtype() != DType::kFloat32) hash = hash_bytes(std::as_bytes(std::span(type)), hash);
-    const uint64_t numbers = hash_much({tensor.raw(), tensor.bytes()});
-    hash = hash_bytes(std::as_bytes(std::span(&numbers, 1)), hash);
+  for (size_t i = 0; i < table.size(); ++i) {
+    hash = hash_bytes(std::as_bytes(std::span(table[i].name)), hash);
+    const std::string_view type = name_of(tensors[i]->dtype());
+    if (tensors[i]->dtype() != DType::kFloat32) {
+      hash = hash_bytes(std::as_bytes(std::span(type)), hash);
+    }
+    hash = hash_bytes(std::as_bytes(std::span(&numbers[i], 1)), hash);
   }
   return hash;
 }

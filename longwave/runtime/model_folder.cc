@@ -173,7 +173,7 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
   return models::make_config(io, file);
 }
 
-ModelSource open_model_folder(const std::filesystem::path& path) {
+ModelSource open_model_folder(const std::filesystem::path& path, ReadPages pages) {
   if (is_gguf_file(path)) {
     auto [config, weights] = load_gguf_model(path);
     return {std::move(config), [weights = std::move(weights)](const TakeTensor& take) {
@@ -185,8 +185,9 @@ ModelSource open_model_folder(const std::filesystem::path& path) {
   const std::string text = io::read_text(config_path, kConfigLimit);
   if (auto published = parse_published_config(text, config_path.string())) {
     models::Config config = published->config;
-    return {std::move(config), [folder, published = std::move(*published)](const TakeTensor& take) {
-              each_published_tensor(folder, published, take);
+    return {std::move(config),
+            [folder, published = std::move(*published), pages](const TakeTensor& take) {
+              each_published_tensor(folder, published, pages, take);
             }};
   }
   models::Config config = parse_model_config(text, config_path.string());
@@ -197,10 +198,9 @@ ModelSource open_model_folder(const std::filesystem::path& path) {
 
 ModelFolder load_model_folder(const std::filesystem::path& path) {
   if (is_gguf_file(path)) return load_gguf_model(path);
-  ModelSource source = open_model_folder(path);
+  ModelSource source = open_model_folder(path, ReadPages::kKept);
   Weights weights;
-  source.each(
-      [&](const std::string& name, Tensor tensor) { weights.put(name, std::move(tensor)); });
+  source.each(put_into(weights));
   return {std::move(source.config), std::move(weights)};
 }
 

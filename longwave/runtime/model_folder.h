@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -48,6 +49,12 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
 ///            damaged, not finite, or not those of the configuration.
 ModelFolder load_model_folder(const std::filesystem::path& path);
 
+/// What becomes of the memory that holds mapped pages of a file once they were looked at.
+enum class ReadPages : uint8_t {
+  kKept,       ///< stays until all is read: the pages are checked and copied without a second fault
+  kForgotten,  ///< is let go of tensor by tensor, so that large files take little memory
+};
+
 /// A model that is read tensor by tensor, so that more than one need not be held.
 struct ModelSource {
   models::Config config;
@@ -57,7 +64,8 @@ struct ModelSource {
 
 /// The same model as `load_model_folder` reads; what is wrong with a tensor is said when it is
 /// read. Errors as there.
-ModelSource open_model_folder(const std::filesystem::path& path);
+ModelSource open_model_folder(const std::filesystem::path& path,
+                              ReadPages pages = ReadPages::kForgotten);
 
 /// Gives the attention layers of a model memory for so many positions: the longest sequence that
 /// its states take. Models without such layers, and those that forget what leaves their window,

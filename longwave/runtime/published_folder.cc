@@ -49,10 +49,13 @@ std::set<std::string> files_of_index(const fs::path& index) {
 /// The tensors of a model's files, and what they lie in.
 class TensorFiles {
  public:
+  explicit TensorFiles(ReadPages pages) : pages_(pages) {}
+
   const StoredTensors& tensors() const { return tensors_; }
 
-  /// Lets go of the memory that holds what was looked at in mapped files.
-  void forget() const {
+  /// Says that what was looked at so far is not needed soon.
+  void done_with_pages() const {
+    if (pages_ == ReadPages::kKept) return;
     for (const auto& file : mapped_) file->forget();
   }
 
@@ -60,7 +63,7 @@ class TensorFiles {
     mapped_.push_back(std::make_unique<io::MappedSafetensors>(path));
     for (const auto& [name, tensor] : mapped_.back()->tensors()) {
       if (ops::is_weight_type(tensor.dtype)) ops::require_finite(name, tensor, path.string());
-      mapped_.back()->forget();
+      done_with_pages();
     }
     add(mapped_.back()->tensors(), path);
   }
@@ -81,6 +84,7 @@ class TensorFiles {
     }
   }
 
+  ReadPages pages_;
   std::vector<std::unique_ptr<io::MappedSafetensors>> mapped_;
   std::vector<Weights> copies_;
   StoredTensors tensors_;
@@ -109,22 +113,14 @@ std::optional<PublishedDescription> parse_published_config(std::string_view text
   return PublishedDescription{*format, models::from_published(*format, values, where)};
 }
 
-Weights load_published_weights(const fs::path& folder, const PublishedDescription& description) {
-  Weights weights;
-  each_published_tensor(folder, description, [&](const std::string& name, Tensor tensor) {
-    weights.put(name, std::move(tensor));
-  });
-  return weights;
-}
-
 void each_published_tensor(const fs::path& folder, const PublishedDescription& description,
-                           const TakeTensor& take) {
+                           ReadPages pages, const TakeTensor& take) {
   std::error_code ignored;
-  TensorFiles files;
+  TensorFiles files(pages);
   const auto ours = [&](const fs::path& from) {
     models::each_from_published(description.format, description.config, files.tensors(),
                                 from.string(), [&](const std::string& name, Tensor tensor) {
-                                  files.forget();
+                                  files.done_with_pages();
                                   take(name, std::move(tensor));
                                 });
   };

@@ -27,18 +27,16 @@ struct PublishedDescription {
 std::optional<PublishedDescription> parse_published_config(std::string_view text,
                                                            std::string_view where);
 
-/// Reads the tensors beside it: model.safetensors, or the files that model.safetensors.index.json
-/// names, or else pytorch_model.bin or the files of its index, of which nothing is executed.
-/// bfloat16 and float16 become float32.
+/// Reads the tensors beside it, one at a time: model.safetensors, or the files that
+/// model.safetensors.index.json names, or else pytorch_model.bin or the files of its index, of
+/// which nothing is executed. What our layers want as float32 becomes that. Of safetensors no more
+/// is held than one tensor and, where they are kept, the mapped pages.
 ///
 /// Errors     IoError; DataError if tensors are damaged, not finite or not those of the
 ///            configuration, if an index names a file elsewhere, or there are none.
-Weights load_published_weights(const std::filesystem::path& folder,
-                               const PublishedDescription& description);
-
-/// The same, one tensor at a time: of safetensors no more than that is held.
 void each_published_tensor(const std::filesystem::path& folder,
-                           const PublishedDescription& description, const TakeTensor& take);
+                           const PublishedDescription& description, ReadPages pages,
+                           const TakeTensor& take);
 
 /// Writes config.json and model.safetensors into a new or replaced folder, in one step, and
 /// what goes along with them.
