@@ -2,7 +2,7 @@
 #   *_test.cc   a test program per folder        *_bench.cc  a benchmark program per file
 #   *_fuzz.cc   a libFuzzer program per file     *_torch.cc  part of the train target
 #   *_torch_test.cc, *_torch_bench.cc  the same for the train target
-#   *_cuda.cu    a CUDA backend, where nvcc is
+#   *_cuda.cu    a CUDA backend, where nvcc is; *_hopper_cuda.cu for GPUs of compute capability 9.0
 #   *_cuda_test.cu, *_cuda_bench.cu  its test program per folder and benchmark programs per file
 #   testing/*.cc, testing/*_torch.cc  what the test programs of a room share
 # Everything else belongs to the torch-free library.
@@ -146,6 +146,19 @@ function(longwave_programs room)
   endforeach()
 endfunction()
 
+# Kernels made of instructions that Hopper alone has, which other code chooses at run time: for
+# whatever GPUs the rest is compiled, these are for that one.
+function(longwave_add_hopper target)
+  if(NOT ARGN)
+    return()
+  endif()
+  add_library(${target}_hopper OBJECT ${ARGN})
+  set_target_properties(${target}_hopper PROPERTIES CUDA_ARCHITECTURES 90a-real)
+  target_include_directories(${target}_hopper PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${target}_hopper PRIVATE fmt::fmt longwave_options)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_hopper>)
+endfunction()
+
 function(longwave_library target)
   cmake_parse_arguments(arg "" "" "ROOMS" ${ARGN})
   set(sources "")
@@ -157,6 +170,9 @@ function(longwave_library target)
       list(APPEND sources ${found})
     endif()
   endforeach()
+  set(hopper ${sources})
+  list(FILTER hopper INCLUDE REGEX "_hopper_cuda\\.cu$")
+  list(FILTER sources EXCLUDE REGEX "_hopper_cuda\\.cu$")
   add_library(${target}_runtime STATIC ${sources})
   add_library(longwave::runtime ALIAS ${target}_runtime)
   set_target_properties(${target}_runtime PROPERTIES OUTPUT_NAME longwave EXPORT_NAME runtime)
@@ -175,6 +191,7 @@ function(longwave_library target)
             $<BUILD_INTERFACE:Eigen3::Eigen> $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>
             $<BUILD_INTERFACE:tomlplusplus::tomlplusplus> $<BUILD_INTERFACE:longwave_options>)
   if(LONGWAVE_HAVE_CUDA)
+    longwave_add_hopper(${target}_runtime ${hopper})
     target_link_libraries(${target}_runtime PRIVATE $<BUILD_INTERFACE:CUDA::cudart_static>)
   endif()
   foreach(room ${arg_ROOMS})

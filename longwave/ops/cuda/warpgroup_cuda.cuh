@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "longwave/ops/cuda/fragments_cuda.cuh"
+
+namespace longwave::ops::gpu {
+
+// Matrix products of a warpgroup, four warps from a multiple of four on, on Hopper's tensor cores.
+// Only files named *_hopper_cuda.cu can use them: no other GPU has these instructions.
+//
+// Factors in shared memory are tiles of rows of 64 numbers of 16 bits, 128 bytes, from a multiple
+// of 1024 bytes on. The 16-byte pieces of a row are permuted, so that the same piece of eight rows
+// lies in different banks. A left factor in registers, and a sum of 64 x 64, are spread over lanes
+// as fragments_cuda.cuh says, with 16 rows a warp.
+
+/// Threads of a warpgroup, and bytes of a row and of a tile of 64 rows.
+inline constexpr int kWarpgroup = 128;
+inline constexpr int kTileRowBytes = 128;
+inline constexpr int kTileBytes = 64 * kTileRowBytes;
+
+/// Where a piece of a row lies in a tile, in bytes.
+__device__ inline int place_in_tile(int row, int piece) {
+  return row * kTileRowBytes + ((piece ^ row % 8) * 16);
+}
+
+/// Whether the numbers of a tile's row follow the sum of the product, or are its rows or columns.
+enum class TileOrder { kAlongSum, kAcrossSum };
+
+/// Sixteen terms of a product's sum as tensor cores find them in a tile: with kAlongSum columns 16
+/// `part` on, with kAcrossSum rows 16 `part` on.
+template <TileOrder kOrder>
+__device__ uint64_t shared_factor(const void* tile, int part) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(tile)) +
+                       part * (kOrder == TileOrder::kAlongSum ? 32 : 16 * kTileRowBytes);
+  // Eight rows are 1024 bytes; 128 bytes are permuted.
+  constexpr uint64_t kLayout = uint64_t{1} << 62 | uint64_t{1024 / 16} << 32 | uint64_t{1} << 16;
+  return kLayout | (address & 0x3ffff) >> 4;
+}
+
+/// Orders what was done with registers before products that use them.
+__device__ inline void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+
+/// Closes the group of the products begun so far.
+__device__ inline void close_products() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+
+/// Keeps uses of a sum behind what was done before.
+template <int kTiles>
+__device__ void settle(float (&sum)[kTiles][4]) {
+#pragma unroll
+  for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) asm volatile("" : "+f"(sum[tile][i])::"memory");
+  }
+}
+
+/// Waits for all groups of products but the last kLeft, which give these sums.
+template <int kLeft, int... kTiles>
+__device__ void await_products(float (&... sums)[kTiles][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kLeft) : "memory");
+  (settle(sums), ...);
+}
+
+/// Lets tensor cores see what this thread wrote to shared memory; a barrier must follow.
+__device__ inline void show_to_tensor_cores() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+/// A barrier for one of the block's warpgroups.
+__device__ inline void sync_warpgroup(int which) {
+  asm volatile("bar.sync %0, %1;" ::"r"(which + 1), "n"(kWarpgroup) : "memory");
+}
+
+/// The name of a type of factors.
+template <typename T>
+struct FactorName;
+template <>
+struct FactorName<__half> {
+  static constexpr char kName[] = "f16";
+};
+template <>
+struct FactorName<__nv_bfloat16> {
+  static constexpr char kName[] = "bf16";
+};
+
+/// Whether a sum begins with the product or goes on.
+enum class Sum { kNew, kMore };
+
+/// sum = a b or sum += a b, 64 x 16 times 16 x 64; b lies in a tile. Begins only: a and sum stay
+/// untouched until await_products.
+template <TileOrder kOrder, typename T>
+__device__ void multiply(const LeftFactor<T>& a, uint64_t b, Sum so_far, float (&sum)[8][4]) {
+  asm volatile(
+      "{\n"
+      ".reg .pred more;\n"
+      "setp.ne.b32 more, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.%39.%39 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "{%32, %33, %34, %35}, %36, more, 1, 1, %38;\n"
+      "}\n"
+      : "+f"(sum[0][0]), "+f"(sum[0][1]), "+f"(sum[0][2]), "+f"(sum[0][3]), "+f"(sum[1][0]),
+        "+f"(sum[1][1]), "+f"(sum[1][2]), "+f"(sum[1][3]), "+f"(sum[2][0]), "+f"(sum[2][1]),
+        "+f"(sum[2][2]), "+f"(sum[2][3]), "+f"(sum[3][0]), "+f"(sum[3][1]), "+f"(sum[3][2]),
+        "+f"(sum[3][3]), "+f"(sum[4][0]), "+f"(sum[4][1]), "+f"(sum[4][2]), "+f"(sum[4][3]),
+        "+f"(sum[5][0]), "+f"(sum[5][1]), "+f"(sum[5][2]), "+f"(sum[5][3]), "+f"(sum[6][0]),
+        "+f"(sum[6][1]), "+f"(sum[6][2]), "+f"(sum[6][3]), "+f"(sum[7][0]), "+f"(sum[7][1]),
+        "+f"(sum[7][2]), "+f"(sum[7][3])
+      : "r"(a.pairs[0].bits), "r"(a.pairs[1].bits), "r"(a.pairs[2].bits), "r"(a.pairs[3].bits),
+        "l"(b), "r"(so_far == Sum::kMore ? 1 : 0), "n"(kOrder == TileOrder::kAcrossSum ? 1 : 0),
+        "C"(FactorName<T>::kName));
+}
+
+/// The same with both factors in tiles, where a's rows are 64 rows of a tile along the sum.
+template <TileOrder kOrder, typename T>
+__device__ void multiply(T, uint64_t a, uint64_t b, Sum so_far, float (&sum)[8][4]) {
+  asm volatile(
+      "{\n"
+      ".reg .pred more;\n"
+      "setp.ne.b32 more, %34, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.%36.%36 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "%32, %33, more, 1, 1, 0, %35;\n"
+      "}\n"
+      : "+f"(sum[0][0]), "+f"(sum[0][1]), "+f"(sum[0][2]), "+f"(sum[0][3]), "+f"(sum[1][0]),
+        "+f"(sum[1][1]), "+f"(sum[1][2]), "+f"(sum[1][3]), "+f"(sum[2][0]), "+f"(sum[2][1]),
+        "+f"(sum[2][2]), "+f"(sum[2][3]), "+f"(sum[3][0]), "+f"(sum[3][1]), "+f"(sum[3][2]),
+        "+f"(sum[3][3]), "+f"(sum[4][0]), "+f"(sum[4][1]), "+f"(sum[4][2]), "+f"(sum[4][3]),
+        "+f"(sum[5][0]), "+f"(sum[5][1]), "+f"(sum[5][2]), "+f"(sum[5][3]), "+f"(sum[6][0]),
+        "+f"(sum[6][1]), "+f"(sum[6][2]), "+f"(sum[6][3]), "+f"(sum[7][0]), "+f"(sum[7][1]),
+        "+f"(sum[7][2]), "+f"(sum[7][3])
+      : "l"(a), "l"(b), "r"(so_far == Sum::kMore ? 1 : 0),
+        "n"(kOrder == TileOrder::kAcrossSum ? 1 : 0), "C"(FactorName<T>::kName));
+}
+
+/// Where a lane points to for 16 rows and pieces of a tile, as load_matrices and store_matrices
+/// want it: the four matrices are a left factor of rows `row` on and columns of `piece` on.
+__device__ inline int left_factor_place(int row, int piece) {
+  const int lane = threadIdx.x % 32;
+  return place_in_tile(row + lane % 16, piece + lane / 16);
+}
+
+/// The same of a left factor that lies transposed: its rows are columns of the tile from `piece`
+/// on, its columns rows of the tile from `row` on.
+__device__ inline int transposed_factor_place(int row, int piece) {
+  const int lane = threadIdx.x % 32;
+  return place_in_tile(row + lane % 8 + lane / 16 * 8, piece + lane / 8 % 2);
+}
+
+/// Writes four 8 x 8 matrices of 16-bit numbers to shared memory: what load_matrices reads.
+template <typename T>
+__device__ void store_matrices(const LeftFactor<T>& x, void* row) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(row))),
+               "r"(x.pairs[0].bits), "r"(x.pairs[1].bits), "r"(x.pairs[2].bits),
+               "r"(x.pairs[3].bits)
+               : "memory");
+}
+
+/// The same transposed: what load_transposed_matrices reads.
+template <typename T>
+__device__ void store_transposed_matrices(const LeftFactor<T>& x, void* row) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(row))),
+               "r"(x.pairs[0].bits), "r"(x.pairs[1].bits), "r"(x.pairs[2].bits),
+               "r"(x.pairs[3].bits)
+               : "memory");
+}
+
+}  // namespace longwave::ops::gpu
