@@ -74,13 +74,12 @@ void write_folder(const std::string& out, std::optional<PublishedFormat> format,
 models::Config write(const std::string& in, const std::string& out,
                      std::optional<PublishedFormat> format, std::optional<DType> type) {
   const runtime::Companions companions = runtime::load_companions(in);
-  if (format == PublishedFormat::kGguf) {
-    const runtime::ModelFolder model = runtime::load_model_folder(in);
-    runtime::save_gguf_model(out, model, companions, type);
-    return model.config;
-  }
   const runtime::ModelSource model = runtime::open_model_folder(in);
-  write_folder(out, format, model, companions);
+  if (format == PublishedFormat::kGguf) {
+    runtime::save_gguf_model(out, model, companions, type);
+  } else {
+    write_folder(out, format, model, companions);
+  }
   return model.config;
 }
 

@@ -148,13 +148,23 @@ class Gguf {
     return header_.data(file_.bytes(), entry);
   }
 
+  /// Lets go of the memory that holds what was looked at.
+  void forget() const { file_.forget(); }
+
  private:
   std::filesystem::path path_;
   MappedFile file_;
   GgufHeader header_;
 };
 
-/// A tensor to be written; the bytes must outlive the call.
+/// A tensor that is going to be written.
+struct GgufItem {
+  std::string name;
+  const GgufType* type = nullptr;
+  Shape shape;
+};
+
+/// One whose bytes are there; they must outlive the call.
 struct GgufTensor {
   std::string name;
   const GgufType* type = nullptr;

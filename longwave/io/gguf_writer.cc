@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "longwave/io/gguf_writer.h"
+
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "longwave/base/error.h"
-#include "longwave/io/atomic_file.h"
 #include "longwave/io/gguf_types.h"
 
 namespace longwave::io {
@@ -109,22 +114,25 @@ class HeaderWriter {
   std::vector<std::byte> bytes_;
 };
 
-void check(const GgufTensor& tensor) {
-  const auto bytes = tensor.type == nullptr || tensor.shape.size() > kGgufMostExtents
+uint64_t bytes_of_item(const GgufItem& item) {
+  const auto bytes = item.type == nullptr || item.shape.size() > kGgufMostExtents
                          ? std::nullopt
-                         : gguf_bytes(*tensor.type, tensor.shape);
-  if (bytes && *bytes == tensor.data.size()) return;
-  refuse("type, shape and bytes of tensor \"" + tensor.name + "\" disagree",
-         to_string(tensor.shape) + " in " + std::to_string(tensor.data.size()) + " bytes");
+                         : gguf_bytes(*item.type, item.shape);
+  if (bytes) return *bytes;
+  refuse("type and shape of tensor \"" + item.name + "\" disagree", to_string(item.shape));
 }
 
-std::vector<std::byte> format_header(const GgufMetadata& metadata,
-                                     std::span<const GgufTensor> tensors) {
+struct Header {
+  std::vector<std::byte> bytes;
+  std::vector<uint64_t> begins;  // of the tensors, after these bytes
+};
+
+Header format_header(const GgufMetadata& metadata, std::span<const GgufItem> items) {
   if (metadata.contains(kGgufAlignmentKey)) refuse("files are always aligned to 32 bytes");
   HeaderWriter writer;
   writer.number(kGgufMagic);
   writer.number(uint32_t{3});
-  writer.number(uint64_t{tensors.size()});
+  writer.number(uint64_t{items.size()});
   writer.number(uint64_t{metadata.size()});
   for (const auto& [key, value] : metadata) {
     writer.text(key);
@@ -133,51 +141,90 @@ std::vector<std::byte> format_header(const GgufMetadata& metadata,
                value.content);
   }
   std::set<std::string_view> names;
+  Header header;
   uint64_t offset = 0;
-  for (const GgufTensor& tensor : tensors) {
-    check(tensor);
-    if (!names.insert(tensor.name).second) refuse("duplicate tensor \"" + tensor.name + "\"");
-    writer.text(tensor.name);
-    writer.number(static_cast<uint32_t>(tensor.shape.size()));
-    for (size_t i = tensor.shape.size(); i-- > 0;) {
-      writer.number(static_cast<uint64_t>(tensor.shape[i]));
+  for (const GgufItem& item : items) {
+    const uint64_t bytes = bytes_of_item(item);
+    if (!names.insert(item.name).second) refuse("duplicate tensor \"" + item.name + "\"");
+    writer.text(item.name);
+    writer.number(static_cast<uint32_t>(item.shape.size()));
+    for (size_t i = item.shape.size(); i-- > 0;) {
+      writer.number(static_cast<uint64_t>(item.shape[i]));
     }
-    writer.number(tensor.type->id);
+    writer.number(item.type->id);
     writer.number(offset);
-    offset = aligned(offset + tensor.data.size(), kGgufAlignment);
+    header.begins.push_back(offset);
+    offset = aligned(offset + bytes, kGgufAlignment);
   }
   writer.pad();
-  return writer.take();
+  header.bytes = writer.take();
+  return header;
 }
 
-/// Hands header, data and padding to `write` piece by piece.
-template <typename Write>
-void emit(const GgufMetadata& metadata, std::span<const GgufTensor> tensors, const Write& write) {
+/// What follows the bytes of a tensor.
+std::span<const std::byte> padding_after(uint64_t bytes) {
   static constexpr std::byte kZeros[kGgufAlignment] = {};
-  const std::vector<std::byte> header = format_header(metadata, tensors);
-  write(std::span<const std::byte>(header));
+  return std::span(kZeros).first(aligned(bytes, kGgufAlignment) - bytes);
+}
+
+void check_bytes(const std::string& name, size_t got, uint64_t expected) {
+  if (got == expected) return;
+  refuse("tensor \"" + name + "\" has other bytes than type and shape need",
+         std::to_string(got) + " bytes, " + std::to_string(expected) + " needed");
+}
+
+std::vector<GgufItem> items_of(std::span<const GgufTensor> tensors) {
+  std::vector<GgufItem> items;
   for (const GgufTensor& tensor : tensors) {
-    write(tensor.data);
-    const uint64_t bytes = tensor.data.size();
-    write(std::span(kZeros).first(aligned(bytes, kGgufAlignment) - bytes));
+    items.push_back({tensor.name, tensor.type, tensor.shape});
+    check_bytes(tensor.name, tensor.data.size(), bytes_of_item(items.back()));
   }
+  return items;
 }
 
 }  // namespace
 
+GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
+                       std::span<const GgufItem> items)
+    : file_(path) {
+  const Header header = format_header(metadata, items);
+  file_.write(header.bytes);
+  for (size_t i = 0; i < items.size(); ++i) {
+    open_.emplace(items[i].name,
+                  Place{header.bytes.size() + header.begins[i], bytes_of_item(items[i])});
+  }
+}
+
+void GgufWriter::write(const std::string& name, std::span<const std::byte> data) {
+  const auto found = open_.find(name);
+  if (found == open_.end()) refuse("tensor \"" + name + "\" was not announced, or came twice");
+  check_bytes(name, data.size(), found->second.bytes);
+  file_.seek(found->second.begin);
+  file_.write(data);
+  file_.write(padding_after(data.size()));
+  open_.erase(found);
+}
+
+void GgufWriter::commit() {
+  if (!open_.empty()) refuse("tensor \"" + open_.begin()->first + "\" did not come");
+  file_.commit();
+}
+
 void save_gguf(const std::filesystem::path& path, const GgufMetadata& metadata,
                std::span<const GgufTensor> tensors) {
-  AtomicFile file(path);
-  emit(metadata, tensors, [&](std::span<const std::byte> bytes) { file.write(bytes); });
-  file.commit();
+  GgufWriter writer(path, metadata, items_of(tensors));
+  for (const GgufTensor& tensor : tensors) writer.write(tensor.name, tensor.data);
+  writer.commit();
 }
 
 std::vector<std::byte> format_gguf(const GgufMetadata& metadata,
                                    std::span<const GgufTensor> tensors) {
-  std::vector<std::byte> result;
-  emit(metadata, tensors, [&](std::span<const std::byte> bytes) {
-    result.insert(result.end(), bytes.begin(), bytes.end());
-  });
+  std::vector<std::byte> result = format_header(metadata, items_of(tensors)).bytes;
+  for (const GgufTensor& tensor : tensors) {
+    for (const auto bytes : {tensor.data, padding_after(tensor.data.size())}) {
+      result.insert(result.end(), bytes.begin(), bytes.end());
+    }
+  }
   return result;
 }
 

@@ -348,6 +348,27 @@ void ToPublished::add(const std::string& name, const Tensor& tensor) {
   parts_->pieces.erase(first, last);
 }
 
+std::optional<Tensor> ToPublished::there_and_back(const std::string& name,
+                                                  const Tensor& tensor) const {
+  std::optional<Tensor> back;
+  const StoredTensors one = {{name, stored(tensor)}};
+  const auto [first, last] = parts_->pieces.equal_range(name);
+  for (auto part = first; part != last; ++part) {
+    const Placement& piece = part->second;
+    static_cast<void>(rows_of(one, name, piece.our_shape));  // refuses another shape
+    if (piece.factor == 1) continue;
+    if (!back) back = tensor.clone();
+    const auto numbers = back->elements<float>().subspan(
+        static_cast<size_t>(piece.our_row * columns_of(piece.our_shape)),
+        static_cast<size_t>(piece.rows * columns_of(piece.our_shape)));
+    for (const Direction direction : {Direction::kToTheirs, Direction::kToOurs}) {
+      scale(DType::kFloat32, std::ssize(numbers), piece.factor, direction,
+            std::as_writable_bytes(numbers).data());
+    }
+  }
+  return back;
+}
+
 void ToPublished::finish() {
   if (parts_->pieces.empty()) return;
   throw DataError({.where = "weights",

@@ -94,6 +94,11 @@ class ToPublished {
 
   void add(const std::string& name, const Tensor& tensor);
 
+  /// The numbers that a tensor of ours, of float32 and not added yet, will have when it is read
+  /// back: multiplied and divided by the factors of its parts; nothing if it has no such parts.
+  /// What follows by a formula (`PublishedTensor::rounded`) is left as it is.
+  std::optional<Tensor> there_and_back(const std::string& name, const Tensor& tensor) const;
+
   /// DataError if a tensor was missing.
   void finish();
 

@@ -11,7 +11,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 
 namespace longwave::runtime {
 namespace {
@@ -58,32 +57,31 @@ float stepped(float number, int32_t steps) {
 
 }  // namespace
 
-void keep_exact(const models::PublishedTensor& tensor, const Weights& ours,
+void keep_exact(const models::PublishedTensor& names, const Tensor& ours,
                 io::GgufMetadata& metadata) {
-  const auto numbers = ours.all().at(tensor.ours).elements<float>();
+  const auto numbers = ours.elements<float>();
   const bool lost =
       std::ranges::any_of(numbers, [](float x) { return std::log(std::exp(x)) != x; });
-  if (lost) metadata.insert_or_assign(key_of(tensor), io::GgufValue::text(digits_of(numbers)));
+  if (lost) metadata.insert_or_assign(key_of(names), io::GgufValue::text(digits_of(numbers)));
 }
 
-void restore_exact(const io::GgufMetadata& metadata, const models::PublishedTensor& tensor,
-                   const Weights& theirs, Weights& ours) {
-  const std::string* text = io::gguf_text(metadata, key_of(tensor));
+void restore_exact(const io::GgufMetadata& metadata, const models::PublishedTensor& names,
+                   const StoredTensor& theirs, Tensor& ours) {
+  const std::string* text = io::gguf_text(metadata, key_of(names));
   if (text == nullptr) return;
-  Tensor exact = ours.all().at(tensor.ours).clone();
-  const auto stored = theirs.all().at(tensor.theirs).elements<float>();
+  Tensor exact(DType::kFloat32, ours.shape());
   const auto numbers = exact.elements<float>();
+  const std::span stored(reinterpret_cast<const float*>(theirs.bytes.data()),
+                         theirs.bytes.size() / sizeof(float));
   const bool belongs =
       read_digits(*text, numbers) &&
       std::ranges::equal(numbers, stored, [](float x, float a) { return -std::exp(x) == a; });
-  if (belongs) ours.put(tensor.ours, std::move(exact));
+  if (belongs) ours = std::move(exact);
 }
 
-void keep_steps(const std::string& name, const Weights& exact, const Weights& back,
+void keep_steps(const std::string& name, const Tensor& exact, const Tensor& back,
                 io::GgufMetadata& metadata) {
-  if (exact.all().at(name).dtype() != DType::kFloat32) return;
-  const auto to = exact.all().at(name).elements<float>();
-  const auto from = back.all().at(name).elements<float>();
+  const auto to = exact.elements<float>(), from = back.elements<float>();
   std::string text((to.size() + kPerCharacter - 1) / kPerCharacter, kFirst);
   bool moved = false;
   for (size_t i = 0; i < to.size(); ++i) {
@@ -96,24 +94,15 @@ void keep_steps(const std::string& name, const Weights& exact, const Weights& ba
   if (moved) metadata.insert_or_assign(std::string(kSteps) + name, io::GgufValue::text(text));
 }
 
-void restore_steps(const io::GgufMetadata& metadata, Weights& ours) {
-  for (const auto& [key, value] : metadata) {
-    if (!key.starts_with(kSteps)) continue;
-    const std::string name = key.substr(kSteps.size());
-    const auto* text = std::get_if<std::string>(&value.content);
-    if (text == nullptr || !ours.has(name)) continue;
-    const Tensor& tensor = ours.all().at(name);
-    const auto characters =
-        static_cast<size_t>(tensor.size() + int64_t{kPerCharacter} - 1) / kPerCharacter;
-    if (tensor.dtype() != DType::kFloat32 || text->size() != characters) continue;
-    Tensor exact = tensor.clone();
-    const auto numbers = exact.elements<float>();
-    for (size_t i = 0; i < numbers.size(); ++i) {
-      const int digit = ((*text)[i / kPerCharacter] - kFirst) / kPlaces[i % kPerCharacter] % 3;
-      const float moved = stepped(numbers[i], digit - 1);
-      if (digit >= 0 && std::isfinite(moved)) numbers[i] = moved;
-    }
-    ours.put(name, std::move(exact));
+void restore_steps(const io::GgufMetadata& metadata, const std::string& name, Tensor& ours) {
+  const std::string* text = io::gguf_text(metadata, std::string(kSteps) + name);
+  if (text == nullptr || ours.dtype() != DType::kFloat32) return;
+  const auto numbers = ours.elements<float>();
+  if (text->size() != (numbers.size() + kPerCharacter - 1) / kPerCharacter) return;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const int digit = ((*text)[i / kPerCharacter] - kFirst) / kPlaces[i % kPerCharacter] % 3;
+    const float moved = stepped(numbers[i], digit - 1);
+    if (digit >= 0 && std::isfinite(moved)) numbers[i] = moved;
   }
 }
 

@@ -2,9 +2,10 @@
 #include "longwave/runtime/gguf_file.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,8 @@
 #include "longwave/ops/quant/quant.h"
 #include "longwave/runtime/gguf_exact.h"
 #include "longwave/runtime/gguf_metadata.h"
+#include "longwave/runtime/gguf_tensors.h"
+#include "longwave/runtime/quantize_model.h"
 #include "longwave/text/gguf_vocabulary.h"
 
 namespace longwave::runtime {
@@ -24,91 +27,109 @@ namespace fs = std::filesystem;
 
 using models::PublishedFormat;
 
-/// Whether a tensor of a GGUF file is a matrix of weights, which may be of any type.
-bool is_matrix(const std::string& name, const Shape& shape) {
-  return shape.size() >= 2 && name.ends_with(".weight") &&
-         name.find("ssm_conv1d") == std::string::npos && name.find("norm") == std::string::npos &&
-         name.find("ffn_gate_inp") == std::string::npos;
-}
+/// A file, and what becomes of its pages.
+struct PagedFile {
+  const io::Gguf& gguf;
+  ReadPages pages;
 
-Tensor read_tensor(const io::Gguf& file, const io::GgufEntry& entry) {
-  const auto dtype = io::dtype_of(*entry.type);
-  if (!dtype) {
-    throw DataError({.where = file.path().string(),
-                     .what = "tensor " + entry.name + " has a type that is not supported",
-                     .got = std::string(entry.type->name),
-                     .fix = "write the file again as F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K"});
+  /// Says that what was looked at so far is not needed soon.
+  void done_with_pages() const {
+    if (pages == ReadPages::kForgotten) gguf.forget();
   }
-  Tensor tensor(*dtype, entry.shape);
-  const auto data = file.data(entry);
-  if (!data.empty()) std::memcpy(tensor.raw(), data.data(), data.size());
-  ops::require_finite(entry.name, tensor, file.path().string());
-  if (*dtype == DType::kFloat32 || is_matrix(entry.name, entry.shape)) return tensor;
-  return ops::dequantize(tensor);
-}
+};
 
-bool fits(DType dtype, const Shape& shape) { return shape.back() % block_of(dtype).elements == 0; }
-
-DType type_of(const models::PublishedTensor& tensor, DType wanted) {
-  if (!is_matrix(tensor.theirs, tensor.shape)) return DType::kFloat32;
-  for (const DType dtype : {wanted, DType::kQ8_0}) {
-    if (fits(dtype, tensor.shape)) return dtype;
+/// The tensors of a file where they lie; matrices keep their type, and everything else is float32.
+class FileTensors {
+ public:
+  FileTensors(const PagedFile& file, const models::Config& config) {
+    for (const io::GgufEntry& entry : file.gguf.entries()) {
+      add(file.gguf, entry);
+      file.done_with_pages();
+    }
+    make_alike(config);
   }
-  return DType::kFloat16;
-}
 
-Tensor converted(const Tensor& tensor, DType dtype) {
-  if (tensor.dtype() == dtype) return tensor.clone();
-  Tensor plain = tensor.dtype() == DType::kFloat32 ? tensor.clone() : ops::dequantize(tensor);
-  return dtype == DType::kFloat32 ? std::move(plain) : ops::quantize(plain, dtype);
-}
+  const StoredTensors& all() const { return tensors_; }
 
-/// What most tensors are, by llama.cpp's numbers.
-uint32_t file_type(DType dtype) {
-  static constexpr std::array<std::pair<DType, uint32_t>, 7> kNumbers = {{{DType::kFloat32, 0},
-                                                                          {DType::kFloat16, 1},
-                                                                          {DType::kQ4_0, 2},
-                                                                          {DType::kQ8_0, 7},
-                                                                          {DType::kQ4_K, 14},
-                                                                          {DType::kQ6_K, 18},
-                                                                          {DType::kBFloat16, 32}}};
-  const auto* found = std::ranges::find(kNumbers, dtype, &std::pair<DType, uint32_t>::first);
-  return found == kNumbers.end() ? 0 : found->second;
-}
-
-/// Tensors that become one of ours must be of one type; llama.cpp often gives values of attention
-/// more bits than keys.
-void make_alike(const models::Config& config, Weights& tensors) {
-  std::map<std::string, std::vector<std::string>> parts;
-  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, config)) {
-    if (tensors.has(tensor.theirs)) parts[tensor.ours].push_back(tensor.theirs);
+ private:
+  void add(const io::Gguf& file, const io::GgufEntry& entry) {
+    const auto dtype = io::dtype_of(*entry.type);
+    if (!dtype) {
+      throw DataError({.where = file.path().string(),
+                       .what = "tensor " + entry.name + " has a type that is not supported",
+                       .got = std::string(entry.type->name),
+                       .fix = "write the file again as F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K"});
+    }
+    const StoredTensor tensor = {*dtype, entry.shape, file.data(entry)};
+    const bool aligned =
+        reinterpret_cast<uintptr_t>(tensor.bytes.data()) % alignof(std::max_align_t) == 0;
+    const bool stays = *dtype == DType::kFloat32 || is_gguf_matrix(entry.name, entry.shape);
+    if (aligned && stays) {
+      ops::require_finite(entry.name, tensor, file.path().string());
+      tensors_.insert_or_assign(entry.name, tensor);
+      return;
+    }
+    Tensor copy = copied(tensor);
+    ops::require_finite(entry.name, copy, file.path().string());
+    put(entry.name, stays ? std::move(copy) : ops::dequantize(copy));
   }
-  for (const auto& [ours, names] : parts) {
-    const DType first = tensors.all().at(names.front()).dtype();
-    const bool alike = std::ranges::all_of(
-        names, [&](const std::string& name) { return tensors.all().at(name).dtype() == first; });
-    if (alike) continue;
-    for (const std::string& name : names) {
-      const Tensor& tensor = tensors.all().at(name);
-      const DType dtype = fits(DType::kQ8_0, tensor.shape()) ? DType::kQ8_0 : DType::kFloat32;
-      tensors.put(name, converted(tensor, dtype));
+
+  static Tensor copied(const StoredTensor& tensor) {
+    Tensor copy(tensor.dtype, tensor.shape);
+    std::ranges::copy(tensor.bytes, copy.raw());
+    return copy;
+  }
+
+  void put(const std::string& name, Tensor tensor) {
+    copies_.put(name, std::move(tensor));
+    tensors_.insert_or_assign(name, stored(copies_.all().at(name)));
+  }
+
+  /// Tensors that become one of ours must be of one type; llama.cpp often gives values of attention
+  /// more bits than keys.
+  void make_alike(const models::Config& config) {
+    std::map<std::string, std::vector<std::string>> parts;
+    for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, config)) {
+      if (tensors_.contains(tensor.theirs)) parts[tensor.ours].push_back(tensor.theirs);
+    }
+    for (const auto& [ours, names] : parts) {
+      const DType first = tensors_.at(names.front()).dtype;
+      const bool alike = std::ranges::all_of(
+          names, [&](const std::string& name) { return tensors_.at(name).dtype == first; });
+      if (alike) continue;
+      for (const std::string& name : names) {
+        const StoredTensor& tensor = tensors_.at(name);
+        const bool blocks = fits(DType::kQ8_0, tensor.shape);
+        put(name, in_type(copied(tensor), blocks ? DType::kQ8_0 : DType::kFloat32));
+      }
     }
   }
-}
 
-/// Keeps what the form of float32 numbers loses.
-void keep_exact_form(const ModelFolder& model, const Weights& theirs, const std::string& where,
-                     io::GgufMetadata& metadata) {
+  Weights copies_;
+  StoredTensors tensors_;
+};
+
+/// Gives the tensors of the model to `take`, with the bits that the form of the file loses.
+void each_tensor(const PagedFile& file, const models::Config& config, const TakeTensor& take) {
+  const io::GgufMetadata& metadata = file.gguf.metadata();
+  std::map<std::string, models::PublishedTensor> rounded;  // by our names
   bool scaled = false;
-  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, model.config)) {
-    if (tensor.rounded) keep_exact(tensor, model.weights, metadata);
+  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, config)) {
+    if (tensor.rounded) rounded.emplace(tensor.ours, tensor);
     scaled = scaled || tensor.scaled;
   }
-  if (!scaled) return;
-  const Weights back = models::from_published(PublishedFormat::kGguf, model.config, theirs, where);
-  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, model.config)) {
-    if (!tensor.rounded) keep_steps(tensor.ours, model.weights, back, metadata);
-  }
+  const FileTensors theirs(file, config);
+  models::each_from_published(
+      PublishedFormat::kGguf, config, theirs.all(), file.gguf.path().string(),
+      [&](const std::string& name, Tensor tensor) {
+        const auto exact = rounded.find(name);
+        if (exact != rounded.end()) {
+          restore_exact(metadata, exact->second, theirs.all().at(exact->second.theirs), tensor);
+        }
+        if (scaled) restore_steps(metadata, name, tensor);
+        file.done_with_pages();
+        take(name, std::move(tensor));
+      });
 }
 
 }  // namespace
@@ -118,24 +139,13 @@ bool is_gguf_file(const fs::path& path) {
   return path.extension() == ".gguf" && fs::is_regular_file(path, ignored);
 }
 
-ModelFolder load_gguf_model(const fs::path& path) {
-  const io::Gguf file(path);
-  const std::string where = path.string();
+ModelSource open_gguf_model(const fs::path& path, ReadPages pages) {
+  const auto file = std::make_shared<const io::Gguf>(path);
   models::Config config =
-      models::from_published(PublishedFormat::kGguf, description_of(file), where);
-  Weights tensors;
-  for (const io::GgufEntry& entry : file.entries()) {
-    tensors.put(entry.name, read_tensor(file, entry));
-  }
-  make_alike(config, tensors);
-  Weights weights = models::from_published(PublishedFormat::kGguf, config, tensors, where);
-  bool scaled = false;
-  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, config)) {
-    if (tensor.rounded) restore_exact(file.metadata(), tensor, tensors, weights);
-    scaled = scaled || tensor.scaled;
-  }
-  if (scaled) restore_steps(file.metadata(), weights);
-  return {std::move(config), std::move(weights)};
+      models::from_published(PublishedFormat::kGguf, description_of(*file), path.string());
+  return {config, [file, config, pages](const TakeTensor& take) {
+            each_tensor({*file, pages}, config, take);
+          }};
 }
 
 std::shared_ptr<const text::Tokenizer> load_gguf_tokenizer(const fs::path& path) {
@@ -159,43 +169,6 @@ std::optional<text::ChatTemplate> load_gguf_chat_template(const fs::path& path) 
   return text::ChatTemplate::parse(*source, path.string() + ": tokenizer.chat_template",
                                    token("tokenizer.ggml.bos_token_id"),
                                    token("tokenizer.ggml.eos_token_id"));
-}
-
-void save_gguf_model(const fs::path& path, const ModelFolder& model, const Companions& companions,
-                     std::optional<DType> type) {
-  const models::PublishedConfig config = models::to_published(PublishedFormat::kGguf, model.config);
-  io::GgufMetadata metadata = metadata_of(config);
-  add_companions(companions, metadata);
-  if (companions.tokenizer != nullptr) {
-    text::add_vocabulary(*companions.tokenizer, model.config.interface.input_size, metadata);
-  } else {
-    metadata.insert_or_assign("tokenizer.ggml.model", io::GgufValue::text("no_vocab"));
-  }
-  const Weights weights = models::to_published(PublishedFormat::kGguf, model.config, model.weights);
-  std::vector<Tensor> stored;
-  std::vector<io::GgufTensor> tensors;
-  DType most = DType::kFloat32;
-  for (const auto& tensor : models::published_tensors(PublishedFormat::kGguf, model.config)) {
-    const Tensor& source = weights.all().at(tensor.theirs);
-    const DType wanted = type.value_or(source.dtype());
-    if (wanted != DType::kFloat32) most = wanted;
-    stored.push_back(converted(source, type_of(tensor, wanted)));
-    tensors.push_back({tensor.theirs,
-                       io::gguf_type(stored.back().dtype()),
-                       tensor.shape,
-                       {stored.back().raw(), stored.back().bytes()}});
-  }
-  // Where matrices are rounded, one rounding more is nothing.
-  if (most == DType::kFloat32) {
-    keep_exact_form(model, weights, path.string(), metadata);
-  } else {
-    forget_multipliers(metadata);
-  }
-  metadata.insert_or_assign("general.file_type", io::GgufValue::uint32(file_type(most)));
-  if (is_blocked(most)) {
-    metadata.insert_or_assign("general.quantization_version", io::GgufValue::uint32(2));
-  }
-  io::save_gguf(path, metadata, tensors);
 }
 
 }  // namespace longwave::runtime

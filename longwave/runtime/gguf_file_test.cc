@@ -7,10 +7,13 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/base/stored_tensor.h"
 #include "longwave/io/file.h"
 #include "longwave/io/gguf.h"
 #include "longwave/io/testing/temporary_folder.h"
@@ -76,6 +79,69 @@ TEST_P(GgufModel, ContinuesAsTheOriginal) {
         .ids;
   };
   EXPECT_EQ(continued(scratch / "a.gguf"), continued(kFixtures / GetParam()));
+}
+
+TEST_P(GgufModel, TensorByTensorIsTheSameFileAndTheSameModel) {
+  const TemporaryFolder scratch;
+  for (const std::optional<DType> type : {std::optional<DType>(), std::optional(DType::kQ8_0)}) {
+    save_gguf_model(scratch / "a.gguf", load_model_folder(kFixtures / GetParam()), {}, type);
+    save_gguf_model(scratch / "b.gguf", open_model_folder(kFixtures / GetParam()), {}, type);
+    EXPECT_EQ(io::read_file(scratch / "a.gguf", 1 << 20),
+              io::read_file(scratch / "b.gguf", 1 << 20));
+  }
+  const ModelSource once = open_gguf_model(scratch / "a.gguf");
+  save_gguf_model(scratch / "c.gguf", once);
+  const ModelFolder expected = load_model_folder(scratch / "a.gguf");
+  const ModelFolder again = load_model_folder(scratch / "c.gguf");
+  for (const auto& [name, tensor] : expected.weights.all()) {
+    EXPECT_EQ(stored(tensor).dtype, again.weights.all().at(name).dtype()) << name;
+    EXPECT_TRUE(
+        std::ranges::equal(stored(tensor).bytes, stored(again.weights.all().at(name)).bytes))
+        << name;
+  }
+}
+
+/// The same file with its data at an odd place, which an alignment of 1 allows.
+void misalign(const fs::path& from, const fs::path& to) {
+  const io::Gguf file(from);
+  io::GgufMetadata metadata = file.metadata();
+  const std::string key = "general.alignment";
+  metadata["general.alignmenT"] = io::GgufValue::uint32(1);
+  std::vector<io::GgufTensor> tensors;
+  for (const io::GgufEntry& entry : file.entries()) {
+    tensors.push_back({entry.name, entry.type, entry.shape, file.data(entry)});
+  }
+  const auto letters = [](std::span<const std::byte> bytes) {
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  // One letter more in a value at a time until the header ends at an odd place.
+  for (std::string odd = "x";; odd += "x") {
+    metadata["general.name"] = io::GgufValue::text(odd);
+    const std::vector<std::byte> bytes = io::format_gguf(metadata, tensors);
+    std::string text = letters(bytes);
+    const io::GgufEntry& last = file.entries().back();
+    const size_t end = text.find(last.name) + last.name.size() + 4 + 8 * last.shape.size() + 4 + 8;
+    if (end % 2 == 0) continue;
+    text.erase(end, io::parse_gguf_header(bytes, "header").data_begin - end);
+    text.replace(text.find("general.alignmenT"), key.size(), key);
+    std::ofstream(to, std::ios::binary) << text;
+    return;
+  }
+}
+
+TEST(GgufFile, TensorsAtOddPlacesAreReadAsWell) {
+  const TemporaryFolder scratch;
+  for (const DType type : {DType::kFloat32, DType::kFloat16}) {
+    save_gguf_model(scratch / "a.gguf", load_model_folder(kFixtures / "mamba"), {}, type);
+    misalign(scratch / "a.gguf", scratch / "b.gguf");
+    ASSERT_EQ(io::Gguf(scratch / "b.gguf").metadata().contains("general.alignment"), true);
+    const ModelFolder expected = load_model_folder(scratch / "a.gguf");
+    const ModelFolder got = load_model_folder(scratch / "b.gguf");
+    for (const auto& [name, tensor] : expected.weights.all()) {
+      const Tensor& other = got.weights.all().at(name);
+      EXPECT_TRUE(std::ranges::equal(stored(tensor).bytes, stored(other).bytes)) << name;
+    }
+  }
 }
 
 TEST(GgufFile, MatricesStayInTheirType) {

@@ -174,12 +174,7 @@ models::Config parse_model_config(std::string_view text, std::string_view where)
 }
 
 ModelSource open_model_folder(const std::filesystem::path& path, ReadPages pages) {
-  if (is_gguf_file(path)) {
-    auto [config, weights] = load_gguf_model(path);
-    return {std::move(config), [weights = std::move(weights)](const TakeTensor& take) {
-              for (const auto& [name, tensor] : weights.all()) take(name, tensor.clone());
-            }};
-  }
+  if (is_gguf_file(path)) return open_gguf_model(path, pages);
   const std::filesystem::path folder = find_model_folder(path);
   const std::filesystem::path config_path = folder / kConfigName;
   const std::string text = io::read_text(config_path, kConfigLimit);
@@ -197,7 +192,6 @@ ModelSource open_model_folder(const std::filesystem::path& path, ReadPages pages
 }
 
 ModelFolder load_model_folder(const std::filesystem::path& path) {
-  if (is_gguf_file(path)) return load_gguf_model(path);
   ModelSource source = open_model_folder(path, ReadPages::kKept);
   Weights weights;
   source.each(put_into(weights));

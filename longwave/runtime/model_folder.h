@@ -58,7 +58,7 @@ enum class ReadPages : uint8_t {
 /// A model that is read tensor by tensor, so that more than one need not be held.
 struct ModelSource {
   models::Config config;
-  /// Gives every tensor to a function, once; those of a GGUF file are read before, all together.
+  /// Gives every tensor to a function; may be called again.
   std::function<void(const TakeTensor& take)> each;
 };
 

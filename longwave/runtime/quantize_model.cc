@@ -9,8 +9,6 @@
 namespace longwave::runtime {
 namespace {
 
-bool fits(DType dtype, const Shape& shape) { return shape.back() % block_of(dtype).elements == 0; }
-
 bool is_four_bits(DType dtype) { return dtype == DType::kQ4_0 || dtype == DType::kQ4_K; }
 
 bool every_token_reads(const std::string& name) {

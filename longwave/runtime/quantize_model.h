@@ -24,6 +24,11 @@ struct QuantizedTensor {
   double error = 0;  ///< root mean square of the difference, relative to that of the numbers
 };
 
+/// Whether rows of a tensor of this shape are whole blocks of the type.
+inline bool fits(DType dtype, const Shape& shape) {
+  return !shape.empty() && shape.back() % block_of(dtype).elements == 0;
+}
+
 /// The type that a parameter gets when matrices shall have `to`, as below.
 DType quantized_type(const Parameter& parameter, DType to);
 
