@@ -21,6 +21,15 @@ inline void require_device(cudaError_t status, const char* where) {
                      .fix = {}});
 }
 
+/// Whether the present GPU is the one that files named *_hopper_cuda.cu are compiled for.
+inline bool is_hopper() {
+  int device = 0, major = 0, minor = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess &&
+         major == 9 && minor == 0;
+}
+
 /// Blocks of a grid, `per_block` of `count` things each; InvalidArgument if they are too many.
 inline unsigned blocks_for(int64_t count, int64_t per_block, const char* where) {
   const int64_t blocks = (count + per_block - 1) / per_block;

@@ -74,6 +74,19 @@ __device__ inline void sync_warpgroup(int which) {
   asm volatile("bar.sync %0, %1;" ::"r"(which + 1), "n"(kWarpgroup) : "memory");
 }
 
+/// Has kRegisters for each thread from here on, a multiple of 8, and waits until others gave as
+/// many back; all threads of a warpgroup, in a kernel of one block a multiprocessor.
+template <int kRegisters>
+__device__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
+/// Gives registers back, but for kRegisters.
+template <int kRegisters>
+__device__ void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
 /// The name of a type of factors.
 template <typename T>
 struct FactorName;

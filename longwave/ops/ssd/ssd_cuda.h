@@ -63,14 +63,17 @@ struct SsdCudaArgs {
 ///
 /// Two marches leave the state before each chunk and the adjoint behind it in memory; then all
 /// chunks go at once, head after head: what the steps of a chunk give each other is added up over
-/// the heads of a group before it is multiplied by B and C. There are no atomic additions.
+/// the heads of a group before it is multiplied by B and C. There are no atomic additions. On
+/// Hopper both marches run side by side, and the warpgroups of a block share the products of a
+/// chunk; rows must be whole pieces of 16 bytes, head_dim at most 64 and states at most 128.
 ///
 /// Source     as SsdGradArgs; algorithm ours.
 /// Numerics   as the scan; states and adjoints are rounded to T in memory, and the pairs of steps
-/// of
-///            a chunk once more behind the sum over heads. Sums over time are in float32 within a
+/// of a
+///            chunk once more behind the sum over heads. Sums over time are in float32 within a
 ///            chunk and in double beyond, sums over heads in float32. The gradients of step sizes
-///            are sums of what passes a step, not differences of what goes before and behind.
+///            are sums of what passes a step, not differences of what goes before and behind. What
+///            runs on Hopper adds in another order, and so rounds otherwise.
 /// Cost       about three times the scan. Device memory of two numbers of T a state and chunk.
 /// Errors     as the scan; InvalidArgument also if a gradient is absent or present otherwise than
 ///            its operand.

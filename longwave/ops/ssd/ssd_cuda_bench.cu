@@ -2,7 +2,8 @@
 // Times ssd and its gradient on a GPU against the time that its bytes need at the speed of a copy
 // in the same run. Checks against the reference first, and refuses to time a wrong kernel.
 //
-// usage: ssd_cuda_bench [--plans]     --plans times every count of heads, not only the chosen one
+// usage: ssd_cuda_bench [--plans]     --plans times every count of heads and both engines of the
+//        gradient, not only the chosen ones
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -153,7 +154,7 @@ void report(const char* what, const char* type, const SsdSize& size, int64_t hea
             const DeviceTime& time, double bytes, double copy_speed) {
   const double floor = bytes / copy_speed * 1e3;
   std::printf(
-      "%-8s %-8s B%-2ld L%-6ld H%-4ld P%-3ld G%-2ld N%-4ld %3ld %3ld  %8.4f (%.4f to %.4f)  %8.4f "
+      "%-11s %-8s B%-2ld L%-6ld H%-4ld P%-3ld G%-2ld N%-4ld %3ld %3ld  %8.4f (%.4f to %.4f)  %8.4f "
       "%5.1f%%\n",
       what, type, size.batch, size.time, size.heads, size.head_dim, size.groups, size.state, heads,
       cuts, time.median, time.least, time.most, floor, 100 * floor / time.median);
@@ -172,22 +173,28 @@ void time_plan(const char* type, const SsdSize& size, Operands<T>& operands, con
 
 template <typename T>
 void time_gradient(const char* type, const SsdSize& size, Operands<T>& operands,
-                   double copy_speed) {
-  const SsdGradPlan plan = ssd_grad_plan<T>(size);
+                   const SsdGradPlan& plan, double copy_speed) {
   const size_t bytes = ssd_grad_plan_bytes<T>(size, plan);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
   const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
     ssd_grad_by_plan(operands.grad_args(i), plan, {workspace.data(), bytes}, nullptr);
   });
-  report("gradient", type, size, plan.heads, plan.march.segments, time, operands.grad_bytes(),
-         copy_speed);
+  const bool warps = plan.engine == SsdEngine::kWarps;
+  report(warps ? "gradient" : "gradient/wg", type, size, plan.heads,
+         warps ? plan.march.segments : 1, time, operands.grad_bytes(), copy_speed);
 }
 
 template <typename T>
 void time_shape(const char* type, const SsdSize& size, double copy_speed, bool all) {
   Operands<T> operands(size);
   time_plan(type, size, operands, ssd_plan<T>(size), copy_speed);
-  time_gradient(type, size, operands, copy_speed);
+  const SsdGradPlan plan = ssd_grad_plan<T>(size);
+  time_gradient(type, size, operands, plan, copy_speed);
+  if (all && plan.engine == SsdEngine::kWarpgroups) {
+    SsdGradPlan warps = plan;
+    warps.engine = SsdEngine::kWarps;
+    time_gradient(type, size, operands, warps, copy_speed);
+  }
   for (int heads = 1; all && heads <= ssd_most_heads<T>(size); ++heads) {
     if (size.heads / size.groups % heads != 0) continue;
     time_plan(type, size, operands, ssd_plan<T>(size, heads, 1), copy_speed);
@@ -213,7 +220,8 @@ int main_of(bool all) {
   }
   const double copy_speed = testing::announce_device();
   std::printf(
-      "pass     type     shape                             heads cuts median ms (least to most)   "
+      "pass        type     shape                             heads cuts median ms (least to most) "
+      "  "
       "floor ms\n");
   for (const SsdSize& size : {SsdSize{8, 2048, 80, 64, 1, 128},
                               {8, 2048, 24, 64, 1, 128},

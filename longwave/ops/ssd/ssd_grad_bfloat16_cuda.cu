@@ -3,6 +3,7 @@
 
 namespace longwave::ops {
 
+template bool ssd_grad_fits_warpgroups<__nv_bfloat16>(const SsdSize&);
 template SsdGradPlan ssd_grad_plan<__nv_bfloat16>(const SsdSize&, int64_t);
 template SsdGradPlan ssd_grad_plan<__nv_bfloat16>(const SsdSize&);
 template size_t ssd_grad_plan_bytes<__nv_bfloat16>(const SsdSize&, const SsdGradPlan&);

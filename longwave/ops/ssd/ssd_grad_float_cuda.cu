@@ -3,6 +3,7 @@
 
 namespace longwave::ops {
 
+template bool ssd_grad_fits_warpgroups<float>(const SsdSize&);
 template SsdGradPlan ssd_grad_plan<float>(const SsdSize&, int64_t);
 template SsdGradPlan ssd_grad_plan<float>(const SsdSize&);
 template size_t ssd_grad_plan_bytes<float>(const SsdSize&, const SsdGradPlan&);

@@ -3,6 +3,7 @@
 
 namespace longwave::ops {
 
+template bool ssd_grad_fits_warpgroups<__half>(const SsdSize&);
 template SsdGradPlan ssd_grad_plan<__half>(const SsdSize&, int64_t);
 template SsdGradPlan ssd_grad_plan<__half>(const SsdSize&);
 template size_t ssd_grad_plan_bytes<__half>(const SsdSize&, const SsdGradPlan&);

@@ -159,16 +159,10 @@ class ChunkGradient {
 
   // The gradients of steps and skips of an item whose sums are there.
   __device__ void finish(const Item& item) const {
-    const int64_t row = b_ * launch_.chunks + chunk_;
-    const View<const float, 2>& D = launch_.args.in.D;
-    if (!D.absent() && D.extent(1) != 1) {
-      for (int p = threadIdx.x % 32; p < width(item); p += 32) {
-        launch_.signals(head(item), 2 + column(item) + p, row) = added(sums(item).skips, p);
-      }
-    }
+    const ChunkPlace at{.b = b_, .chunk = chunk_, .t = t_, .head = head(item)};
+    finish_skips(launch_, at, column(item), width(item), sums(item));
     if (item.tile + 1 == launch_.tiles) {
-      finish_steps(launch_, {.b = b_, .chunk = chunk_, .t = t_, .head = head(item)}, count_,
-                   decays(item), shared_.raw[item.head % 2], sums(item));
+      finish_steps(launch_, at, count_, decays(item), shared_.raw[item.head % 2], sums(item));
     }
   }
 

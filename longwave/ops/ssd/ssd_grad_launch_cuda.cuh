@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "longwave/ops/ssd/ssd_grad_hopper_layout_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_kernel_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_sums_cuda.cuh"
 #include "longwave/ops/ssd/ssd_launch_cuda.cuh"
@@ -17,9 +18,19 @@ T* take_numbers(gpu::DeviceScratch& scratch, int64_t count) {
   return reinterpret_cast<T*>(scratch.take((count + kEach - 1) / kEach));
 }
 
+/// Extents of a state in memory.
+struct KeptState {
+  int64_t rows, columns;
+};
+
+inline KeptState kept_state(const SsdSize& size, SsdEngine engine) {
+  if (engine == SsdEngine::kWarps) return {size.head_dim, size.state};
+  return {kSsdColumns, ssd_hopper_columns(size.state)};
+}
+
 template <typename T>
 SsdGradLaunch<T> describe_gradient(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
-                                   gpu::DeviceScratch& scratch) {
+                                   KeptState kept, gpu::DeviceScratch& scratch) {
   const auto [batch, time, heads, head_dim, groups, state] = size_of(args.in);
   const int64_t chunks = (time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
   const int64_t share = heads / std::max<int64_t>(groups, 1);
@@ -30,8 +41,8 @@ SsdGradLaunch<T> describe_gradient(const SsdCudaGradArgs<T>& args, const SsdGrad
     // The last of an odd number of elements goes alone.
     return gpu::in_pieces(x, 2, 2 * sizeof(T)) && x.extent(3) > 1;
   };
-  const std::array<int64_t, 5> states{batch, chunks, heads, head_dim, state};
-  const int64_t numbers = batch * chunks * heads * head_dim * state;
+  const std::array<int64_t, 5> states{batch, chunks, heads, kept.rows, kept.columns};
+  const int64_t numbers = batch * chunks * heads * kept.rows * kept.columns;
   SsdGradLaunch<T> launch{.args = args,
                           .h = {take_numbers<T>(scratch, numbers), states},
                           .g = {take_numbers<T>(scratch, numbers), states},
@@ -95,6 +106,26 @@ void launch_chunks(const SsdGradLaunch<T>& launch, cudaStream_t stream) {
   gpu::require_device(cudaGetLastError(), kGradWhere);
 }
 
+/// All but the sums, with kernels for any GPU.
+template <typename T>
+void launch_on_warps(const SsdGradLaunch<T>& launch, gpu::DeviceScratch& scratch,
+                     cudaStream_t stream) {
+  with_state_count(launch.args.in.B.extent(3), [&](auto states) {
+    launch_states<T, states>(launch, scratch, stream);
+    launch_chunks<T, states>(launch, stream);
+  });
+}
+
+/// Whether rows of all operands can be passed on 16 bytes at a time.
+template <typename T>
+bool has_wide_rows(const SsdGradLaunch<T>& launch) {
+  const SsdCudaGradArgs<T>& args = launch.args;
+  const int64_t head_dim = args.in.x.extent(3), state = args.in.B.extent(3);
+  return launch.wide_x && launch.wide_dy && launch.wide_B && launch.wide_C &&
+         gpu::in_pieces(args.dx, head_dim, 16) && gpu::in_pieces(args.dB, state, 16) &&
+         gpu::in_pieces(args.dC, state, 16);
+}
+
 template <typename T>
 void launch_sums(const SsdGradLaunch<T>& launch, cudaStream_t stream) {
   const int64_t numbers = launch.signals.extent(0) * launch.signals.extent(1);
@@ -111,6 +142,14 @@ void launch_sums(const SsdGradLaunch<T>& launch, cudaStream_t stream) {
 }
 
 }  // namespace ssd_cuda_kernels
+
+template <typename T>
+bool ssd_grad_fits_warpgroups(const SsdSize& size) {
+  // Rows are whole 16-byte pieces, and have room in one tile and in two.
+  return sizeof(T) == 2 && size.head_dim > 0 && size.head_dim <= kSsdColumns &&
+         size.head_dim % 8 == 0 && size.state > 0 && size.state <= 128 && size.state % 8 == 0 &&
+         size.batch > 0 && size.time > 0 && size.heads > 0 && gpu::is_hopper();
+}
 
 template <typename T>
 SsdGradPlan ssd_grad_plan(const SsdSize& size, int64_t heads) {
@@ -136,7 +175,9 @@ SsdGradPlan ssd_grad_plan(const SsdSize& size) {
       best = heads;
     }
   }
-  return ssd_grad_plan<T>(size, best);
+  SsdGradPlan plan = ssd_grad_plan<T>(size, best);
+  if (ssd_grad_fits_warpgroups<T>(size)) plan.engine = SsdEngine::kWarpgroups;
+  return plan;
 }
 
 template <typename T>
@@ -147,12 +188,16 @@ size_t ssd_grad_plan_bytes(const SsdSize& size, const SsdGradPlan& plan) {
   const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
   const int64_t splits = std::max<int64_t>(1, (share + plan.heads - 1) / plan.heads);
   constexpr int64_t kEach = sizeof(float) / sizeof(T);
-  const int64_t numbers = rows * size.heads * size.head_dim * size.state;
+  const ssd_cuda_kernels::KeptState kept = ssd_cuda_kernels::kept_state(size, plan.engine);
+  const int64_t numbers = rows * size.heads * kept.rows * kept.columns;
   size_t bytes = 2 * DeviceScratch::bytes((numbers + kEach - 1) / kEach) +
                  DeviceScratch::bytes(size.heads * (2 + size.head_dim) * rows) +
                  ssd_plan_bytes(size, plan.march);
   if (splits > 1) {
     bytes += DeviceScratch::bytes(splits * size.batch * size.time * size.groups * 2 * size.state);
+  }
+  if (plan.engine == SsdEngine::kWarpgroups) {
+    bytes += rows * size.heads * sizeof(ssd_cuda_kernels::StepsOfChunk);
   }
   return bytes;
 }
@@ -165,11 +210,23 @@ void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
   require(workspace.size() >= ssd_grad_plan_bytes<T>(size, plan), kGradWhere,
           "the workspace is too small");
   gpu::DeviceScratch scratch(workspace.data());
-  const SsdGradLaunch<T> launch = describe_gradient(args, plan, scratch);
-  with_state_count(size.state, [&](auto states) {
-    launch_states<T, states>(launch, scratch, stream);
-    launch_chunks<T, states>(launch, stream);
-  });
+  SsdGradLaunch<T> launch = describe_gradient(args, plan, kept_state(size, plan.engine), scratch);
+  if (plan.engine == SsdEngine::kWarpgroups && has_wide_rows(launch)) {
+    if constexpr (sizeof(T) == 2) {
+      constexpr int64_t kEach = sizeof(StepsOfChunk) / sizeof(float);
+      const int64_t chunks = launch.chunks;
+      auto* const steps =
+          reinterpret_cast<StepsOfChunk*>(scratch.take(size.batch * chunks * size.heads * kEach));
+      ssd_grad_on_hopper<T>({launch, {steps, {size.batch, chunks, size.heads}}}, stream);
+    }
+  } else {
+    // What was kept for tiles has room for states as they are.
+    const std::array<int64_t, 5> states{size.batch, launch.chunks, size.heads, size.head_dim,
+                                        size.state};
+    launch.h = {launch.h.data(), states};
+    launch.g = {launch.g.data(), states};
+    launch_on_warps(launch, scratch, stream);
+  }
   launch_sums(launch, stream);
 }
 

@@ -26,9 +26,8 @@ struct ChunkPlace {
 ///   e[t] = sum over r >= t of what y[r] reads from before t: of what steps r >= t read from all,
 ///          less what steps s >= t give to all; and of what steps s < t and the state before the
 ///          chunk give to steps behind it.
-template <typename T, int kEach>
-__device__ void find_memories(const GradSums<T>& from, const ChunkDecays<kSsdCudaChunk<T>>& by,
-                              float (&e)[kEach]) {
+template <typename Sums, int kSteps, int kEach>
+__device__ void find_memories(const Sums& from, const ChunkDecays<kSteps>& by, float (&e)[kEach]) {
   constexpr unsigned kAll = 0xffffffffu;
   const int lane = threadIdx.x % 32;
   float after[kEach], before[kEach], suffix = 0.0f, prefix = 0.0f, state = 0.0f;
@@ -52,7 +51,7 @@ __device__ void find_memories(const GradSums<T>& from, const ChunkDecays<kSsdCud
   if (lane == 31) suffix = 0.0f;
   if (lane == 0) prefix = 0.0f;
 #pragma unroll
-  for (int warp = 0; warp < GradSums<T>::kWarps; ++warp) state += from.states[warp];
+  for (const float part : from.states) state += part;
 #pragma unroll
   for (int i = kEach - 1; i >= 0; --i) {
     suffix += after[i];
@@ -64,13 +63,24 @@ __device__ void find_memories(const GradSums<T>& from, const ChunkDecays<kSsdCud
   }
 }
 
+/// The chunk's sums for dD of `width` columns from `column` on, unless a head has one skip; a warp
+/// at a time.
+template <typename T, typename Sums>
+__device__ void finish_skips(const SsdGradLaunch<T>& launch, const ChunkPlace& at, int64_t column,
+                             int width, const Sums& from) {
+  const View<const float, 2>& D = launch.args.in.D;
+  if (D.absent() || D.extent(1) == 1) return;
+  for (int p = threadIdx.x % 32; p < width; p += 32) {
+    launch.signals(at.head, 2 + column + p, at.b * launch.chunks + at.chunk) = added(from.skips, p);
+  }
+}
+
 /// ddt, and the chunk's sums for dA, ddt_bias and, of one skip a head, dD; a warp at a time. `raw`
 /// is dt with its bias.
-template <typename T>
+template <typename T, int kSteps, typename Sums>
 __device__ void finish_steps(const SsdGradLaunch<T>& launch, const ChunkPlace& at, int count,
-                             const ChunkDecays<kSsdCudaChunk<T>>& by, const float* raw,
-                             const GradSums<T>& from) {
-  constexpr int kEach = kSsdCudaChunk<T> / 32;
+                             const ChunkDecays<kSteps>& by, const float* raw, const Sums& from) {
+  constexpr int kEach = kSteps / 32;
   const SsdCudaInputs<T>& in = launch.args.in;
   const int lane = threadIdx.x % 32;
   float e[kEach], sum_A = 0.0f, sum_bias = 0.0f;

@@ -109,7 +109,8 @@ void expect_gradients(const std::string& what, const Solved& oracle,
   }
 }
 
-// The plan that would be chosen, and others with time whole and cut, and heads apart.
+// The plan that would be chosen, and others with time whole and cut, and heads apart, of both
+// engines where they fit.
 template <typename T>
 std::vector<SsdGradPlan> plans(const SsdSize& size) {
   std::vector<SsdGradPlan> all = {ssd_grad_plan<T>(size)};
@@ -122,6 +123,11 @@ std::vector<SsdGradPlan> plans(const SsdSize& size) {
     }
   }
   if (share > 2) all.push_back(ssd_grad_plan<T>(size, 2));
+  if (!ssd_grad_fits_warpgroups<T>(size)) return all;
+  for (const int64_t heads : {int64_t{1}, int64_t{2}, share}) {
+    all.push_back(ssd_grad_plan<T>(size, heads));
+    all.back().engine = SsdEngine::kWarpgroups;
+  }
   return all;
 }
 
@@ -131,7 +137,9 @@ void expect_every_plan(const SsdCase& what, uint64_t seed) {
   for (const SsdGradPlan& plan : plans<T>(what.size)) {
     SsdGradDevice<T> device(oracle.problem);
     device.run(device.grad_args(), plan);
-    expect_gradients(name(what.size) + " heads " + std::to_string(plan.heads) + " segments " +
+    const bool warps = plan.engine == SsdEngine::kWarps;
+    expect_gradients(name(what.size) + (warps ? " warps" : " warpgroups") + " heads " +
+                         std::to_string(plan.heads) + " segments " +
                          std::to_string(plan.march.segments),
                      oracle, device);
   }

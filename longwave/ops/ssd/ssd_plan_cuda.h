@@ -17,6 +17,9 @@ inline constexpr int kSsdCudaChunk = sizeof(T) == 2 ? 64 : 32;
 inline constexpr int kSsdRows = 16;
 inline constexpr int kSsdColumns = 64;
 
+/// Which kernels march through the chunks: those of any GPU, or those of Hopper.
+enum class SsdEngine { kWarps, kWarpgroups };
+
 /// How a scan is spread over a GPU.
 struct SsdPlan {
   int heads = 1;              ///< of a block; divides those of a group
@@ -43,9 +46,14 @@ size_t ssd_plan_bytes(const SsdSize& size, const SsdPlan& plan);
 struct SsdGradPlan {
   SsdPlan march;      ///< for states and adjoints
   int64_t heads = 1;  ///< of a group that a block sees to, one after the other
+  SsdEngine engine = SsdEngine::kWarps;
 };
 
-/// The plan with so many heads a block, or that fills a GPU.
+/// Whether kWarpgroups can find gradients of this extent, and the present GPU is a Hopper.
+template <typename T>
+bool ssd_grad_fits_warpgroups(const SsdSize& size);
+
+/// The plan of kWarps with so many heads a block; or the plan that fills the present GPU.
 template <typename T>
 SsdGradPlan ssd_grad_plan(const SsdSize& size, int64_t heads);
 template <typename T>

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "longwave/ops/cuda/launch_cuda.h"
+#include "longwave/ops/ssd/ssd_grad_hopper_chunk_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_hopper_states_cuda.cuh"
+
+namespace longwave::ops {
+namespace ssd_cuda_kernels {
+
+inline constexpr const char* kHopperWhere = "ssd_cuda_backward";
+
+/// Queues a kernel whose blocks have `Shared` as their shared memory.
+template <typename Shared, typename Launch>
+void launch_on_hopper(void (*kernel)(Launch), int64_t blocks, int threads, const Launch& launch,
+                      cudaStream_t stream) {
+  static_assert(sizeof(Shared) <= 227 * 1024);
+  gpu::require_device(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)),
+      kHopperWhere);
+  kernel<<<gpu::blocks_for(blocks, 1, kHopperWhere), threads, sizeof(Shared), stream>>>(launch);
+  gpu::require_device(cudaGetLastError(), kHopperWhere);
+}
+
+template <typename T, int kStates, int kHeads>
+void launch_march_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t stream) {
+  const int64_t blocks = 2 * launch.steps.extent(0) * (launch.steps.extent(2) / kHeads);
+  launch_on_hopper<HopperMarchLayout<T, kStates, kHeads>>(
+      hopper_march_kernel<T, kStates, kHeads>, blocks, kHeads * gpu::kWarpgroup, launch, stream);
+}
+
+template <typename T, int kStates>
+void launch_all_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t stream) {
+  // Two heads share the rows of a group, unless there are too few for all multiprocessors.
+  constexpr int64_t kEnough = 264;
+  const int64_t marches = launch.steps.extent(0) * launch.steps.extent(2);
+  if (launch.common.share % 2 == 0 && marches >= kEnough) {
+    launch_march_on_hopper<T, kStates, 2>(launch, stream);
+  } else {
+    launch_march_on_hopper<T, kStates, 1>(launch, stream);
+  }
+  using Gradient = HopperChunkGradient<T, kStates>;
+  const int64_t blocks = launch.steps.extent(0) * launch.steps.extent(1) *
+                         launch.common.args.in.B.extent(2) * launch.common.splits;
+  launch_on_hopper<typename Gradient::Shared>(hopper_gradient_kernel<T, kStates>, blocks,
+                                              Gradient::kThreads, launch, stream);
+}
+
+}  // namespace ssd_cuda_kernels
+
+template <typename T>
+void ssd_grad_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t stream) {
+  using namespace ssd_cuda_kernels;
+  hopper_steps_kernel<T><<<gpu::blocks_for(launch.steps.size(), kStepsThreads / 32, kHopperWhere),
+                           kStepsThreads, 0, stream>>>(launch);
+  gpu::require_device(cudaGetLastError(), kHopperWhere);
+  if (launch.common.g.extent(4) == 64) {
+    launch_all_on_hopper<T, 64>(launch, stream);
+  } else {
+    launch_all_on_hopper<T, 128>(launch, stream);
+  }
+}
+
+}  // namespace longwave::ops
