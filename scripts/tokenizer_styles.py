@@ -176,7 +176,37 @@ def bert():
     return tokenizer, alphabet, special
 
 
+def normal_bytes():
+    """Bytes that are written as characters before anything is cut."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.ByteLevel()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split("Ġ", "merged_with_next"),
+                                                       pre_tokenizers.FixedLength(7)])
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer, pre_tokenizers.ByteLevel.alphabet(), ["<|x|>"]
+
+
+def words():
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer, [], ["<unk>", "<s>", "</s>"]
+
+
+def word_pieces(cleanup=True, **normalizer):
+    def make():
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(**normalizer)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece(cleanup=cleanup)
+        return tokenizer, [], ["[UNK]", "<s>", "</s>"]
+    return make
+
+
 STYLES = {
+    "normal_bytes": normal_bytes,
+    "words": words,
+    "word_pieces": word_pieces(),
+    "word_pieces_cased": word_pieces(False, lowercase=False, handle_chinese_chars=False),
     "gpt2": lambda: byte_level(prefix=True, regex=True),
     "neox": composed,
     "llama3": lambda: byte_level(split(LLAMA3), ignore_merges=True),
@@ -199,8 +229,8 @@ STYLES = {
 # These also take a file of rules, or None, for their map of characters.
 MAPPED_STYLES = {"t5": t5, "roberta": roberta}
 # These have added tokens that ask for something around them, which a GGUF file can't say.
-DEMANDING_STYLES = {"gpt2", "neox", "llama", "digits", "bert", "lower", "unigram_bytes",
-                    *MAPPED_STYLES}
+DEMANDING_STYLES = {"normal_bytes", "words", "word_pieces", "gpt2", "neox", "llama", "digits",
+                    "bert", "lower", "unigram_bytes", *MAPPED_STYLES}
 
 
 def trainer_of(tokenizer, vocabulary, alphabet, special):
@@ -208,6 +238,12 @@ def trainer_of(tokenizer, vocabulary, alphabet, special):
                 "show_progress": False}
     if isinstance(tokenizer.model, models.Unigram):
         return trainers.UnigramTrainer(unk_token="<unk>", **settings)
+    if isinstance(tokenizer.model, models.WordPiece):
+        return trainers.WordPieceTrainer(**settings)
+    if isinstance(tokenizer.model, models.WordLevel):
+        del settings["initial_alphabet"]
+        # Some words of the corpus stay unknown.
+        return trainers.WordLevelTrainer(**{**settings, "vocab_size": min(vocabulary, 24)})
     return trainers.BpeTrainer(**settings)
 
 

@@ -4,20 +4,35 @@
 #include <algorithm>
 #include <utility>
 
+#include "longwave/text/byte_level.h"
 #include "longwave/text/spelling.h"
 
 namespace longwave::text {
 namespace {
 
+/// Marks of a blank: tokens at the beginning of a text have none, or lose theirs.
 enum class Marks : uint8_t { kShown, kDropped };
 
+/// The token with a blank before it, unless it goes on with the word before.
+std::string after_others(const DecodeSpec& spec, std::string token) {
+  const bool goes_on = !spec.continuation.empty() && token.starts_with(spec.continuation);
+  return goes_on ? token.substr(spec.continuation.size()) : " " + token;
+}
+
 std::string spelling(const DecodeSpec& spec, std::string token, Marks marks, size_t limit) {
-  if (marks == Marks::kDropped) token = substituted(token, {spec.mark, ""}, limit);
+  if (spec.between == DecodeSpec::Between::kBlank) {
+    if (marks == Marks::kShown) token = after_others(spec, std::move(token));
+  } else if (marks == Marks::kDropped) {
+    token = substituted(token, {spec.mark, ""}, limit);
+  }
   for (const Substitute& substitute : spec.substitutes) {
     token = substituted(token, substitute, limit);
   }
   if (spec.bytes == DecodeSpec::Bytes::kNamed) {
     if (const auto byte = named_byte(token)) return {*byte};
+  }
+  if (spec.bytes == DecodeSpec::Bytes::kCharacters) {
+    return bytes_of_characters(token).value_or(token);
   }
   return token;
 }

@@ -22,11 +22,13 @@ inline constexpr const char* kSingleBlanks = "tokenizer.ggml.remove_extra_whites
 inline constexpr const char* kCharsmap = "tokenizer.ggml.precompiled_charsmap";
 inline constexpr const char* kJson = "tokenizer.huggingface.json";
 
-/// Kinds of models: bytes that are merged, pieces of SentencePiece that are merged, and those of
-/// its unigram models.
+/// Kinds of models: bytes that are merged, pieces of SentencePiece that are merged, those of its
+/// unigram models, pieces of words, and whole words, which llama.cpp does not know.
 inline constexpr const char* kBytes = "gpt2";
 inline constexpr const char* kMerging = "llama";
 inline constexpr const char* kUnigram = "t5";
+inline constexpr const char* kWordPieces = "bert";
+inline constexpr const char* kWords = "longwave.words";
 
 /// What a token is; the numbers are also SentencePiece's.
 enum TokenType : int64_t {

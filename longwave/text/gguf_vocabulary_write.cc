@@ -40,6 +40,7 @@ bool is_of_bytes(const TokenizerSpec& spec) {
 
 std::optional<int32_t> unknown_of(const TokenizerSpec& spec) {
   if (spec.pieces) return spec.pieces->unknown.id;
+  if (spec.lookup) return spec.lookup->unknown;
   return (spec.unigram ? spec.unigram->unknown : spec.model.unknown).id;
 }
 
@@ -118,6 +119,22 @@ void add_characters(const TokenizerSpec& spec, Table& table, io::GgufMetadata& m
   }
 }
 
+/// Words, or their pieces as llama.cpp spells them: the first of a word begins with a mark, and
+/// others with nothing.
+void add_words(const TokenizerSpec& spec, Table& table, io::GgufMetadata& metadata) {
+  const LookupModel& model = *spec.lookup;
+  if (model.unknown) table.types[static_cast<size_t>(*model.unknown)] = kUnknown;
+  const bool pieces = model.parts == LookupModel::Parts::kLongest;
+  put(kModel, GgufValue::text(pieces ? kWordPieces : kWords), metadata);
+  if (!pieces) return;
+  for (size_t id = 0; id < table.tokens.size(); ++id) {
+    std::string& token = table.tokens[id];
+    if (table.types[id] != kNormal) continue;
+    const bool goes_on = !model.continuation.empty() && token.starts_with(model.continuation);
+    token = goes_on ? token.substr(model.continuation.size()) : kBlankMark + token;
+  }
+}
+
 void add_pieces(const TokenizerSpec& spec, Table& table, io::GgufMetadata& metadata) {
   const std::vector<PieceModel::Piece>& pieces = spec.pieces->pieces;
   for (size_t id = 0; id < pieces.size(); ++id) {
@@ -165,6 +182,8 @@ void add_vocabulary(const Tokenizer& tokenizer, int64_t vocabulary, io::GgufMeta
   Table table = table_of(spec, size);
   if (spec.pieces) {
     add_pieces(spec, table, metadata);
+  } else if (spec.lookup) {
+    add_words(spec, table, metadata);
   } else if (is_of_bytes(spec)) {
     add_bytes(spec, table, metadata);
   } else {

@@ -3,23 +3,23 @@
 
 #include <utility>
 
+#include "longwave/text/byte_level.h"
 #include "longwave/text/spelling.h"
 
 namespace longwave::text {
-namespace {
 
-std::string replaced(const std::string& text, const Splitter& pattern, const std::string& content,
-                     size_t limit) {
+void Normaliser::Exchange::operator()(std::string& text, size_t limit) const {
   std::vector<Splitter::Segment> segments;
   pattern.segment(text, segments);
   std::string result;
   for (const Splitter::Segment& segment : segments) {
-    append_bounded(result, segment.matches ? std::string_view(content) : segment.text, limit);
+    if (segment.matches) append_bounded(result, before, limit);
+    const bool kept = !segment.matches || match == Match::kKept;
+    if (kept) append_bounded(result, segment.text, limit);
+    if (segment.matches) append_bounded(result, after, limit);
   }
-  return result;
+  text = std::move(result);
 }
-
-}  // namespace
 
 Normaliser::Normaliser(const TokenizerSpec& spec, std::string_view where) {
   for (const NormalStep& step : spec.normal) {
@@ -29,6 +29,11 @@ Normaliser::Normaliser(const TokenizerSpec& spec, std::string_view where) {
       steps_.emplace_back(*prepend);
     } else if (std::holds_alternative<Lowercase>(step)) {
       steps_.emplace_back(Lowercase{});
+    } else if (std::holds_alternative<ByteCharacters>(step)) {
+      steps_.emplace_back(ByteCharacters{});
+    } else if (const auto* around = std::get_if<Surround>(&step)) {
+      steps_.emplace_back(Exchange{Splitter(around->pattern, where), around->text,
+                                   Exchange::Match::kKept, around->text});
     } else if (const auto* map = std::get_if<Precompiled>(&step)) {
       steps_.emplace_back(PrecompiledMap(map->charsmap, where));
     } else if (const auto* pieces = std::get_if<PieceNormal>(&step)) {
@@ -52,13 +57,16 @@ std::string Normaliser::operator()(std::string_view section, Place place) const 
       if (place == Place::kStart) text.insert(0, prepend->text);
     } else if (std::holds_alternative<Lowercase>(step)) {
       text = lowercase(text);
+    } else if (std::holds_alternative<ByteCharacters>(step)) {
+      std::string characters;
+      append_bounded(characters, characters_of_bytes(text), limit);
+      text = std::move(characters);
     } else if (const auto* map = std::get_if<PrecompiledMap>(&step)) {
       text = (*map)(text);
     } else if (const auto* pieces = std::get_if<PieceNormaliser>(&step)) {
       text = (*pieces)(text, place);
     } else {
-      const auto& exchange = std::get<Exchange>(step);
-      text = replaced(text, exchange.pattern, exchange.content, limit);
+      std::get<Exchange>(step)(text, limit);
     }
   }
   return text;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,12 +28,17 @@ class Normaliser {
   std::string operator()(std::string_view section, Place place) const;
 
  private:
+  /// What a match becomes.
   struct Exchange {
+    enum class Match : uint8_t { kLost, kKept };
     Splitter pattern;
-    std::string content;
+    std::string before;
+    Match match = Match::kLost;
+    std::string after = {};
+    void operator()(std::string& text, size_t limit) const;
   };
-  std::vector<
-      std::variant<NormalForm, Prepend, Exchange, Lowercase, PrecompiledMap, PieceNormaliser>>
+  std::vector<std::variant<NormalForm, Prepend, Exchange, Lowercase, ByteCharacters, PrecompiledMap,
+                           PieceNormaliser>>
       steps_;
 };
 

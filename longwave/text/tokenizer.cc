@@ -195,7 +195,8 @@ std::optional<int64_t> Tokenizer::added(std::string_view content) const {
 
 void Tokenizer::decode(int64_t id, Decoder::Position& position, std::string& text) const {
   require(id >= 0 && id < size(), "tokenizer", "the token is not in the vocabulary");
-  if (!is_special(id)) decoder_.append(id, position, text);
+  const bool shown = !is_special(id) && spec_.tokens[static_cast<size_t>(id)].has_value();
+  if (shown) decoder_.append(id, position, text);
 }
 
 std::string Tokenizer::decode(std::span<const int64_t> ids, Place place) const {

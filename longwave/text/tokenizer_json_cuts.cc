@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <optional>
-#include <utility>
+#include <string>
 
-#include "longwave/text/base64.h"
 #include "longwave/text/tokenizer_json_stages.h"
 
 namespace longwave::text {
@@ -12,95 +10,6 @@ using Json = nlohmann::json;
 
 /// Punctuation as Hugging Face has it: also the signs of ASCII that Unicode takes for symbols.
 constexpr const char* kPunctuation = R"([\p{P}$+<=>^`|~])";
-
-/// Takes what matches off each section.
-void add_removal(std::string pattern, TokenizerSpec& spec) {
-  spec.normal.emplace_back(Replace{std::move(pattern), ""});
-}
-
-/// What a step takes off the beginning of a text is no more its beginning.
-void refuse_first_mark(const JsonReader& reader, const std::string& step,
-                       const TokenizerSpec& spec) {
-  for (const CutStep& cut : spec.cuts) {
-    const auto* prefix = std::get_if<Prefix>(&cut);
-    if (prefix != nullptr && prefix->where == Prefix::Where::kFirst) {
-      reader.unsupported(step + " with prepend_scheme", "first");
-    }
-  }
-}
-
-void read_strip(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
-  if (reader.flag(json, "strip_left", true, "normalizer")) {
-    refuse_first_mark(reader, "Strip", spec);
-    add_removal("\\A" + std::string(kWhiteSpace) + "+", spec);
-  }
-  if (reader.flag(json, "strip_right", true, "normalizer")) {
-    add_removal(std::string(kWhiteSpace) + "+\\z", spec);
-  }
-}
-
-/// Controls are lost, and what looks like a blank becomes one.
-void read_nmt(const JsonReader& reader, TokenizerSpec& spec) {
-  refuse_first_mark(reader, "Nmt", spec);
-  add_removal("[\\x{1}-\\x{8}\\x{b}\\x{e}-\\x{1f}\\x{7f}\\x{8f}\\x{9f}]", spec);
-  spec.normal.emplace_back(
-      Replace{"[\\x{9}\\x{a}\\x{c}\\x{d}\\x{1680}\\x{200b}-\\x{200f}\\x{2028}\\x{2029}\\x{2581}"
-              "\\x{feff}\\x{fffd}]",
-              " "});
-}
-
-void read_precompiled(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
-  const std::string place = "normalizer.precompiled_charsmap";
-  const std::string text =
-      reader.text(reader.at(json, "precompiled_charsmap", "normalizer"), place);
-  std::optional<std::string> map = bytes_of_base64(text);
-  if (!map || map->empty()) reader.fail(place + " is no base64", text);
-  spec.normal.emplace_back(Precompiled{std::move(*map)});
-}
-
-/// "pattern": a regular expression, or a text that stands for itself.
-std::string read_pattern(const JsonReader& reader, const Json& json, const std::string& place) {
-  const Json& pattern = reader.at(json, "pattern", place);
-  const Json& regex = reader.at(pattern, "Regex", place + ".pattern");
-  if (!regex.is_null()) return reader.text(regex, place + ".pattern");
-  const std::string literal =
-      reader.text(reader.at(pattern, "String", place + ".pattern"), place + ".pattern");
-  if (literal.empty()) reader.unsupported(place + ".pattern", "an empty text");
-  return Splitter::literal(literal);
-}
-
-void read_normal_step(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
-  static const std::unordered_map<std::string, NormalForm> kForms = {{"NFC", NormalForm::kNfc},
-                                                                     {"NFD", NormalForm::kNfd},
-                                                                     {"NFKC", NormalForm::kNfkc},
-                                                                     {"NFKD", NormalForm::kNfkd}};
-  const std::string place = "normalizer";
-  const std::string type = reader.type(json, place);
-  const auto form = kForms.find(type);
-  if (form != kForms.end()) {
-    spec.normal.emplace_back(form->second);
-  } else if (type == "Prepend") {
-    spec.normal.emplace_back(
-        Prepend{reader.text(reader.at(json, "prepend", place), place + ".prepend")});
-  } else if (type == "Replace") {
-    spec.normal.emplace_back(
-        Replace{read_pattern(reader, json, place),
-                reader.text(reader.at(json, "content", place), place + ".content")});
-  } else if (type == "Strip") {
-    read_strip(reader, json, spec);
-  } else if (type == "StripAccents") {
-    refuse_first_mark(reader, type, spec);
-    add_removal("\\p{M}", spec);
-  } else if (type == "Nmt") {
-    read_nmt(reader, spec);
-  } else if (type == "Lowercase") {
-    spec.normal.emplace_back(Lowercase{});
-  } else if (type == "Precompiled") {
-    read_precompiled(reader, json, spec);
-  } else {
-    reader.unsupported(place, type);
-  }
-}
 
 Splitter::Matches read_behaviour(const JsonReader& reader, const Json& json,
                                  const std::string& place) {
@@ -176,6 +85,14 @@ void read_cut(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
   } else if (type == "BertPreTokenizer") {
     spec.cuts.emplace_back(Split{kWhiteSpace, Splitter::Matches::kDropped, sees});
     spec.cuts.emplace_back(Split{kPunctuation, Splitter::Matches::kApart, sees});
+  } else if (type == "FixedLength") {
+    const int64_t length = reader.id(reader.at(json, "length", place), place + ".length");
+    constexpr int64_t kMost = 65535;  // that a pattern can count
+    if (length < 1 || length > kMost) {
+      reader.unsupported(place + ".length", std::to_string(length));
+    }
+    spec.cuts.emplace_back(
+        Split{"(?s).{1," + std::to_string(length) + "}", Splitter::Matches::kApart, sees});
   } else if (type == "CharDelimiterSplit") {
     const std::string delimiter = reader.text(reader.at(json, "delimiter", place), place);
     if (delimiter.empty()) reader.fail(place + ".delimiter is empty", "\"\"");
@@ -208,10 +125,15 @@ PrependScheme read_prepend_scheme(const JsonReader& reader, const Json& json,
   return PrependScheme::kNever;
 }
 
-void read_normaliser(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
-  if (json.is_null()) return;
-  reader.each(json, "normalizers", "normalizer",
-              [&](const Json& part) { read_normal_step(reader, part, spec); });
+/// "pattern": a regular expression, or a text that stands for itself.
+std::string read_pattern(const JsonReader& reader, const Json& json, const std::string& place) {
+  const Json& pattern = reader.at(json, "pattern", place);
+  const Json& regex = reader.at(pattern, "Regex", place + ".pattern");
+  if (!regex.is_null()) return reader.text(regex, place + ".pattern");
+  const std::string literal =
+      reader.text(reader.at(pattern, "String", place + ".pattern"), place + ".pattern");
+  if (literal.empty()) reader.unsupported(place + ".pattern", "an empty text");
+  return Splitter::literal(literal);
 }
 
 void read_pre_tokenizer(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {

@@ -146,6 +146,36 @@ void read_unigram(const JsonReader& reader, const Json& json, TokenizerSpec& spe
   spec.unigram = std::move(model);
 }
 
+void read_lookup(const JsonReader& reader, const Json& json, LookupModel::Parts parts,
+                 TokenizerSpec& spec) {
+  const bool pieces = parts == LookupModel::Parts::kLongest;
+  if (spec.model.alphabet == MergeModel::Alphabet::kBytes) {
+    reader.unsupported("WordLevel or WordPiece with the pre-tokenizer", "ByteLevel");
+  }
+  LookupModel model;
+  model.parts = parts;
+  model.tokens = read_vocabulary(reader, reader.at(json, "vocab", "model"), spec);
+  const Json& unknown = reader.at(json, "unk_token", "model");
+  const auto found = model.tokens.find(unknown.is_null() ? (pieces ? "[UNK]" : "<unk>")
+                                                         : reader.text(unknown, "model.unk_token"));
+  if (found != model.tokens.end()) model.unknown = found->second;
+  if (pieces) {
+    const Json& prefix = reader.at(json, "continuing_subword_prefix", "model");
+    model.continuation =
+        prefix.is_null() ? "##" : reader.text(prefix, "model.continuing_subword_prefix");
+    // What takes the square of a word's length must not take long.
+    constexpr int64_t kUsual = 100, kMost = 1000;
+    const Json& most = reader.at(json, "max_input_chars_per_word", "model");
+    model.most_characters =
+        most.is_null() ? kUsual : reader.id(most, "model.max_input_chars_per_word");
+    if (model.most_characters > kMost) {
+      reader.unsupported("model.max_input_chars_per_word over " + std::to_string(kMost),
+                         std::to_string(model.most_characters));
+    }
+  }
+  spec.lookup = std::move(model);
+}
+
 }  // namespace
 
 void read_model(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
@@ -155,6 +185,8 @@ void read_model(const JsonReader& reader, const Json& json, TokenizerSpec& spec)
   const std::string name = type.is_null() ? assumed : reader.text(type, "model.type");
   if (name == "BPE") return read_merging(reader, json, spec);
   if (name == "Unigram") return read_unigram(reader, json, spec);
+  if (name == "WordLevel") return read_lookup(reader, json, LookupModel::Parts::kWhole, spec);
+  if (name == "WordPiece") return read_lookup(reader, json, LookupModel::Parts::kLongest, spec);
   reader.unsupported("model.type", name);
 }
 

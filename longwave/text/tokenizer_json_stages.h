@@ -21,16 +21,20 @@ PrependScheme read_prepend_scheme(const JsonReader& reader, const nlohmann::json
 std::string read_mark(const JsonReader& reader, const nlohmann::json& json,
                       const std::string& place);
 
-/// NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Precompiled, Prepend, Replace, Strip, StripAccents, and
-/// sequences of these.
+/// "pattern": a regular expression, or a text that stands for itself.
+std::string read_pattern(const JsonReader& reader, const nlohmann::json& json,
+                         const std::string& place);
+
+/// BertNormalizer, ByteLevel, NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Precompiled, Prepend, Replace,
+/// Strip, StripAccents, and sequences of these.
 void read_normaliser(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
-/// BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace, Punctuation, Split,
-/// Whitespace, WhitespaceSplit, and sequences of these; whether the model works on bytes or
+/// BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, Punctuation,
+/// Split, Whitespace, WhitespaceSplit, and sequences of these; whether the model works on bytes or
 /// characters.
 void read_pre_tokenizer(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
-/// BPE, for the alphabet that the pre-tokenizer says, and Unigram.
+/// BPE, for the alphabet that the pre-tokenizer says, Unigram, WordLevel and WordPiece.
 void read_model(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
 /// An object of tokens.
@@ -43,7 +47,8 @@ Merge merge_of(const JsonReader& reader, const Vocabulary& vocabulary, const std
 /// Tokens that stand in the text as they are.
 void read_added(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
-/// ByteLevel, Metaspace, and sequences of Replace, ByteFallback, Fuse and Strip.
+/// ByteLevel, Metaspace, WordPiece, sequences of Replace, ByteFallback, Fuse and Strip, or none:
+/// then tokens of characters have blanks between them.
 void read_decoder(const JsonReader& reader, const nlohmann::json& json, TokenizerSpec& spec);
 
 /// BertProcessing, ByteLevel, RobertaProcessing and TemplateProcessing, alone or one after the

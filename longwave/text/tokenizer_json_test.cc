@@ -87,25 +87,25 @@ TEST(TokenizerJson, NamesWhatIsNotSupported) {
   const std::string byte_level = R"("pre_tokenizer":{"type":"ByteLevel"},)";
   refuses("", "JSON");
   refuses("[]", "object");
-  refuses(R"({"model":{"type":"WordPiece"}})", "WordPiece");
+  refuses(R"({"model":{"type":"WordPiece"}})", "object");
+  refuses(R"({"model":{"type":"Characters"}})", "Characters");
   refuses(R"({"model":{"vocab":{"a":0},"merges":[],"unk_token":"?"}})", "unk_token");
   refuses(R"({"model":{"vocab":{"a":0},"merges":["a b"]}})", "\"b\"");
   refuses(R"({"model":{"vocab":{"a":0,"b":0},"merges":[]}})", "same id");
   refuses(R"({"model":{"vocab":{"a":-1},"merges":[]}})", "out of range");
   refuses(R"({"model":{"vocab":{"a":99999999999},"merges":[]}})", "out of range");
-  refuses("{" + model + "}", "without a decoder");
   refuses(R"({"model":{"vocab":{"a":1e999},"merges":[]}})", "JSON");
   refuses(R"({"pre_tokenizer":{"type":"UnicodeScripts"},)" + model + "}", "UnicodeScripts");
   refuses(R"({"pre_tokenizer":{"type":"CharDelimiterSplit","delimiter":""},)" + model + "}",
           "empty");
   refuses(R"({"pre_tokenizer":{"type":"Metaspace","replacement":""},)" + model + "}", "empty");
-  refuses(R"({"decoder":{"type":"ByteLevel"},)" + model + "}", "characters with this decoder");
+  refuses(R"({"decoder":{"type":"CTC"},)" + model + "}", "CTC");
+  refuses(R"({"pre_tokenizer":{"type":"FixedLength","length":0},)" + model + "}", "length");
   refuses(
       R"({"decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]},)" +
           model + "}",
       "ByteFallback at this place");
-  refuses("{" + byte_level + R"("normalizer":{"type":"BertNormalizer"},)" + model + "}",
-          "BertNormalizer");
+  refuses("{" + byte_level + R"("model":{"type":"WordLevel","vocab":{"a":0}}})", "ByteLevel");
   refuses("{" + byte_level + R"("normalizer":{"type":"Precompiled"},)" + model + "}", "charsmap");
   refuses("{" + byte_level + R"("decoder":{"type":"WordPiece"},)" + model + "}", "WordPiece");
   refuses("{" + byte_level + R"("post_processor":{"type":"BertProcessing"},)" + model + "}",
@@ -211,6 +211,11 @@ TEST(TokenizerJson, StepsCannotMakeTextsWithoutEnd) {
           R"(]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},)" + model + "}",
       "t.json");
   EXPECT_THROW(static_cast<void>(grows.encode("a")), DataError);
+  const Tokenizer bytes = Tokenizer::parse(
+      R"({"normalizer":{"type":"Sequence","normalizers":[)" + repeat(R"({"type":"ByteLevel"})") +
+          R"(]},"model":{"type":"WordLevel","vocab":{"a":0}}})",
+      "t.json");
+  EXPECT_THROW(static_cast<void>(bytes.encode("\xff")), DataError);
   EXPECT_THROW(
       static_cast<void>(Tokenizer::parse(R"({"decoder":{"type":"Sequence","decoders":[)" +
                                              repeat(twice) + R"(,{"type":"Fuse"}]},)" + model + "}",

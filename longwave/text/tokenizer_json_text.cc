@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <utility>
+
 #include "longwave/text/tokenizer_json_stages.h"
 
 namespace longwave::text {
@@ -27,6 +30,22 @@ void read_strip(const JsonReader& reader, const Json& json, DecodeSpec& decode) 
   if (start == 0) return;
   decode.leading = DecodeSpec::Leading::kBlanks;
   decode.blanks = start;
+}
+
+/// Blanks between tokens, but before those that begin with this.
+void put_blanks(std::string continuation, DecodeSpec& decode) {
+  decode.between = DecodeSpec::Between::kBlank;
+  decode.leading = DecodeSpec::Leading::kFirstToken;
+  decode.continuation = std::move(continuation);
+}
+
+void read_word_pieces(const JsonReader& reader, const Json& json, DecodeSpec& decode) {
+  const Json& prefix = reader.at(json, "prefix", kDecoder);
+  put_blanks(prefix.is_null() ? "##" : reader.text(prefix, "decoder.prefix"), decode);
+  if (!reader.flag(json, "cleanup", true, kDecoder)) return;
+  decode.substitutes = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
 }
 
 /// The steps of Llama's kind, in their order: Replace in each token, ByteFallback, Fuse, Strip.
@@ -110,16 +129,20 @@ void read_template(const JsonReader& reader, const Json& json, TokenizerSpec& sp
 void read_decoder(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
   const bool bytes = spec.model.alphabet == MergeModel::Alphabet::kBytes;
   if (json.is_null()) {
-    if (!bytes) reader.unsupported("a tokenizer of characters without a decoder", "null");
+    if (!bytes) put_blanks({}, spec.decode);
+    return;
+  }
+  const std::string whole = reader.type(json, kDecoder);
+  if (!bytes && whole == "WordPiece") return read_word_pieces(reader, json, spec.decode);
+  if (!bytes && whole == "ByteLevel") {
+    spec.decode.bytes = DecodeSpec::Bytes::kCharacters;
     return;
   }
   Steps steps{reader, spec.decode};
   reader.each(json, "decoders", kDecoder, [&](const Json& part) {
     const std::string type = reader.type(part, kDecoder);
-    if (bytes != (type == "ByteLevel")) {
-      reader.unsupported(
-          std::string("a tokenizer of ") + (bytes ? "bytes" : "characters") + " with this decoder",
-          type);
+    if (bytes && type != "ByteLevel") {
+      reader.unsupported("a tokenizer of bytes with this decoder", type);
     }
     if (!bytes) steps(part);
   });

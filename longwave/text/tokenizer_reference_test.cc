@@ -138,6 +138,8 @@ TEST(TokenizerReference, GgufFilesOfOthersHoldTheSame) {
 TEST(TokenizerReference, TheMiddleOfATextHasNoBlankBefore) {
   for (const Reference& reference : references()) {
     const Tokenizer& tokenizer = reference.tokenizer;
+    // Between words there is a blank always.
+    if (reference.name.starts_with("word")) continue;
     const Ids ids = tokenizer.encode("hello", Place::kMiddle);
     EXPECT_EQ(tokenizer.decode(ids, Place::kMiddle), "hello") << reference.name;
     // These lose blanks.
@@ -154,6 +156,7 @@ TEST(TokenizerReference, BytesThatAreNoTextSurvive) {
     // There what is unknown is lost, or blanks are, and SentencePiece makes U+FFFD of what is no
     // text.
     if (reference.name.starts_with("unknown") || reference.name.starts_with("pieces") ||
+        reference.name.starts_with("word") ||
         is_one_of(reference.name, {"bert", "lower", "t5", "roberta"})) {
       continue;
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -55,6 +56,17 @@ struct Lowercase {
   bool operator==(const Lowercase&) const = default;
 };
 
+/// Puts a text before and after whatever matches a pattern of PCRE2.
+struct Surround {
+  std::string pattern, text;
+  bool operator==(const Surround&) const = default;
+};
+
+/// Writes for each byte the character that stands for it in byte-level vocabularies.
+struct ByteCharacters {
+  bool operator==(const ByteCharacters&) const = default;
+};
+
 /// Characters and what they become, as `PieceNormal` has them, but as a tokenizer.json means it.
 struct Precompiled {
   std::string charsmap;
@@ -70,7 +82,8 @@ struct PieceNormal {
   bool operator==(const PieceNormal&) const = default;
 };
 
-using NormalStep = std::variant<NormalForm, Prepend, Replace, Lowercase, Precompiled, PieceNormal>;
+using NormalStep = std::variant<NormalForm, Prepend, Replace, Surround, Lowercase, ByteCharacters,
+                                Precompiled, PieceNormal>;
 
 /// Puts one text in the place of another inside of each word.
 struct Substitute {
@@ -143,12 +156,33 @@ struct UnigramModel {
   Unknown unknown;
 };
 
+/// Words that are looked up: WordLevel and WordPiece.
+struct LookupModel {
+  enum class Parts : uint8_t {
+    kWhole,    ///< a word is one token
+    kLongest,  ///< or the longest tokens that it begins with, one after the other
+  };
+  Parts parts = Parts::kWhole;
+  std::unordered_map<std::string, int32_t> tokens;
+  std::string continuation;        ///< what tokens begin with that go on with a word
+  int64_t most_characters = 0;     ///< for kLongest; longer words are unknown
+  std::optional<int32_t> unknown;  ///< the token of words that can't be made; refused without
+};
+
 /// U+2581, what stands for a blank in pieces.
 inline constexpr const char* kBlankMark = "\xe2\x96\x81";
 
 /// How tokens become text. Tokens of a model of bytes are their text.
 struct DecodeSpec {
-  enum class Bytes : uint8_t { kText, kNamed };  ///< is "<0x41>" a byte?
+  enum class Bytes : uint8_t {
+    kText,        ///< tokens are text
+    kNamed,       ///< "<0x41>" is a byte
+    kCharacters,  ///< tokens are of characters that stand for bytes, if all of theirs are
+  };
+  enum class Between : uint8_t {
+    kNothing,
+    kBlank,  ///< but before tokens that begin with `continuation`, which they lose
+  };
   enum class Leading : uint8_t {
     kKept,
     kFirstToken,    ///< the first token loses its marks; a piece loses the first of them
@@ -157,6 +191,8 @@ struct DecodeSpec {
   };
   std::vector<Substitute> substitutes;  ///< in each token, in order
   Bytes bytes = Bytes::kText;
+  Between between = Between::kNothing;  ///< kBlank goes with kFirstToken
+  std::string continuation;
   Leading leading = Leading::kKept;
   std::string mark;          ///< what stands for a blank, for kFirstToken
   int64_t blanks = 0;        ///< for kBlanks
@@ -173,6 +209,7 @@ struct TokenizerSpec {
   MergeModel model;
   std::optional<PieceModel> pieces;     ///< instead of `model`
   std::optional<UnigramModel> unigram;  ///< instead of `model`, whose alphabet are characters then
+  std::optional<LookupModel> lookup;    ///< the same
   DecodeSpec decode;
   std::vector<int64_t> begin, end;  ///< what stands around a whole text, such as <s>
   std::vector<int64_t> ends;        ///< what ends a text that a model makes, beside special tokens

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "longwave/base/error.h"
+#include "longwave/text/lookup_words.h"
 #include "longwave/text/piece_model.h"
 #include "longwave/text/spelling.h"
 #include "longwave/text/unigram_words.h"
@@ -115,6 +116,7 @@ class MergingWords : public WordModel {
 std::unique_ptr<const WordModel> make_word_model(const TokenizerSpec& spec,
                                                  std::string_view where) {
   if (spec.unigram) return make_unigram_words(spec, where);
+  if (spec.lookup) return make_lookup_words(*spec.lookup, where);
   if (!spec.pieces) return std::make_unique<MergingWords>(spec, where);
   const bool merging = spec.pieces->algorithm == PieceModel::Algorithm::kMerging;
   return merging ? make_merging_pieces(spec, where) : make_unigram(spec, where);

@@ -180,8 +180,16 @@ inline std::vector<Bytes> tokenizer_seeds() {
       R"("replacement":"_"},"post_processor":{"type":"RobertaProcessing","cls":["<|x|>",5],)"
       R"("sep":["<|x|>",5]},"model":{"type":"Unigram","unk_id":3,"byte_fallback":true,)"
       R"("vocab":[["_",-2],["a",-1],["_a",-1.5],["?",0],["<0xFF>",-9]]}})";
+  const std::string words =
+      R"({"added_tokens":[{"id":5,"content":"<|x|>"}],"normalizer":{"type":"Sequence",)"
+      R"("normalizers":[{"type":"BertNormalizer","strip_accents":null},{"type":"ByteLevel"}]},)"
+      R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"BertPreTokenizer"},)"
+      R"({"type":"FixedLength","length":3}]},"decoder":{"type":"WordPiece","prefix":"##",)"
+      R"("cleanup":true},"model":{"type":"WordPiece","unk_token":"?",)"
+      R"("continuing_subword_prefix":"##","max_input_chars_per_word":9,)"
+      R"("vocab":{"?":0,"i":1,"##t":2,"12":3,"##c":4}}})";
   return {bytes_of(trained.files().front().content), bytes_of(small), bytes_of(marks),
-          bytes_of(scored)};
+          bytes_of(scored), bytes_of(words)};
 }
 
 }  // namespace longwave::testing
