@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "longwave/base/error.h"
 #include "longwave/base/joined.h"
@@ -41,6 +42,17 @@ void drop_after(const std::filesystem::path& path, int64_t last_step, int64_t he
   const std::filesystem::path fresh = path.string() + ".tmp";
   std::ofstream(fresh) << kept;
   std::filesystem::rename(fresh, path);
+}
+
+/// The columns of a file's heading; none if there is no file, or a kill cut it off there.
+std::vector<std::string> columns_in(const std::filesystem::path& path) {
+  std::vector<std::string> columns;
+  std::ifstream file(path);
+  std::string heading, column;
+  if (!std::getline(file, heading) || file.eof()) return columns;
+  std::istringstream parts(heading);
+  while (std::getline(parts, column, ',')) columns.push_back(column);
+  return columns;
 }
 
 void check(const std::ofstream& stream, const std::filesystem::path& path) {
@@ -82,11 +94,16 @@ MetricsLog::MetricsLog(const std::filesystem::path& folder, std::vector<std::str
       jsonl_path_(folder / "metrics.jsonl"),
       csv_path_(folder / "metrics.csv") {
   drop_after(jsonl_path_, last_step, 0, step_of_json);
-  drop_after(csv_path_, last_step, 1, step_of_csv);
-  const bool is_new = !std::filesystem::exists(csv_path_);
+  const std::vector<std::string> there = columns_in(csv_path_);
+  if (there.empty()) {
+    std::filesystem::remove(csv_path_);
+  } else {
+    columns_ = there;
+    drop_after(csv_path_, last_step, 1, step_of_csv);
+  }
   jsonl_.open(jsonl_path_, std::ios::app);
   csv_.open(csv_path_, std::ios::app);
-  if (is_new) csv_ << joined(columns_, ",") << '\n' << std::flush;
+  if (there.empty()) csv_ << joined(columns_, ",") << '\n' << std::flush;
   check(jsonl_, jsonl_path_);
   check(csv_, csv_path_);
 }

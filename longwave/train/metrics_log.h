@@ -25,7 +25,8 @@ std::string json_line(const Record& record);
 class MetricsLog {
  public:
   /// Appends to the files in `folder`. What they say of steps after `last_step` is dropped first: a
-  /// resumed run will say it again.
+  /// resumed run will say it again. A metrics.csv that is there keeps its own columns, so that a
+  /// run of an earlier version goes on with rows that fit its heading.
   MetricsLog(const std::filesystem::path& folder, std::vector<std::string> columns,
              int64_t last_step);
 

@@ -123,5 +123,18 @@ TEST(MetricsLog, ResumeDropsWhatWillBeSaidAgain) {
             "1.5}\n{\"step\": 4, \"loss\": 2}\n");
 }
 
+TEST(MetricsLog, AFileOfOtherColumnsKeepsThem) {
+  const TemporaryFolder folder;
+  const Record record = {{"step", int64_t{2}}, {"loss", 0.5}, {"utilisation", 0.25}};
+  std::ofstream(folder.path() / "metrics.csv") << "step,loss,seconds\n1,0.75,3\n";
+  MetricsLog(folder.path(), {"step", "loss", "utilisation", "seconds"}, 1).append(record);
+  EXPECT_EQ(content(folder.path() / "metrics.csv"), "step,loss,seconds\n1,0.75,3\n2,0.5,\n");
+  EXPECT_NE(content(folder.path() / "metrics.jsonl").find("utilisation"), std::string::npos);
+  // A heading that a kill cut off is none.
+  std::ofstream(folder.path() / "metrics.csv") << "step,lo";
+  MetricsLog(folder.path(), {"step", "loss"}, 1).append(record);
+  EXPECT_EQ(content(folder.path() / "metrics.csv"), "step,loss\n2,0.5\n");
+}
+
 }  // namespace
 }  // namespace longwave::train
