@@ -122,8 +122,10 @@ size_t Attention::workspace_bytes(int64_t batch, int64_t time) const {
   return adapting + Workspace::bytes_for<int64_t>(batch) +
          Workspace::bytes_for<float>(rows * shapes_.projected()) +
          Workspace::bytes_for<float>(rows * shapes_.heads * shapes_.head_dim) +
-         ops::attention_workspace_bytes(
-             {.heads = shapes_.heads, .kv_heads = shapes_.kv_heads, .head_dim = shapes_.head_dim});
+         ops::attention_workspace_bytes({.heads = shapes_.heads,
+                                         .kv_heads = shapes_.kv_heads,
+                                         .head_dim = shapes_.head_dim,
+                                         .batch = batch});
 }
 
 void Attention::adapt(View<const float, 3> u, View<float, 3> projected,

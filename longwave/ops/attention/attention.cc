@@ -14,13 +14,13 @@ namespace {
 
 template <typename Args>
 AttentionShape shape_of(const Args& args) {
-  return {args.q.extent(2), args.k.extent(2), args.q.extent(3)};
+  return {args.q.extent(2), args.k.extent(2), args.q.extent(3), args.q.extent(0)};
 }
 
 template <typename Args>
 void check_operands(const char* where, const Args& args) {
-  const int64_t batch = args.q.extent(0), time = args.q.extent(1);
-  const auto [heads, kv_heads, head_dim] = shape_of(args);
+  const auto [heads, kv_heads, head_dim, batch] = shape_of(args);
+  const int64_t time = args.q.extent(1);
   require(args.window >= 1, where, "window must be at least 1");
   require(kv_heads >= 1 && heads % kv_heads == 0, where, "heads must be a multiple of kv_heads");
   require(args.k.extent(1) >= time, where, "k must have a row for every step");
@@ -62,7 +62,7 @@ size_t bytes_for_threads(int64_t floats) {
 
 int64_t step_scratch_floats(const AttentionShape& shape) {
   const AttentionBlocks size(shape, 1);
-  return size.step_parts_floats(shape.kv_heads) + size.step_floats() * thread_count();
+  return size.step_parts_floats(shape.batch * shape.kv_heads) + size.step_floats() * thread_count();
 }
 
 template <typename T>

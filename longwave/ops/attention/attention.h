@@ -93,6 +93,7 @@ struct AttentionShape {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
+  int64_t batch = 1;  ///< sequences that take a step together
 };
 size_t attention_workspace_bytes(const AttentionShape& shape);
 size_t attention_backward_workspace_bytes(const AttentionShape& shape);

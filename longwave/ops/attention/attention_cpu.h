@@ -38,13 +38,14 @@ struct AttentionBlocks {
     return (padded_rows + rows + 2 * kAttentionKeys) * padded_dim +
            (kAttentionKeys + 5) * padded_rows;
   }
-  /// The same for the step of a stream, and floats of the parts that its threads make.
+  /// The same for the step of streams, and floats of the parts that its threads make of so many
+  /// key heads.
   int64_t step_floats() const {
     return (group + 2 * kAttentionKeys) * padded_dim + group * kAttentionKeys;
   }
   int64_t step_part_floats() const { return padded_dim + 16; }
-  int64_t step_parts_floats(int64_t kv_heads) const {
-    return kv_heads * kStepShares * group * step_part_floats();
+  int64_t step_parts_floats(int64_t heads) const {
+    return heads * kStepShares * group * step_part_floats();
   }
   int64_t backward_floats() const {
     return (2 * padded_rows + 3 * rows + 3 * kAttentionKeys) * padded_dim +
@@ -72,12 +73,13 @@ struct StepPart {
   float* sums;   ///< (padded_dim) of weighted values
 };
 
-/// The parts of all queries of a key head over one share of its keys.
+/// The parts of all queries of a key head over one share of its keys; heads count through all
+/// sequences.
 class StepParts {
  public:
-  StepParts(const AttentionBlocks& size, int64_t kv_head, int64_t share, float* scratch)
+  StepParts(const AttentionBlocks& size, int64_t head, int64_t share, float* scratch)
       : floats_(size.step_part_floats()),
-        at_(scratch + (kv_head * kStepShares + share) * size.group * floats_) {}
+        at_(scratch + (head * kStepShares + share) * size.group * floats_) {}
   StepPart of(int64_t row) const {
     float* own = at_ + row * floats_;
     return {own, own + 1, own + 16};

@@ -185,17 +185,30 @@ HWY_EXPORT(attention_step_part);
 
 namespace {
 
+/// The keys of one sequence, cut into shares.
+struct Shares {
+  int64_t oldest, size, count;
+
+  explicit Shares(const Keys<float>& keys)
+      : oldest(keys.oldest(0)),
+        size(std::max(kAttentionKeys, (1 - oldest + kStepShares - 1) / kStepShares)),
+        count((1 - oldest + size - 1) / size) {}
+  int64_t begin(int64_t share) const { return oldest + share * size; }
+  int64_t end(int64_t share) const { return std::min(begin(share) + size, int64_t{1}); }
+};
+
 /// Joins the parts of one query, in their order.
 void join(const AttentionArgs<float>& args, const QueryBlock& block, int64_t row, int64_t shares,
           const AttentionBlocks& size, float* scratch) {
+  const int64_t head = block.sequence * args.k.extent(2) + block.kv_head;
   float most = -std::numeric_limits<float>::infinity(), total = 0;
   for (int64_t share = 0; share < shares; ++share) {
-    most = std::max(most, *StepParts(size, block.kv_head, share, scratch).of(row).most);
+    most = std::max(most, *StepParts(size, head, share, scratch).of(row).most);
   }
   float* y = block.at(args.y, row);
   std::fill_n(y, size.dim, 0.0f);
   for (int64_t share = 0; share < shares; ++share) {
-    const StepPart part = StepParts(size, block.kv_head, share, scratch).of(row);
+    const StepPart part = StepParts(size, head, share, scratch).of(row);
     const float weight = std::exp(*part.most - most);
     total += weight * *part.total;
     for (int64_t p = 0; p < size.dim; ++p) y[p] += weight * part.sums[p];
@@ -208,36 +221,45 @@ void join(const AttentionArgs<float>& args, const QueryBlock& block, int64_t row
 }  // namespace
 
 void attention_step_cpu(const AttentionArgs<float>& args, std::span<float> scratch) {
-  const AttentionShape shape = {args.q.extent(2), args.k.extent(2), args.q.extent(3)};
-  const AttentionBlocks size(shape, 1);
-  if (size.group == 0) return;
-  const auto parts = static_cast<size_t>(size.step_parts_floats(shape.kv_heads));
-  for (int64_t sequence = 0; sequence < args.q.extent(0); ++sequence) {
-    const int64_t oldest = Keys<float>(args, sequence).oldest(0), count = 1 - oldest;
-    const int64_t share = std::max(kAttentionKeys, (count + kStepShares - 1) / kStepShares);
-    const int64_t shares = (count + share - 1) / share;
-    const auto block = [&](int64_t head) {
-      return QueryBlock{
-          .sequence = sequence, .kv_head = head, .begin = 0, .steps = 1, .group = size.group};
-    };
-    // Memory is what a step waits for: a thread more is worth it sooner.
-    const AttentionWork work{.items = shape.kv_heads * shares,
-                             .floats = size.step_floats(),
-                             .operations = 4 * size.group * share * size.dim,
-                             .grain = 1 << 18};
-    for_each_item(work, scratch.subspan(parts), [&](int64_t item, float* own) {
-      const FlushSubnormals flush;
-      const int64_t head = item / shares, begin = oldest + item % shares * share;
-      HWY_DYNAMIC_DISPATCH(attention_step_part)
-      (args, block(head), begin, std::min(begin + share, int64_t{1}), size,
-       StepParts(size, head, item % shares, scratch.data()), own);
-    });
-    for (int64_t head = 0; head < shape.kv_heads; ++head) {
-      for (int64_t r = 0; r < size.group; ++r) {
-        join(args, block(head), r, shares, size, scratch.data());
-      }
-    }
+  const int64_t batch = args.q.extent(0), kv_heads = args.k.extent(2), heads = batch * kv_heads;
+  const AttentionBlocks size({args.q.extent(2), kv_heads, args.q.extent(3)}, 1);
+  if (size.group == 0 || heads == 0) return;
+  const auto parts = static_cast<size_t>(size.step_parts_floats(heads));
+  const auto block = [&](int64_t head) {
+    return QueryBlock{.sequence = head / kv_heads,
+                      .kv_head = head % kv_heads,
+                      .begin = 0,
+                      .steps = 1,
+                      .group = size.group};
+  };
+  int64_t most_shares = 0, keys = 0;
+  for (int64_t sequence = 0; sequence < batch; ++sequence) {
+    const Shares shares(Keys<float>(args, sequence));
+    most_shares = std::max(most_shares, shares.count);
+    keys += 1 - shares.oldest;
   }
+  // Memory is what a step waits for: a thread more is worth it sooner.
+  AttentionWork work{.items = heads * most_shares,
+                     .floats = size.step_floats(),
+                     .operations = 4 * size.group * keys * size.dim / (batch * most_shares),
+                     .grain = 1 << 18};
+  for_each_item(work, scratch.subspan(parts), [&](int64_t item, float* own) {
+    const FlushSubnormals flush;
+    const int64_t head = item % heads, share = item / heads;
+    const Shares shares(Keys<float>(args, head / kv_heads));
+    if (share >= shares.count) return;
+    HWY_DYNAMIC_DISPATCH(attention_step_part)
+    (args, block(head), shares.begin(share), shares.end(share), size,
+     StepParts(size, head, share, scratch.data()), own);
+  });
+  work.items = heads;
+  work.operations = 2 * size.group * most_shares * size.dim;
+  for_each_item(work, scratch.subspan(parts), [&](int64_t head, float*) {
+    const int64_t shares = Shares(Keys<float>(args, head / kv_heads)).count;
+    for (int64_t r = 0; r < size.group; ++r) {
+      join(args, block(head), r, shares, size, scratch.data());
+    }
+  });
 }
 
 }  // namespace longwave::ops

@@ -83,7 +83,7 @@ struct AttentionRun {
   View<Element, 4> keys(Data& data) const {
     return {data.data(), {size.batch, size.past + size.time, size.kv_heads, size.dim}};
   }
-  AttentionShape shape() const { return {size.heads, size.kv_heads, size.dim}; }
+  AttentionShape shape() const { return {size.heads, size.kv_heads, size.dim, size.batch}; }
 
   AttentionArgs<T> forward_args() {
     return {.scale = T(1 / std::sqrt(static_cast<double>(size.dim))),

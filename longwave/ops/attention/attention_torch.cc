@@ -13,7 +13,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 AttentionShape shape_of(const AttentionInput& in) {
-  return {in.q.size(2), in.k.size(2), in.q.size(3)};
+  return {in.q.size(2), in.k.size(2), in.q.size(3), in.q.size(1) == 1 ? in.q.size(0) : 1};
 }
 
 template <typename T>
