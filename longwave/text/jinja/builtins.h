@@ -31,6 +31,11 @@ struct Arguments {
 
   /// The argument at a place or of a name; null if it is not given.
   const Value* at(size_t place, const char* name) const;
+
+  /// The same as a text, empty if it is not given or none; as a whole number, `otherwise` then.
+  /// Fails on other values.
+  std::string text(Budget& budget, size_t place, const char* name) const;
+  int64_t whole(Budget& budget, size_t place, const char* name, int64_t otherwise) const;
 };
 
 /// value | name(arguments)
