@@ -9,4 +9,29 @@ namespace longwave {
 /// is read from end to end then misses fewer translations. A hint that may be ignored.
 void prefer_large_pages(void* data, size_t bytes) noexcept;
 
+/// Memory that many tensors share, so that large pages hold all of it: a tensor that has memory of
+/// its own ends in the middle of one.
+///
+/// Errors     std::bad_alloc if memory is out.
+/// Threads    one owner at a time hands out; what was handed out is the taker's.
+class LargePages {
+ public:
+  explicit LargePages(size_t bytes);
+  ~LargePages();
+  LargePages(const LargePages&) = delete;
+  LargePages& operator=(const LargePages&) = delete;
+
+  /// The next bytes: zero, aligned to 64, there as long as this is. What `room_for` says of all
+  /// that are taken must not be more than there is.
+  std::byte* take(size_t bytes);
+
+  /// What a piece of so many bytes uses up.
+  static size_t room_for(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+ private:
+  std::byte* mapping_;
+  size_t mapped_;
+  std::byte* next_;
+};
+
 }  // namespace longwave

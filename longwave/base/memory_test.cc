@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,25 @@ TEST(Tensor, CloneIsIndependent) {
   copy.elements<double>()[1] = 5;
   EXPECT_EQ(tensor.elements<double>()[1], 4);
   EXPECT_EQ((std::as_const(copy).view<double, 1>()(1)), 5);
+}
+
+TEST(Tensor, SharesLargePagesThatStayWithTheLast) {
+  const Shape shape = {3, 5};
+  auto pages = std::make_shared<LargePages>(2 * LargePages::room_for(60));
+  Tensor first(DType::kFloat32, shape, pages), second(DType::kFloat32, shape, std::move(pages));
+  for (Tensor* tensor : {&first, &second}) {
+    EXPECT_TRUE(aligned(tensor->raw()));
+    for (float& x : tensor->elements<float>()) {
+      EXPECT_EQ(x, 0);
+      x = tensor == &first ? 1 : 2;
+    }
+  }
+  const Tensor copy = second.clone();
+  first = Tensor();
+  Tensor moved = std::move(second);
+  for (float x : moved.elements<float>()) EXPECT_EQ(x, 2);
+  moved = Tensor();
+  EXPECT_EQ(copy.elements<float>()[14], 2);
 }
 
 TEST(Tensor, RejectsBadShapes) {

@@ -62,7 +62,7 @@ std::string to_string(const Shape& shape) {
 }
 
 void Tensor::Free::operator()(std::byte* data) const noexcept {
-  ::operator delete[](data, kAlignment);
+  if (!pages) ::operator delete[](data, kAlignment);
 }
 
 Tensor::Tensor(DType dtype, Shape shape)
@@ -73,6 +73,13 @@ Tensor::Tensor(DType dtype, Shape shape)
   if (count == 0) return;
   prefer_large_pages(data_.get(), count);
   fill_with_zeros(data_.get(), count);
+}
+
+Tensor::Tensor(DType dtype, Shape shape, std::shared_ptr<LargePages> pages)
+    : dtype_(dtype), shape_(std::move(shape)), size_(element_count(shape_)) {
+  require_whole_blocks(dtype_, shape_);
+  std::byte* const data = pages->take(bytes());
+  data_ = {data, Free{std::move(pages)}};
 }
 
 Tensor Tensor::clone() const {

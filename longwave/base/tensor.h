@@ -11,6 +11,7 @@
 
 #include "longwave/base/assert.h"
 #include "longwave/base/dtype.h"
+#include "longwave/base/large_pages.h"
 #include "longwave/base/view.h"
 
 namespace longwave {
@@ -34,6 +35,9 @@ class Tensor {
  public:
   Tensor() = default;
   Tensor(DType dtype, Shape shape);
+
+  /// The same in memory that it shares with others.
+  Tensor(DType dtype, Shape shape, std::shared_ptr<LargePages> pages);
 
   Tensor(Tensor&&) noexcept = default;
   Tensor& operator=(Tensor&&) noexcept = default;
@@ -76,6 +80,7 @@ class Tensor {
 
  private:
   struct Free {
+    std::shared_ptr<LargePages> pages;  // whose memory it is, or nobody's
     void operator()(std::byte* data) const noexcept;
   };
 

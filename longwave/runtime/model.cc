@@ -45,13 +45,21 @@ uint64_t fingerprint_of(const models::Config& config, const Weights& weights, do
   return hash;
 }
 
-/// Lays the rows of blocks out as products want them, each tensor where it lies.
+/// Lays the rows of blocks out as products want them, side by side in large pages, together with
+/// tensors that are too small to have large pages of their own. One at a time is there twice.
 void arrange(Weights& weights) {
+  constexpr size_t kSmall = size_t{4} << 20;
   std::vector<std::string> names;
+  size_t bytes = 0;
   for (const auto& [name, tensor] : weights.all()) {
-    if (ops::has_panels(tensor.dtype())) names.push_back(name);
+    if (!ops::has_panels(tensor.dtype()) && tensor.bytes() >= kSmall) continue;
+    names.push_back(name);
+    bytes += LargePages::room_for(tensor.bytes());
   }
-  for (const std::string& name : names) weights.put(name, ops::in_panels(weights.take(name)));
+  const auto pages = std::make_shared<LargePages>(bytes);
+  for (const std::string& name : names) {
+    weights.put(name, ops::in_panels(weights.take(name), pages));
+  }
 }
 
 double checked_rate(double rate) {

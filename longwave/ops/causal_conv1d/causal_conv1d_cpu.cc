@@ -63,9 +63,9 @@ void load_taps(const View<const float, 2>& w, const View<const float, 1>& b, con
       taps.w[k * taps.tile + i] = i < at.channels ? w(at.first + i, k) : 0.0f;
     }
   }
-  for (int64_t i = 0; i < taps.tile; ++i) {
-    taps.b[i] = i < at.channels && !b.absent() ? b(at.first + i) : 0.0f;
-  }
+  std::fill_n(taps.b, taps.tile, 0.0f);
+  if (b.absent()) return;
+  for (int64_t i = 0; i < at.channels; ++i) taps.b[i] = b(at.first + i);
 }
 
 /// The inputs that one step sees, oldest first, and which of them belong to its sequence.
@@ -320,8 +320,8 @@ namespace {
 HWY_EXPORT(conv_forward_tile);
 HWY_EXPORT(conv_backward_tile);
 
-// Elements that are worth another thread.
-constexpr int64_t kGrain = 1 << 16;
+// Elements that are worth another thread; the taps, which each piece reads, count as a step each.
+constexpr int64_t kGrain = 1 << 13;
 
 /// Calls body(tile, piece of time of the sequence) for all tiles, several at a time if it pays.
 template <typename Body>
@@ -329,7 +329,7 @@ void for_each_tile(const View<const float, 3>& x, int64_t width, const Body& bod
   const int64_t time = x.extent(1), channels = x.extent(2);
   const int64_t span = conv_tile(width), tiles = conv_pieces(channels, span);
   const int64_t pieces = conv_pieces(time, kConvSteps);
-  const int64_t work = std::min(time, kConvSteps) * std::min(channels, span);
+  const int64_t work = (std::min(time, kConvSteps) + width) * std::min(channels, span);
   const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(work, 1));
   parallel_for(x.extent(0) * pieces * tiles, grain, [&](int64_t begin, int64_t end) {
     const FlushSubnormals flush;

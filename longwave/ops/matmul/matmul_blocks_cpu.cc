@@ -6,6 +6,7 @@
 #include "longwave/base/parallel.h"
 #include "longwave/ops/matmul/block_activations.h"
 #include "longwave/ops/matmul/matmul_kernels.h"
+#include "longwave/ops/matmul/rounded_columns.h"
 
 #define HWY_WANT_AVX3_DL
 #undef HWY_TARGET_INCLUDE
@@ -14,7 +15,6 @@
 // foreach_target.h first.
 #include <hwy/highway.h>
 
-#include "longwave/ops/matmul/block_rounding-inl.h"
 #include "longwave/ops/matmul/block_simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -32,10 +32,14 @@ int32_t zero_of(DType dtype) {
 void round_row(const float* x, int64_t columns, DType dtype, const BlockActivations& to) {
   const int32_t zero = zero_of(dtype);
   for (int64_t i = 0; i < columns; i += 32) {
-    const RoundedBlock block = round_block(x + i, to.q + i);
-    std::fill_n(to.scale + i / 4, 8, block.scale);
-    for (int j = 0; j < 8; ++j) to.offset[i / 4 + j] = -zero * block.sums[j];
-    to.sums[i / 32] = block.scale * static_cast<float>(block.sum());
+    float scale;
+    int32_t sum;
+    round_columns_cpu(x + i, 32, {to.q + i, &scale, &sum});
+    std::fill_n(to.scale + i / 4, 8, scale);
+    for (int64_t j = i; j < i + 32; j += 4) {
+      to.offset[j / 4] = -zero * (to.q[j] + to.q[j + 1] + to.q[j + 2] + to.q[j + 3]);
+    }
+    to.sums[i / 32] = scale * static_cast<float>(sum);
   }
   if (columns % 64 == 0) return;
   std::fill_n(to.q + columns, 32, int8_t{0});

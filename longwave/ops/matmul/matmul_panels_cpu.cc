@@ -6,6 +6,7 @@
 #include "longwave/base/parallel.h"
 #include "longwave/base/workspace.h"
 #include "longwave/ops/matmul/matmul_kernels.h"
+#include "longwave/ops/matmul/rounded_columns.h"
 #include "longwave/ops/quant/panels.h"
 
 #define HWY_WANT_AVX3_DL
@@ -15,7 +16,6 @@
 // foreach_target.h first.
 #include <hwy/highway.h>
 
-#include "longwave/ops/matmul/block_rounding-inl.h"
 #include "longwave/ops/matmul/panel_simd-inl.h"
 
 #ifndef LONGWAVE_OPS_MATMUL_MATMUL_PANELS_CPU_CC_
@@ -23,24 +23,13 @@
 
 namespace longwave::ops {
 
-/// Rows of x as integers: x[i] = scale q[i] in each 32 columns.
-struct PanelActivations {
-  int8_t* q;        ///< (columns)
-  float* scale;     ///< (columns / 32)
-  int32_t* offset;  ///< (columns / 32) -zero sum(q), where weights are n - zero
-
-  PanelActivations from(int64_t column) const {
-    return {q + column, scale + column / 32, offset + column / 32};
-  }
-};
-
 /// Columns of few rows of x, or of a piece of a row, on the stack.
 inline constexpr int64_t kPanelColumns = 32768;
 
 /// The panels of some outputs with some rows and columns of x.
 struct PanelProduct {
   const MatmulArgs<float>& args;  // all columns of W, the rows of x and y
-  PanelActivations x;             // the rows, one after the other
+  RoundedColumns x;               // the rows, one after the other
   int64_t first, columns;         // of W and of x
   Accumulate accumulate;
 };
@@ -58,24 +47,13 @@ using Floats = PanelSimd::Floats;
 /// Vectors that have the rows of a panel.
 constexpr int kParts = kPanelRows / PanelSimd::kLanes;
 
-/// Rows [begin, end) of x.
-void round_rows(const PanelProduct& product, int64_t begin, int64_t end) {
-  const MatmulArgs<float>& args = product.args;
-  const int32_t zero = args.W.dtype == DType::kQ8_0 ? PanelSimd::kZeroOfQ8_0 : 8;
-  for (int64_t r = begin; r < end; ++r) {
-    const float* x = &args.x(r, product.first);
-    const PanelActivations row = product.x.from(r * product.columns);
-    for (int64_t i = 0; i < product.columns; i += 32) {
-      const RoundedBlock block = round_block(x + i, row.q + i);
-      row.scale[i / 32] = block.scale;
-      row.offset[i / 32] = -zero * block.sum();
-    }
-  }
-}
+/// What the numbers of a panel are above the weights over their scale.
+constexpr int32_t zero_of(const PanelQ8_0*) { return PanelSimd::kZeroOfQ8_0; }
+constexpr int32_t zero_of(const PanelQ4_0*) { return 8; }
 
 /// Adds 32 columns of x to the integer sums of a part of a panel.
 template <int Rows, int Parts>
-HWY_INLINE void add_columns(const PanelActivations (&x)[Rows], int64_t column,
+HWY_INLINE void add_columns(const RoundedColumns (&x)[Rows], int64_t column,
                             const PanelQ8_0* const (&w)[Parts], const int (&lane)[Parts],
                             Ints (&sums)[Rows][Parts]) {
   for (int j = 0; j < 8; ++j) {
@@ -89,7 +67,7 @@ HWY_INLINE void add_columns(const PanelActivations (&x)[Rows], int64_t column,
 }
 
 template <int Rows, int Parts>
-HWY_INLINE void add_columns(const PanelActivations (&x)[Rows], int64_t column,
+HWY_INLINE void add_columns(const RoundedColumns (&x)[Rows], int64_t column,
                             const PanelQ4_0* const (&w)[Parts], const int (&lane)[Parts],
                             Ints (&sums)[Rows][Parts]) {
   for (int j = 0; j < 4; ++j) {
@@ -130,8 +108,9 @@ void tile(const PanelProduct& product, int64_t row, int64_t panel) {
   // As far ahead as memory needs to answer in time, where a row alone reads all panels once.
   constexpr uintptr_t kAhead = Rows == 1 ? 4096 : 0;
   constexpr int kAllParts = Panels * kParts;
+  constexpr int32_t kZero = zero_of(static_cast<const Panel*>(nullptr));
   const Matrix& W = product.args.W;
-  PanelActivations x[Rows];
+  RoundedColumns x[Rows];
   for (int r = 0; r < Rows; ++r) x[r] = product.x.from((row + r) * product.columns);
   const Panel* w[kAllParts];
   int lane[kAllParts];
@@ -154,7 +133,8 @@ void tile(const PanelProduct& product, int64_t row, int64_t panel) {
     }
     Ints sums[Rows][kAllParts];
     for (int r = 0; r < Rows; ++r) {
-      for (auto& sum : sums[r]) sum = PanelSimd::splat(x[r].offset[block]);
+      const Ints offset = PanelSimd::splat(-kZero * x[r].sum[block]);
+      for (auto& sum : sums[r]) sum = offset;
     }
     add_columns<Rows, kAllParts>(x, block * 32, w, lane, sums);
     for (int p = 0; p < kAllParts; ++p) {
@@ -207,7 +187,6 @@ HWY_AFTER_NAMESPACE();
 namespace longwave::ops {
 namespace {
 
-HWY_EXPORT(round_rows);
 HWY_EXPORT(multiply_panels);
 
 void run(const PanelProduct& product) {
@@ -215,7 +194,10 @@ void run(const PanelProduct& product) {
   // Below these many numbers and multiply-adds, waking a second thread costs more than it saves.
   constexpr int64_t kGrainNumbers = 1 << 14, kGrain = 1 << 16;
   parallel_for(rows, 1 + kGrainNumbers / product.columns, [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(round_rows)(product, begin, end);
+    for (int64_t r = begin; r < end; ++r) {
+      round_columns_cpu(&product.args.x(r, product.first), product.columns,
+                        product.x.from(r * product.columns));
+    }
   });
   const int64_t work = rows * product.columns * kPanelRows;
   parallel_for(product.args.W.rows / kPanelRows, 1 + kGrain / work,
@@ -225,7 +207,7 @@ void run(const PanelProduct& product) {
 }
 
 /// Some rows of x after the other, and some columns, so that they fit in `x`.
-void run_in_pieces(const MatmulArgs<float>& args, const PanelActivations& x, int64_t capacity) {
+void run_in_pieces(const MatmulArgs<float>& args, const RoundedColumns& x, int64_t capacity) {
   const int64_t rows = args.x.extent(0), columns = args.x.extent(1);
   const int64_t at_once = std::min(columns, kPanelColumns);
   for (int64_t row = 0; row < rows; row += capacity / at_once) {
@@ -251,15 +233,15 @@ void matmul_panels_cpu(const MatmulArgs<float>& args) {
   if (args.x.extent(0) <= kMatmulFewRows) {
     alignas(64) int8_t q[kPanelColumns];
     alignas(64) float scale[kPanelColumns / 32];
-    alignas(64) int32_t offset[kPanelColumns / 32];
-    return run_in_pieces(args, {q, scale, offset}, kPanelColumns);
+    alignas(64) int32_t sum[kPanelColumns / 32];
+    return run_in_pieces(args, {q, scale, sum}, kPanelColumns);
   }
   const int64_t capacity = std::min(args.x.size(), kMany);
   Workspace store(Workspace::bytes_for<int8_t>(capacity) +
                   2 * Workspace::bytes_for<float>(capacity / 32));
-  const PanelActivations x = {store.take<int8_t>(capacity).data(),
-                              store.take<float>(capacity / 32).data(),
-                              store.take<int32_t>(capacity / 32).data()};
+  const RoundedColumns x = {store.take<int8_t>(capacity).data(),
+                            store.take<float>(capacity / 32).data(),
+                            store.take<int32_t>(capacity / 32).data()};
   run_in_pieces(args, x, capacity);
 }
 

@@ -84,7 +84,7 @@ struct Problem {
     Tensor dense(DType::kFloat32, {size.out, in});
     for (float& w : dense.elements<float>()) w = static_cast<float>(random.normal());
     W = quantize(dense, kind.dtype);
-    if (kind.layout == Layout::kPanels) W = in_panels(std::move(W));
+    if (kind.layout == Layout::kPanels) W = in_panels(W);
     x.resize(static_cast<size_t>((in + gap) * size.rows));
     for (size_t i = 0; i < x.size(); ++i) {
       x[i] = static_cast<float>(random.normal() * std::exp(random.uniform(-3, 3)));
@@ -168,7 +168,7 @@ TEST(MatmulTypes, ExtremeNumbersOfTheFormatsAreExact) {
         block[1] = std::byte{0x3c};
         std::fill_n(block + 2, 32, static_cast<std::byte>(weight));
       }
-      W = in_panels(std::move(W));
+      W = in_panels(W);
       const std::vector<float> x(32, -127.0f);
       std::vector<float> y(kOutputs);
       MatmulArgs<float> args = {.x = {x.data(), {1, 32}},

@@ -60,7 +60,7 @@ struct Problem {
     Tensor dense(DType::kFloat32, {out, in});
     std::ranges::copy(noise(out * in, 2), dense.elements<float>().begin());
     layers.push_back(quantize(dense, weight.dtype));
-    if (weight.layout == Layout::kPanels) layers[0] = in_panels(std::move(layers[0]));
+    if (weight.layout == Layout::kPanels) layers[0] = in_panels(layers[0]);
     while (layers.size() * layers[0].bytes() < least_bytes) layers.push_back(layers[0].clone());
     args.x = {x.data(), {rows, in}};
     args.y = {y.data(), {rows, out}};

@@ -2,7 +2,7 @@
 #include "longwave/ops/quant/panels.h"
 
 #include <cstring>
-#include <vector>
+#include <utility>
 
 #include "longwave/base/assert.h"
 #include "longwave/base/parallel.h"
@@ -37,29 +37,18 @@ void get_block(const Panel& panel, int64_t row, Block& block) {
   }
 }
 
-/// The rows of a panel; `rows` holds a copy of them.
+/// Panels [begin, end) of `blocks` blocks a row.
 template <typename Panel, typename Block>
-void make_panel(const Block* rows, int64_t blocks, Panel* panels) {
-  for (int64_t i = 0; i < blocks; ++i) {
-    for (int64_t row = 0; row < kPanelRows; ++row) {
-      put_block(rows[row * blocks + i], row, panels[i]);
+void make_panels(const std::byte* from, int64_t begin, int64_t end, int64_t blocks, std::byte* to) {
+  for (int64_t i = begin; i < end; ++i) {
+    const auto* rows = reinterpret_cast<const Block*>(from) + i * kPanelRows * blocks;
+    Panel* const panels = reinterpret_cast<Panel*>(to) + i * blocks;
+    for (int64_t block = 0; block < blocks; ++block) {
+      for (int64_t row = 0; row < kPanelRows; ++row) {
+        put_block(rows[row * blocks + block], row, panels[block]);
+      }
     }
   }
-}
-
-template <typename Panel, typename Block>
-void make_panels(std::byte* data, int64_t count, int64_t blocks) {
-  const int64_t size = kPanelRows * blocks;
-  // Blocks that make a piece of work worth a thread.
-  constexpr int64_t kGrain = 4096;
-  parallel_for(count, 1 + kGrain / size, [&](int64_t begin, int64_t end) {
-    std::vector<Block> rows(static_cast<size_t>(size));
-    for (int64_t i = begin; i < end; ++i) {
-      std::byte* panel = data + static_cast<size_t>(i * size) * sizeof(Block);
-      std::memcpy(rows.data(), panel, rows.size() * sizeof(Block));
-      make_panel(rows.data(), blocks, reinterpret_cast<Panel*>(panel));
-    }
-  });
 }
 
 template <typename Panel, typename Block>
@@ -75,22 +64,33 @@ void copy_blocks(const std::byte* panels, int64_t row, int64_t count, std::byte*
 
 bool has_panels(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
 
-Tensor in_panels(Tensor tensor) {
+Tensor in_panels(const Tensor& tensor, std::shared_ptr<LargePages> pages) {
   const Shape& shape = tensor.shape();
-  if (!has_panels(tensor.dtype()) || tensor.layout() == Layout::kPanels || shape.size() < 2) {
-    return tensor;
-  }
+  Tensor result =
+      pages ? Tensor(tensor.dtype(), shape, std::move(pages)) : Tensor(tensor.dtype(), shape);
   const bool stacked = shape.size() > 2;
-  if (tensor.size() == 0 || (stacked && shape[shape.size() - 2] % kPanelRows != 0)) return tensor;
+  const bool makes_panels = has_panels(tensor.dtype()) && tensor.layout() == Layout::kRows &&
+                            shape.size() >= 2 && tensor.size() > 0 &&
+                            (!stacked || shape[shape.size() - 2] % kPanelRows == 0);
+  if (!makes_panels) {
+    if (tensor.size() > 0) std::memcpy(result.raw(), tensor.raw(), tensor.bytes());
+    result.set_layout(tensor.layout());
+    return result;
+  }
   const int64_t panels = tensor.size() / shape.back() / kPanelRows;
   const int64_t blocks = shape.back() / block_of(tensor.dtype()).elements;
-  if (tensor.dtype() == DType::kQ8_0) {
-    make_panels<PanelQ8_0, BlockQ8_0>(tensor.raw(), panels, blocks);
-  } else {
-    make_panels<PanelQ4_0, BlockQ4_0>(tensor.raw(), panels, blocks);
-  }
-  tensor.set_layout(Layout::kPanels);
-  return tensor;
+  const auto make = tensor.dtype() == DType::kQ8_0 ? make_panels<PanelQ8_0, BlockQ8_0>
+                                                   : make_panels<PanelQ4_0, BlockQ4_0>;
+  // Blocks that make a piece of work worth a thread.
+  constexpr int64_t kGrain = 4096;
+  parallel_for(panels, 1 + kGrain / (kPanelRows * blocks), [&](int64_t begin, int64_t end) {
+    make(tensor.raw(), begin, end, blocks, result.raw());
+  });
+  // The rows that are left over.
+  const size_t whole = bytes_of(tensor.dtype(), panels * kPanelRows * shape.back());
+  std::memcpy(result.raw() + whole, tensor.raw() + whole, tensor.bytes() - whole);
+  result.set_layout(Layout::kPanels);
+  return result;
 }
 
 void copy_row_of_panels(const Matrix& W, int64_t row, int64_t column, int64_t columns,

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "longwave/base/matrix.h"
 #include "longwave/base/tensor.h"
@@ -33,11 +34,11 @@ static_assert(sizeof(PanelQ8_0) == 16 * 34 && sizeof(PanelQ4_0) == 16 * 18);
 /// Whether tensors of this type can be laid out in panels: q8_0 and q4_0.
 bool has_panels(DType dtype);
 
-/// The tensor with its rows in panels, in the same memory. Other types, and tensors of three
-/// extents whose matrices are no whole panels, stay as they are.
+/// The tensor with its rows in panels, in `pages` where they are given. Other types, and tensors of
+/// three extents whose matrices are no whole panels, are copied as they are.
 ///
 /// Cost       reads and writes the bytes once; rows in parallel.
-Tensor in_panels(Tensor tensor);
+Tensor in_panels(const Tensor& tensor, std::shared_ptr<LargePages> pages = {});
 
 /// The blocks of a row of a matrix in panels as they lie in a matrix in rows: bytes_of(dtype,
 /// columns) bytes, from a column that is the first of a block.

@@ -131,7 +131,7 @@ TEST(Panels, HoldTheNumbersOfTheRows) {
   for (const DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
     for (const Shape& shape : {Shape{16, 32}, Shape{50, 96}, Shape{7, 64}, Shape{3, 32, 1056}}) {
       const Tensor rows = quantize(noise(shape, 4), dtype);
-      const Tensor panels = in_panels(rows.clone());
+      const Tensor panels = in_panels(rows);
       ASSERT_EQ(panels.layout(), Layout::kPanels);
       ASSERT_EQ(panels.clone().layout(), Layout::kPanels);
       const Tensor expected = dequantize(rows), found = dequantize(panels);

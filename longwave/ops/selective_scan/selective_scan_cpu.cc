@@ -84,6 +84,17 @@ void scan_item(const SelectiveScanArgs<float>& args, const SelectiveTiling& tili
   }
 }
 
+// A number of each channel of a tile; zero where there are none.
+void load_channels(const View<const float, 1>& all, const SelectiveTiling::Tile& tile, float* to) {
+  if (all.absent() || tile.channels < kTileLanes) std::fill_n(to, kTileLanes, 0.0f);
+  if (all.absent()) return;
+  if (all.stride(0) == 1 && tile.channels == kTileLanes) {
+    std::copy_n(all.data() + tile.first, kTileLanes, to);
+    return;
+  }
+  for (int64_t c = 0; c < tile.channels; ++c) to[c] = all(tile.first + c);
+}
+
 }  // namespace
 
 size_t selective_scan_cpu_bytes(const SelectiveScanSize& size) {
@@ -119,11 +130,9 @@ void selective_scan_step_cpu(const SelectiveScanArgs<float>& args) {
     for (int64_t i = begin; i < end; ++i) {
       const SelectiveTiling::Item item = tiling.item(i);
       const SelectiveTiling::Tile tile = tiling.tile(item.first);
-      alignas(64) float D[kTileLanes] = {}, dt_bias[kTileLanes] = {};
-      for (int64_t c = 0; c < tile.channels; ++c) {
-        if (!in.D.absent()) D[c] = in.D(tile.first + c);
-        if (!in.dt_bias.absent()) dt_bias[c] = in.dt_bias(tile.first + c);
-      }
+      alignas(64) float D[kTileLanes], dt_bias[kTileLanes];
+      load_channels(in.D, tile, D);
+      load_channels(in.dt_bias, tile, dt_bias);
       SelectiveStep step;
       step.in = tile_chunk(tiling, in, {.b = item.b, .tile = item.first, .begin = 0, .time = 1});
       step.in.D = D;
