@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/mixers/registry.h"
+#include "longwave/models/pattern.h"
 #include "longwave/ops/cuda/device_torch.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/testing/difference.h"
@@ -41,10 +43,18 @@ const std::vector<std::vector<std::string>> kModels = {
     {"model.pattern=mamba2*2", "model.norm=rms", "mamba2.head_dim=4"},
     {"model.pattern=s4d*2", "model.norm=layer", "model.mixing=glu"},
     {"model.pattern=s4d", "s4d.bidirectional=true", "model.d_model=40"},
+    {"model.pattern=s4*2", "s4.length=128"},
+    {"model.pattern=s4", "s4.length=128", "s4.bidirectional=true"},
+    {"model.pattern=lssl", "lssl.state=8"},
     {"model.pattern=dss"},
     {"model.pattern=s5*2", "model.norm=layer"},
     {"model.pattern=lru"},
     {"model.pattern=attention*2", "model.norm=rms", "attention.window=50"},
+    {"model.pattern=lstm*2", "model.norm=layer"},
+    {"model.pattern=gru", "model.norm=rms"},
+    {"model.pattern=cnn*2", "cnn.width=3", "cnn.dilation=2"},
+    {"model.pattern=mamba attention | moe every 2, mlp", "model.norm=rms", "model.mlp=2",
+     "moe.experts=3", "moe.chosen=2"},
     {"model.pattern=mamba", "model.mixing=half_glu2", "model.activation=silu", "model.d_model=40"}};
 
 std::string name_of(const std::vector<std::string>& model) {
@@ -85,6 +95,17 @@ TEST(Device, TrainingOnAGpuFollowsTheCpu) {
     for (size_t i = 0; i < got.size(); ++i) {
       EXPECT_NEAR(got[i], expected[i], 0.01 * (1 + expected[i])) << name_of(model) << i;
     }
+  }
+}
+
+TEST(Device, NoFamilyIsLeftOut) {
+  for (const mixers::Family& family : mixers::families()) {
+    const auto has_it = [&](const std::vector<std::string>& model) {
+      const models::Pattern pattern = models::parse_pattern(model.front().substr(14));
+      return std::ranges::any_of(pattern.layers,
+                                 [&](const auto& layer) { return layer.family == family.name; });
+    };
+    EXPECT_TRUE(std::ranges::any_of(kModels, has_it)) << family.name;
   }
 }
 
@@ -152,14 +173,21 @@ TEST(Device, TensorCoresOfFloatStayClose) {
   EXPECT_NEAR(fast.step().loss, expected, 0.01 * (1 + expected));
 }
 
-TEST(Device, SameSeedSameBitsAndResumeIsBitExactOnAGpu) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+/// Models and ways to train them, once in each precision.
+std::vector<std::vector<std::string>> all_models() {
   std::vector<std::vector<std::string>> models = kModels;
+  models.push_back({"model.pattern=mamba", "train.accumulate=3", "train.batch=4"});
+  models.push_back({"model.pattern=s4d", "train.clip=0.01", "model.dropout_tied=false"});
   for (std::vector<std::string> model : models_in_bfloat()) {
     model.emplace_back("train.precision=bfloat16");
     models.push_back(model);
   }
-  for (const auto& model : models) {
+  return models;
+}
+
+TEST(Device, SameSeedSameBitsAndResumeIsBitExactOnAGpu) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (const auto& model : all_models()) {
     const TemporaryFolder folder;
     const Options recipe = recipe_on("cuda", model);
     Trainer whole(recipe);

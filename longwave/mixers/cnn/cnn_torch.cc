@@ -10,7 +10,7 @@ namespace {
 
 /// (batch, time): the step at which the sequence of each step began; -1 if before the call.
 torch::Tensor beginnings(const torch::Tensor& starts) {
-  const torch::Tensor steps = torch::arange(starts.size(1), torch::kInt64);
+  const torch::Tensor steps = torch::arange(starts.size(1), starts.options().dtype(torch::kInt64));
   const torch::Tensor marked = torch::where(starts != 0, steps, torch::full_like(steps, -1));
   return std::get<0>(marked.cummax(1));
 }
@@ -52,7 +52,7 @@ class CnnTorch : public TorchMixer {
 
   /// (batch, count, 1): whether step `first` + t is in the sequence that began at `begin`.
   static torch::Tensor inside(const torch::Tensor& begin, int64_t count, int64_t first) {
-    const torch::Tensor steps = torch::arange(first, first + count, torch::kInt64);
+    const torch::Tensor steps = torch::arange(first, first + count, begin.options());
     return ((begin < 0) | (steps >= begin)).unsqueeze(2);
   }
 

@@ -23,8 +23,7 @@ class LsslTorch : public TorchMixer {
     const Tensor dtA = dt * parameters_("A").to(torch::kFloat64);
     const Tensor dtB = dt * parameters_("B").to(torch::kFloat64).reshape({1, n_, 1});
     const Tensor I = torch::eye(n_, dtA.options().requires_grad(false));
-    const Tensor step =
-        torch::linalg_solve(I - alpha_ * dtA, torch::cat({I + (1 - alpha_) * dtA, dtB}, 2));
+    const Tensor step = ops::solved(I - alpha_ * dtA, torch::cat({I + (1 - alpha_) * dtA, dtB}, 2));
     const auto type = call.u.scalar_type();
     const Tensor state =
         call.state.defined() ? call.state.reshape({-1, channels_, n_}) : call.state;

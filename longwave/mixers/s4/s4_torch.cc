@@ -45,7 +45,7 @@ RealSystems real_systems(const Systems& systems) {
   const Tensor half = (systems.dt / 2).reshape({-1, 1, 1}) * A;
   const Tensor dtB = systems.dt.reshape({-1, 1}) * interleaved(systems.B);
   const Tensor I = torch::eye(A.size(1), A.options().requires_grad(false));
-  const Tensor step = torch::linalg_solve(I - half, torch::cat({I + half, dtB.unsqueeze(2)}, 2));
+  const Tensor step = ops::solved(I - half, torch::cat({I + half, dtB.unsqueeze(2)}, 2));
   return {step.narrow(2, 0, A.size(1)), step.select(2, A.size(1))};
 }
 
@@ -54,7 +54,7 @@ Tensor recovered_readout(const RealSystems& systems, const Tensor& Ct, int64_t l
   const Tensor I = torch::eye(systems.A.size(1), Ct.options().dtype(torch::kFloat64));
   const Tensor rest = I - torch::matrix_power(systems.A, length);
   const Tensor row = interleaved(2 * Ct.conj().resolve_conj());
-  return torch::linalg_solve(rest.transpose(1, 2), row.unsqueeze(2)).squeeze(2);
+  return ops::solved(rest.transpose(1, 2), row.unsqueeze(2)).squeeze(2);
 }
 
 class S4Torch : public TorchMixer {
@@ -67,9 +67,14 @@ class S4Torch : public TorchMixer {
   Output run(const Call& call) const override {
     const bool states = call.final_state || call.state.defined();
     const bool beyond_kernel = call.u.size(1) > shapes_.length;
-    if ((states || beyond_kernel) && !bidirectional_) return chunked(call);
-    const Tensor y = convolutional(call.u);
-    return {y, call.final_state ? call.u.new_zeros({call.u.size(0), 0}) : Tensor()};
+    if (bidirectional_) {
+      require_kernel_length(call.u.size(1));
+      const Tensor y = call.u.is_cpu() ? convolutional(call.u) : chunked_both_ways(call.u);
+      return {y, call.final_state ? call.u.new_zeros({call.u.size(0), 0}) : Tensor()};
+    }
+    // Products of matrices are what a GPU does best; it has no transform of kernels of ours.
+    if (states || beyond_kernel || !call.u.is_cpu()) return chunked(call);
+    return {convolutional(call.u), Tensor()};
   }
 
  private:
@@ -82,15 +87,17 @@ class S4Torch : public TorchMixer {
             wide_complex(parameters_("B")).repeat({repeats, 1})};
   }
 
+  void require_kernel_length(int64_t time) const {
+    if (time <= shapes_.length) return;
+    throw InvalidArgument(
+        {.where = "s4",
+         .what = "the sequence is longer than the kernel of a bidirectional layer",
+         .got = std::to_string(time) + " steps, s4.length = " + std::to_string(shapes_.length),
+         .fix = "set s4.length to at least " + std::to_string(time)});
+  }
+
   Tensor convolutional(const Tensor& u) const {
     const int64_t time = u.size(1);
-    if (time > shapes_.length) {
-      throw InvalidArgument(
-          {.where = "s4",
-           .what = "the sequence is longer than the kernel of a bidirectional layer",
-           .got = std::to_string(time) + " steps, s4.length = " + std::to_string(shapes_.length),
-           .fix = "set s4.length to at least " + std::to_string(time)});
-    }
     const torch::Dtype real = u.scalar_type(), complex = complex_of(real);
     const Systems all = systems();
     const auto kernel = [&](const char* readout) {
@@ -103,21 +110,38 @@ class S4Torch : public TorchMixer {
           .narrow(1, 0, time);
     };
     const Tensor ahead = bidirectional_ ? kernel("Ct_back") : Tensor();
-    return ops::long_conv(u, kernel("Ct"), ahead, parameters_("D").to(real));
+    return ops::long_conv(u, kernel("Ct"), ahead, skip(u));
+  }
+
+  /// y of the system that a readout's kernel came from, and the state after it.
+  ops::DenseScanOutput scanned(const RealSystems& discrete, const char* readout, const Tensor& u,
+                               const Tensor& d, const Tensor& state) const {
+    const torch::Dtype real = u.scalar_type();
+    const Tensor C =
+        recovered_readout(discrete, wide_complex(parameters_(readout)), shapes_.length);
+    return ops::dense_scan(u, discrete.A.to(real), discrete.B.to(real), C.to(real), d, state);
   }
 
   Output chunked(const Call& call) const {
-    const torch::Dtype real = call.u.scalar_type();
-    const RealSystems discrete = real_systems(systems());
-    const Tensor C = recovered_readout(discrete, wide_complex(parameters_("Ct")), shapes_.length);
     const Tensor state = call.state.defined()
                              ? call.state.reshape({-1, shapes_.channels, 2 * shapes_.modes})
                              : call.state;
     const ops::DenseScanOutput out =
-        ops::dense_scan(call.u, discrete.A.to(real), discrete.B.to(real), C.to(real),
-                        parameters_("D").to(real), state);
+        scanned(real_systems(systems()), "Ct", call.u, skip(call.u), state);
     return {out.y, call.final_state ? out.state.flatten(1) : Tensor()};
   }
+
+  /// The same from either end; what comes from behind starts a step later.
+  Tensor chunked_both_ways(const Tensor& u) const {
+    const RealSystems discrete = real_systems(systems());
+    const Tensor d = skip(u), time_reversed = u.flip(1);
+    const Tensor y = scanned(discrete, "Ct", u, d, Tensor()).y;
+    const Tensor ahead =
+        scanned(discrete, "Ct_back", time_reversed, torch::zeros_like(d), Tensor()).y.flip(1);
+    return y + torch::constant_pad_nd(ahead.slice(1, 1), {0, 0, 0, 1});
+  }
+
+  Tensor skip(const Tensor& u) const { return parameters_("D").to(u.scalar_type()); }
 
   Shapes shapes_;
   bool bidirectional_;

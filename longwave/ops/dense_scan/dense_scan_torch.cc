@@ -44,12 +44,17 @@ Tensor krylov_rows(const Tensor& row, const Tensor& M, int64_t count) {
 }
 
 /// Lower triangular (channels, T, T) with K_(i-j) at (i, j).
+///
+/// A ring of 2 T numbers, read on and on in rows of 2 T - 1, moves by one from row to row; unlike
+/// that of a selection, its gradient is a sum in a fixed order on a GPU, too.
 Tensor toeplitz(const Tensor& K) {
-  const int64_t T = K.size(1);
-  const Tensor steps = torch::arange(T, K.options().dtype(torch::kLong).requires_grad(false));
-  const Tensor lag = steps.unsqueeze(1) - steps.unsqueeze(0);
-  const Tensor taken = K.index_select(1, lag.clamp_min(0).reshape({-1})).reshape({K.size(0), T, T});
-  return taken * (lag >= 0).to(K.scalar_type());
+  const int64_t channels = K.size(0), T = K.size(1);
+  const Tensor none = torch::zeros({channels, T}, K.options().requires_grad(false));
+  const Tensor ring = torch::cat({K.slice(1, 0, 1), none, K.slice(1, 1).flip(1)}, 1);
+  return ring.repeat({1, T})
+      .slice(1, 0, T * (2 * T - 1))
+      .reshape({channels, T, 2 * T - 1})
+      .slice(2, 0, T);
 }
 
 Factors make_factors(const Tensor& A, const Tensor& B, const Tensor& C, int64_t T) {
@@ -102,5 +107,7 @@ DenseScanOutput dense_scan(const Tensor& u, const Tensor& A, const Tensor& B, co
   if (rest > 0) x = run_chunks(make_factors(A, B, C, rest), u, chunks * T, 1, x, outputs);
   return {torch::cat(outputs, 1) + d * u, x.permute({2, 0, 1}).contiguous()};
 }
+
+Tensor solved(const Tensor& A, const Tensor& B) { return std::get<0>(at::linalg_solve_ex(A, B)); }
 
 }  // namespace longwave::ops

@@ -26,4 +26,10 @@ DenseScanOutput dense_scan(const torch::Tensor& u, const torch::Tensor& A, const
                            const torch::Tensor& C, const torch::Tensor& d,
                            const torch::Tensor& state);
 
+/// A^-1 B, for discretising: (channels, n, n) and (channels, n, columns), differentiable.
+///
+/// Numerics   of a singular A nothing is finite, as of weights that are not: training sees to both.
+///            A GPU is not waited for.
+torch::Tensor solved(const torch::Tensor& A, const torch::Tensor& B);
+
 }  // namespace longwave::ops

@@ -2,6 +2,7 @@
 #include "longwave/ops/gated_rnn/gated_rnn_torch.h"
 
 #include "longwave/ops/gated_rnn/gated_rnn.h"
+#include "longwave/ops/gated_rnn/gated_rnn_operations_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -31,6 +32,70 @@ torch::Tensor or_zeros(const torch::Tensor& gradient, const torch::Tensor& like)
                             : torch::zeros_like(like, torch::MemoryFormat::Contiguous);
 }
 
+void run_lstm(const LstmScanTensors& in) {
+  if (in.p.is_cuda()) return lstm_scan_of_operations(in);
+  with_precision_of(in.p, [&](auto number) {
+    using T = decltype(number);
+    lstm_scan(LstmScanArgs<T>{.p = view_of<const T, 3>(in.p),
+                              .W = view_of<const T, 2>(in.W),
+                              .starts = starts_view(in.starts),
+                              .h = view_of<T, 2>(in.h),
+                              .c = view_of<T, 2>(in.c),
+                              .y = view_of<T, 3>(in.y),
+                              .gates = view_of<T, 3>(in.gates),
+                              .cells = view_of<T, 3>(in.cells)});
+  });
+}
+
+void run_lstm_back(const LstmScanGradTensors& in) {
+  if (in.dy.is_cuda()) return lstm_scan_grad_of_operations(in);
+  const torch::Tensor Wt = in.W.t().contiguous();
+  with_precision_of(in.dy, [&](auto number) {
+    using T = decltype(number);
+    Workspace workspace(lstm_scan_grad_workspace_bytes<T>(in.dy.size(0), in.dy.size(2)));
+    lstm_scan_grad(LstmScanGradArgs<T>{.gates = view_of<const T, 3>(in.gates),
+                                       .cells = view_of<const T, 3>(in.cells),
+                                       .c0 = view_of<const T, 2>(in.c0),
+                                       .Wt = view_of<const T, 2>(Wt),
+                                       .starts = starts_view(in.starts),
+                                       .dy = view_of<const T, 3>(in.dy),
+                                       .dh = view_of<T, 2>(in.dh),
+                                       .dc = view_of<T, 2>(in.dc),
+                                       .dp = view_of<T, 3>(in.dp)},
+                   workspace);
+  });
+}
+
+void run_gru(const GruScanTensors& in) {
+  if (in.p.is_cuda()) return gru_scan_of_operations(in);
+  with_precision_of(in.p, [&](auto number) {
+    using T = decltype(number);
+    gru_scan(GruScanArgs<T>{.p = view_of<const T, 3>(in.p),
+                            .W = view_of<const T, 2>(in.W),
+                            .b = view_of<const T, 1>(in.b),
+                            .starts = starts_view(in.starts),
+                            .h = view_of<T, 2>(in.h),
+                            .y = view_of<T, 3>(in.y),
+                            .gates = view_of<T, 3>(in.gates)});
+  });
+}
+
+void run_gru_back(const GruScanGradTensors& in) {
+  if (in.dy.is_cuda()) return gru_scan_grad_of_operations(in);
+  const torch::Tensor Wt = in.W.t().contiguous();
+  with_precision_of(in.dy, [&](auto number) {
+    using T = decltype(number);
+    gru_scan_grad(GruScanGradArgs<T>{.gates = view_of<const T, 3>(in.gates),
+                                     .y = view_of<const T, 3>(in.y),
+                                     .h0 = view_of<const T, 2>(in.h0),
+                                     .Wt = view_of<const T, 2>(Wt),
+                                     .starts = starts_view(in.starts),
+                                     .dy = view_of<const T, 3>(in.dy),
+                                     .dh = view_of<T, 2>(in.dh),
+                                     .d = view_of<T, 3>(in.d)});
+  });
+}
+
 class LstmScanFunction : public torch::autograd::Function<LstmScanFunction> {
  public:
   static variable_list forward(AutogradContext* context, const torch::Tensor& p,
@@ -42,17 +107,7 @@ class LstmScanFunction : public torch::autograd::Function<LstmScanFunction> {
     const torch::Tensor gates = torch::empty_like(projected), cells = torch::empty_like(y);
     const torch::Tensor h_after = h.clone(torch::MemoryFormat::Contiguous);
     const torch::Tensor c_after = c.clone(torch::MemoryFormat::Contiguous);
-    with_precision_of(p, [&](auto number) {
-      using T = decltype(number);
-      lstm_scan(LstmScanArgs<T>{.p = view_of<const T, 3>(projected),
-                                .W = view_of<const T, 2>(weight),
-                                .starts = starts_view(marks),
-                                .h = view_of<T, 2>(h_after),
-                                .c = view_of<T, 2>(c_after),
-                                .y = view_of<T, 3>(y),
-                                .gates = view_of<T, 3>(gates),
-                                .cells = view_of<T, 3>(cells)});
-    });
+    run_lstm({projected, weight, marks, h_after, c_after, y, gates, cells});
     context->save_for_backward({weight, h, c, y, gates, cells, marks});
     return {y, h_after, c_after};
   }
@@ -61,25 +116,12 @@ class LstmScanFunction : public torch::autograd::Function<LstmScanFunction> {
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor &W = saved[0], &h = saved[1], &y = saved[3], &gates = saved[4],
                         &cells = saved[5], &starts = saved[6];
-    const torch::Tensor c = saved[2].contiguous(), Wt = W.t().contiguous();
+    const torch::Tensor c = saved[2].contiguous();
     const torch::Tensor dy =
         gradients[0].defined() ? gradients[0].contiguous() : torch::zeros_like(y);
     const torch::Tensor dh = or_zeros(gradients[1], h), dc = or_zeros(gradients[2], c);
     const torch::Tensor dp = torch::empty_like(gates);
-    with_precision_of(y, [&](auto number) {
-      using T = decltype(number);
-      Workspace workspace(lstm_scan_grad_workspace_bytes<T>(y.size(0), y.size(2)));
-      lstm_scan_grad(LstmScanGradArgs<T>{.gates = view_of<const T, 3>(gates),
-                                         .cells = view_of<const T, 3>(cells),
-                                         .c0 = view_of<const T, 2>(c),
-                                         .Wt = view_of<const T, 2>(Wt),
-                                         .starts = starts_view(starts),
-                                         .dy = view_of<const T, 3>(dy),
-                                         .dh = view_of<T, 2>(dh),
-                                         .dc = view_of<T, 2>(dc),
-                                         .dp = view_of<T, 3>(dp)},
-                     workspace);
-    });
+    run_lstm_back({gates, cells, c, W, starts, dy, dh, dc, dp});
     const torch::Tensor dW = torch::mm(dp.view({-1, W.size(0)}).t(), states_before(y, h, starts));
     return {dp, dW, dh, dc, torch::Tensor()};
   }
@@ -96,16 +138,7 @@ class GruScanFunction : public torch::autograd::Function<GruScanFunction> {
     const torch::Tensor y = torch::empty({batch, time, hidden}, p.options());
     const torch::Tensor gates = torch::empty({batch, time, 4 * hidden}, p.options());
     const torch::Tensor after = h.clone(torch::MemoryFormat::Contiguous);
-    with_precision_of(p, [&](auto number) {
-      using T = decltype(number);
-      gru_scan(GruScanArgs<T>{.p = view_of<const T, 3>(projected),
-                              .W = view_of<const T, 2>(weight),
-                              .b = view_of<const T, 1>(b),
-                              .starts = starts_view(marks),
-                              .h = view_of<T, 2>(after),
-                              .y = view_of<T, 3>(y),
-                              .gates = view_of<T, 3>(gates)});
-    });
+    run_gru({projected, weight, b, marks, after, y, gates});
     context->save_for_backward({weight, h, y, gates, marks});
     return {y, after};
   }
@@ -113,21 +146,11 @@ class GruScanFunction : public torch::autograd::Function<GruScanFunction> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor &W = saved[0], &y = saved[2], &gates = saved[3], &starts = saved[4];
-    const torch::Tensor h = saved[1].contiguous(), Wt = W.t().contiguous();
+    const torch::Tensor h = saved[1].contiguous();
     const torch::Tensor dy =
         gradients[0].defined() ? gradients[0].contiguous() : torch::zeros_like(y);
     const torch::Tensor dh = or_zeros(gradients[1], h), d = torch::empty_like(gates);
-    with_precision_of(y, [&](auto number) {
-      using T = decltype(number);
-      gru_scan_grad(GruScanGradArgs<T>{.gates = view_of<const T, 3>(gates),
-                                       .y = view_of<const T, 3>(y),
-                                       .h0 = view_of<const T, 2>(h),
-                                       .Wt = view_of<const T, 2>(Wt),
-                                       .starts = starts_view(starts),
-                                       .dy = view_of<const T, 3>(dy),
-                                       .dh = view_of<T, 2>(dh),
-                                       .d = view_of<T, 3>(d)});
-    });
+    run_gru_back({gates, y, h, W, starts, dy, dh, d});
     const int64_t hidden = y.size(2);
     const torch::Tensor products = d.slice(2, 0, 3 * hidden).reshape({-1, 3 * hidden});
     const torch::Tensor dW = torch::mm(products.t(), states_before(y, h, starts));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/moe/moe_torch.h"
 
+#include "longwave/ops/moe/moe_operations_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -71,6 +72,7 @@ struct Places {
 
 // Sum of each token's rows; weights may be undefined for 1.
 Tensor combined(const Tensor& rows, const Tensor& weights, const Tensor& place) {
+  if (rows.is_cuda()) return combine_of_operations(rows, weights, place);
   const Tensor y = torch::empty({place.size(0), rows.size(1)}, rows.options());
   with_precision_of(rows, [&](auto number) {
     using T = decltype(number);
@@ -85,6 +87,8 @@ Tensor combined(const Tensor& rows, const Tensor& weights, const Tensor& place) 
 class GatherFunction : public torch::autograd::Function<GatherFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Places& places, const Tensor& x) {
+    context->saved_data["place"] = places.place;
+    if (x.is_cuda()) return gather_of_operations(x, places.order);
     const Tensor rows = torch::empty({places.order.size(0), x.size(1)}, x.options());
     with_precision_of(x, [&](auto number) {
       using T = decltype(number);
@@ -92,7 +96,6 @@ class GatherFunction : public torch::autograd::Function<GatherFunction> {
                            .order = view_of<const int64_t, 1>(places.order),
                            .rows = view_of<T, 2>(rows)});
     });
-    context->saved_data["place"] = places.place;
     return rows;
   }
 
@@ -116,17 +119,21 @@ class CombineFunction : public torch::autograd::Function<CombineFunction> {
     refuse_second_derivatives();
     const variable_list saved = context->get_saved_variables();
     const Tensor rows = with_rows(saved[0]), weights = saved[1], dy = with_rows(grads[0]);
+    const Tensor place = context->saved_data["place"].toTensor();
+    if (rows.is_cuda()) {
+      const auto found = combine_gradients_of_operations(rows, weights, place, dy);
+      return {Tensor(), found.drows, found.dweights};
+    }
     const Tensor drows = torch::empty(rows.sizes(), rows.options());
     const Tensor dweights = torch::empty(weights.sizes(), weights.options());
     with_precision_of(rows, [&](auto number) {
       using T = decltype(number);
-      combine_backward(CombineGradArgs<T>{
-          .rows = view_of<const T, 2>(rows),
-          .weights = view_of<const T, 2>(weights),
-          .place = view_of<const int64_t, 2>(context->saved_data["place"].toTensor()),
-          .dy = view_of<const T, 2>(dy),
-          .drows = view_of<T, 2>(drows),
-          .dweights = view_of<T, 2>(dweights)});
+      combine_backward(CombineGradArgs<T>{.rows = view_of<const T, 2>(rows),
+                                          .weights = view_of<const T, 2>(weights),
+                                          .place = view_of<const int64_t, 2>(place),
+                                          .dy = view_of<const T, 2>(dy),
+                                          .drows = view_of<T, 2>(drows),
+                                          .dweights = view_of<T, 2>(dweights)});
     });
     return {Tensor(), drows, dweights};
   }
@@ -136,7 +143,9 @@ class CombineFunction : public torch::autograd::Function<CombineFunction> {
 
 Routing route(const RouterSettings& settings, const Tensor& logits) {
   require(logits.dim() == 2, "route", "logits must be (tokens, experts)");
-  require(settings.k >= 1, "route", "k must be at least 1");
+  require(settings.k >= 1 && settings.k <= logits.size(1), "route",
+          "k must be at least 1 and at most the experts");
+  if (logits.is_cuda()) return route_of_operations(settings, logits);
   const variable_list out = RouteFunction::apply(settings, logits);
   Routing routing{.weights = out[0],
                   .balance = out[1],

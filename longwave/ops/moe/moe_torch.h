@@ -15,7 +15,8 @@ struct Routing {
   torch::Tensor counts;   ///< (experts) int64
   torch::Tensor order;    ///< (tokens k) int64
   torch::Tensor place;    ///< (tokens, k) int64
-  torch::Tensor first;    ///< (experts + 1) int64: expert e has rows first[e] to first[e + 1]
+  torch::Tensor
+      first;  ///< (experts + 1) int64, on the CPU: expert e has rows first[e] to first[e + 1]
 };
 
 /// How many experts a token chooses, and how their weights are made.
