@@ -4,9 +4,11 @@
 Batches of 8 sequences of 2048 bytes, weights and moments in float32, products and signals in
 bfloat16, gradients clipped. Both programs run in turn, round by round, each on random bytes; tokens
 a second are over a round, and peak memory is what tensors held at once. Without the package
-mamba_ssm only ours is timed. Prints a Markdown table.
+mamba_ssm only ours is timed; with --graphs auto off ours with and without a CUDA graph of the
+passes. Prints a Markdown table.
 
 usage: gpu_training.py BUILD [--rounds N] [--steps N] [--shapes mamba mamba2] [--precision P]
+                       [--graphs auto off]
 """
 
 import argparse
@@ -43,6 +45,7 @@ scale_branches = true
 [train]
 device = "{device}"
 precision = "{precision}"
+graphs = "{graphs}"
 batch = {batch}
 steps = 100000
 lr = 0.0006
@@ -51,10 +54,14 @@ lr = 0.0006
 
 def programs(arguments, family, folder):
     """Those that can run here by their names, each with its requests' constant part."""
-    recipe = RECIPE.format(path=folder, family=family, section=SHAPES[family], batch=BATCH,
-                           length=LENGTH, device=arguments.device, precision=arguments.precision)
-    result = {"Longwave": (Program([str(arguments.build / "training_step_torch_bench")]),
-                           {"recipe": recipe})}
+    result = {}
+    for graphs in arguments.graphs:
+        recipe = RECIPE.format(path=folder, family=family, section=SHAPES[family], batch=BATCH,
+                               length=LENGTH, device=arguments.device,
+                               precision=arguments.precision, graphs=graphs)
+        name = "Longwave" if graphs == arguments.graphs[0] else f"Longwave, graphs {graphs}"
+        result[name] = (Program([str(arguments.build / "training_step_torch_bench")]),
+                        {"recipe": recipe})
     if arguments.device == "cuda" and importlib.util.find_spec("mamba_ssm"):
         script = pathlib.Path(__file__).parent / "peers" / "mamba_ssm_training.py"
         result["mamba_ssm"] = (Program([sys.executable, str(script)]),
@@ -70,6 +77,7 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="of a round; one warms up before")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--graphs", nargs="+", choices=["auto", "off"], default=["auto"])
     parser.add_argument("--device", default="cuda")
     arguments = parser.parse_args()
 

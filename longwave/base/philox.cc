@@ -5,33 +5,17 @@
 #include <numbers>
 
 #include "longwave/base/error.h"
+#include "longwave/base/philox_block.h"
 
 namespace longwave {
 namespace {
 
-constexpr int kRounds = 10;
-constexpr uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
-constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
 constexpr double kTwoToMinus53 = 0x1p-53;
-
-uint32_t low32(uint64_t value) { return static_cast<uint32_t>(value); }
-uint32_t high32(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
 
 }  // namespace
 
 std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
-  std::array<uint32_t, 4> c = {low32(counter_low), high32(counter_low), low32(counter_high),
-                               high32(counter_high)};
-  uint32_t key0 = low32(key), key1 = high32(key);
-  for (int round = 0; round < kRounds; ++round) {
-    const uint64_t product0 = kMultiplier0 * c[0];
-    const uint64_t product1 = kMultiplier1 * c[2];
-    c = {high32(product1) ^ c[1] ^ key0, low32(product1), high32(product0) ^ c[3] ^ key1,
-         low32(product0)};
-    key0 += kWeyl0;
-    key1 += kWeyl1;
-  }
-  return c;
+  return philox_block(key, counter_low, counter_high);
 }
 
 uint64_t stream_id(std::string_view name) {

@@ -27,8 +27,8 @@ class TorchBlock {
 
   struct Context {
     nn::Phase training;
-    torch::Tensor valid;    // (batch, time) uint8, or undefined for all
-    uint64_t dropout_seed;  // of this forward pass
+    torch::Tensor valid;         // (batch, time) uint8, or undefined for all
+    torch::Tensor dropout_seed;  // of this forward pass, as nn::Dropout takes it
     bool final_state;
     torch::Tensor starts;                           // (batch, time) uint8, or undefined
     nn::Precision precision = nn::Precision::kOwn;  // of mixer, mixing and MLP

@@ -32,14 +32,14 @@ class TorchSequenceModel : public torch::nn::Module {
   ~TorchSequenceModel() override;
 
   struct Call {
-    torch::Tensor input{};      // (batch, time, input_size) float, raw units, or undefined
-    torch::Tensor tokens{};     // (batch, time) int64, or undefined
-    torch::Tensor lengths{};    // (batch) int64 valid steps, or undefined for all
-    torch::Tensor state{};      // (batch, state_size), or undefined for zeros
-    bool final_state = false;   // whether the state after the last step is wanted; not with lengths
-    uint64_t dropout_seed = 0;  // of the dropout masks: its own for each training step
-    torch::Tensor starts{};     // (batch, time) uint8 as in SequenceModel::Prefill, or undefined
-    torch::Tensor label{};      // (batch, time) int64, -1 not asked, if the loss alone is wanted
+    torch::Tensor input{};     // (batch, time, input_size) float, raw units, or undefined
+    torch::Tensor tokens{};    // (batch, time) int64, or undefined
+    torch::Tensor lengths{};   // (batch) int64 valid steps, or undefined for all
+    torch::Tensor state{};     // (batch, state_size), or undefined for zeros
+    bool final_state = false;  // whether the state after the last step is wanted; not with lengths
+    torch::Tensor dropout_seed{};  // as nn::Dropout takes it: its own for each training step
+    torch::Tensor starts{};        // (batch, time) uint8 as in SequenceModel::Prefill, or undefined
+    torch::Tensor label{};         // (batch, time) int64, -1 not asked, if the loss alone is wanted
   };
   struct Output {
     torch::Tensor output;  // (batch, output_size) or (batch, time, output_size), standardised units

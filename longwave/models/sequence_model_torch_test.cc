@@ -7,6 +7,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/models/testing/model_case.h"
+#include "longwave/nn/dropout_torch.h"
 #include "longwave/ops/testing/gradient_check_torch.h"
 
 namespace longwave::models {
@@ -140,7 +141,7 @@ TEST_P(TorchModelLaws, GradientMatchesFiniteDifference) {
   Trial trial(model_, 2, 5, kSeed);
   TorchSequenceModel::Call call = call_of(trial);
   call.final_state = true;
-  call.dropout_seed = 3;
+  call.dropout_seed = nn::dropout_seed(3);
   call.state = call.state.to(torch::kFloat64).requires_grad_();
   if (!model_.causal()) call.state = torch::Tensor();
   if (call.input.defined()) call.input = call.input.to(torch::kFloat64).requires_grad_();
@@ -259,7 +260,7 @@ TEST(TorchSequenceModel, DropoutIsAFunctionOfItsSeed) {
     TorchSequenceModel model(test_case.config(), test_case.weights(1));
     const torch::Tensor input = torch::ones({4, 9, 1});
     const auto run = [&](uint64_t seed) {
-      return model.forward({.input = input, .dropout_seed = seed}).output;
+      return model.forward({.input = input, .dropout_seed = nn::dropout_seed(seed)}).output;
     };
     EXPECT_TRUE(torch::equal(run(1), run(1)));
     EXPECT_FALSE(torch::equal(run(1), run(2)));

@@ -181,6 +181,14 @@ Schema machine() {
                "with 11 bits in products alone) run on a GPU's tensor cores; weights, their "
                "moments, residual sums, norms, states and losses are float32 in any case",
        .choices = {"float32", "tf32", "bfloat16"}},
+      {.key = "graphs",
+       .value = std::string("auto"),
+       .help =
+           "auto: a GPU repeats the passes of a step by itself, as a CUDA graph, once batches of "
+           "the same shapes came three times in a row and where nothing in a step waits for the "
+           "host; the same bits, in more memory where shapes change. off: the host queues each "
+           "operation",
+       .choices = {"auto", "off"}},
       {.key = "threads",
        .value = int64_t{0},
        .help = "CPU threads; 0 = one a core",

@@ -51,8 +51,9 @@ constexpr std::array<std::pair<const char*, torch::Tensor Batch::*>, 5> kParts =
     {"label", &Batch::label},
 }};
 
-torch::Tensor row(const std::vector<float>& values, const torch::Tensor& like) {
-  return torch::tensor(torch::ArrayRef<float>(values)).to(like.device());
+torch::Tensor row(const std::vector<float>& values, const torch::Device& device) {
+  if (values.empty()) return {};
+  return torch::tensor(torch::ArrayRef<float>(values)).to(device);
 }
 
 constexpr int64_t kNotAsked = -1;
@@ -68,12 +69,8 @@ torch::Tensor class_loss(const torch::Tensor& output, const torch::Tensor& label
       torch::nn::functional::CrossEntropyFuncOptions().ignore_index(kNotAsked));
 }
 
-torch::Tensor value_loss(const data::TaskInfo& info, const torch::Tensor& output,
-                         const torch::Tensor& value) {
-  torch::Tensor wanted = value;
-  if (!info.target_shift.empty()) wanted = wanted - row(info.target_shift, value);
-  if (!info.target_scale.empty()) wanted = wanted / row(info.target_scale, value);
-  const torch::Tensor asked = value.isnan().logical_not();
+torch::Tensor value_loss(const torch::Tensor& output, const torch::Tensor& wanted,
+                         const torch::Tensor& asked) {
   const torch::Tensor error = output.reshape(wanted.sizes()) - wanted;
   // `where` and not a product: NaN times zero is NaN.
   const torch::Tensor kept = torch::where(asked, error, torch::zeros_like(error));
@@ -81,6 +78,10 @@ torch::Tensor value_loss(const data::TaskInfo& info, const torch::Tensor& output
 }
 
 }  // namespace
+
+std::span<const std::pair<const char*, torch::Tensor Batch::*>> parts_of_batches() {
+  return kParts;
+}
 
 torch::Tensor to_torch(const Tensor& tensor) {
   torch::Tensor result = torch::empty(tensor.shape(), torch_type(tensor.dtype()));
@@ -113,15 +114,16 @@ Batch to_torch(const data::TaskInfo& info, const data::Batch& batch) {
   return result;
 }
 
+torch::Tensor to_device(const torch::Tensor& tensor, const torch::Device& device) {
+  if (!tensor.defined()) return {};
+  if (!device.is_cuda() || !tensor.is_cpu()) return tensor.to(device);
+  // Only from memory that stays in place may a copy run by itself.
+  return tensor.pin_memory().to(device, /*non_blocking=*/true);
+}
+
 Batch to_device(const Batch& batch, const torch::Device& device) {
   Batch moved;
-  for (const auto& [name, part] : kParts) {
-    const torch::Tensor& here = batch.*part;
-    if (!here.defined()) continue;
-    // Only from memory that stays in place may a copy run by itself.
-    moved.*part =
-        device.is_cuda() && here.is_cpu() ? here.pin_memory().to(device, true) : here.to(device);
-  }
+  for (const auto& [name, part] : kParts) moved.*part = to_device(batch.*part, device);
   return moved;
 }
 
@@ -150,9 +152,17 @@ void require_targets(const data::TaskInfo& info, const Batch& batch) {
                    .fix = "check the target column of the data"});
 }
 
-torch::Tensor loss(const data::TaskInfo& info, const torch::Tensor& output, const Batch& batch) {
-  return has_classes(info) ? class_loss(output, batch.label)
-                           : value_loss(info, output, batch.value);
+Loss::Loss(const data::TaskInfo& info, const torch::Device& device)
+    : classes_(has_classes(info)),
+      shift_(row(info.target_shift, device)),
+      scale_(row(info.target_scale, device)) {}
+
+torch::Tensor Loss::operator()(const torch::Tensor& output, const Batch& batch) const {
+  if (classes_) return class_loss(output, batch.label);
+  torch::Tensor wanted = batch.value;
+  if (shift_.defined()) wanted = wanted - shift_;
+  if (scale_.defined()) wanted = wanted / scale_;
+  return value_loss(output, wanted, batch.value.isnan().logical_not());
 }
 
 }  // namespace longwave::train

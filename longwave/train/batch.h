@@ -4,6 +4,8 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <span>
+#include <utility>
 
 #include "longwave/base/parameter.h"
 #include "longwave/base/tensor.h"
@@ -23,6 +25,9 @@ struct Batch {
   int64_t steps() const { return sequences() * (input.defined() ? input.size(1) : tokens.size(1)); }
 };
 
+/// The tensors of a batch with their names in files.
+std::span<const std::pair<const char*, torch::Tensor Batch::*>> parts_of_batches();
+
 /// A copy as torch sees it: float32, int64 and int32 tensors.
 torch::Tensor to_torch(const Tensor& tensor);
 
@@ -32,7 +37,11 @@ Tensor from_torch(const torch::Tensor& tensor);
 /// A loader's batch for a task of this kind; lengths only where sequences are padded.
 Batch to_torch(const data::TaskInfo& info, const data::Batch& batch);
 
-/// The batch on a device; parts that are there already are shared. A GPU is not waited for.
+/// The tensor on a device, shared if it is there already; undefined stays so. A GPU is not waited
+/// for.
+torch::Tensor to_device(const torch::Tensor& tensor, const torch::Device& device);
+
+/// The batch on a device, part by part likewise.
 Batch to_device(const Batch& batch, const torch::Device& device);
 
 /// The tensors of a batch under "prefix.input", "prefix.label", ..., and back.
@@ -42,11 +51,21 @@ Batch get(const Weights& weights, const std::string& prefix);
 /// Errors     DataError if a batch asks for nothing at all. Look at it before it goes to a GPU.
 void require_targets(const data::TaskInfo& info, const Batch& batch);
 
-/// The loss of a model's output on a batch, averaged over what is asked; NaN if nothing is. A GPU
-/// is not waited for.
+/// The loss of a model's output on a batch, averaged over what is asked; NaN if nothing is.
 ///
 ///   classes   mean of -log softmax(output)[label]
 ///   values    mean of (output - (value - shift) / scale)^2: standardised units
-torch::Tensor loss(const data::TaskInfo& info, const torch::Tensor& output, const Batch& batch);
+///
+/// Nothing is copied to a GPU, and none is waited for.
+class Loss {
+ public:
+  Loss(const data::TaskInfo& info, const torch::Device& device);
+
+  torch::Tensor operator()(const torch::Tensor& output, const Batch& batch) const;
+
+ private:
+  bool classes_;
+  torch::Tensor shift_, scale_;  // (target_size), or undefined for none
+};
 
 }  // namespace longwave::train

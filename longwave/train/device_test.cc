@@ -12,6 +12,7 @@
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/testing/difference.h"
 #include "longwave/train/testing/gradient_norm.h"
+#include "longwave/train/testing/poison.h"
 #include "longwave/train/testing/small_recipe.h"
 #include "longwave/train/testing/temporary_folder.h"
 #include "longwave/train/trainer.h"
@@ -21,6 +22,7 @@ namespace {
 
 using longwave::testing::first_difference;
 using longwave::testing::gradient_norm;
+using longwave::testing::poison;
 using longwave::testing::small_recipe;
 using longwave::testing::TemporaryFolder;
 
@@ -203,6 +205,67 @@ TEST(Device, SameSeedSameBitsAndResumeIsBitExactOnAGpu) {
     EXPECT_EQ(got, expected) << name_of(model);
     EXPECT_EQ(first_difference(second.model().weights(), whole.model().weights()), "");
   }
+}
+
+/// Whether a graph can hold the passes: the host reads how many steps go to an expert.
+bool can_be_recorded(const std::vector<std::string>& model) {
+  return std::ranges::none_of(
+      model, [](const std::string& change) { return change.find("moe") != std::string::npos; });
+}
+
+TEST(Device, RecordedStepsGiveTheBitsOfQueuedOnes) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (std::vector<std::string> model : all_models()) {
+    Trainer recorded(recipe_on("cuda", model));
+    model.emplace_back("train.graphs=off");
+    Trainer queued(recipe_on("cuda", model));
+    std::string note;
+    for (int64_t i = 0; i < 10; ++i) {
+      const Trainer::Step got = recorded.step(), expected = queued.step();
+      EXPECT_EQ(got.loss, expected.loss) << name_of(model) << i;
+      EXPECT_EQ(got.gradient_norm, expected.gradient_norm) << name_of(model) << i;
+      EXPECT_EQ(expected.note, "");
+      note += got.note;
+    }
+    EXPECT_EQ(first_difference(recorded.model().weights(), queued.model().weights()), "");
+    EXPECT_EQ(note.starts_with("steps are recorded"), can_be_recorded(model))
+        << name_of(model) << note;
+  }
+}
+
+TEST(Device, RecordedStepsThatAreNotFiniteAreDroppedLikeQueuedOnes) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  for (const char* norm : {"model.norm=batch", "model.norm=rms"}) {
+    std::vector<std::vector<double>> got;
+    std::vector<Weights> weights;
+    for (const char* graphs : {"train.graphs=auto", "train.graphs=off"}) {
+      Trainer trainer(
+          recipe_on("cuda", {"model.pattern=s4d*2", norm, graphs, "train.on_divergence=skip"}));
+      got.push_back(losses(trainer, 4));
+      const Weights good = poison(trainer);
+      EXPECT_EQ(trainer.step().update, Trainer::Step::Update::kDropped) << norm << " " << graphs;
+      trainer.load(good);
+      for (const double loss : losses(trainer, 3)) got.back().push_back(loss);
+      weights.push_back(trainer.model().weights());
+    }
+    EXPECT_EQ(got[0], got[1]) << norm;
+    EXPECT_EQ(first_difference(weights[0], weights[1]), "") << norm;
+  }
+}
+
+TEST(Device, StepsOfOtherShapesAreQueuedBetweenRecordedOnes) {
+  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  const std::vector<std::string> model = {"model.pattern=mamba2*2", "mamba2.head_dim=4"};
+  Trainer recorded(recipe_on("cuda", model)), queued(recipe_on("cuda", model));
+  Trainer other(recipe_on("cuda", {model[0], model[1], "train.batch=3", "train.graphs=off"}));
+  other.step();
+  const std::vector<double> expected = losses(queued, 8);
+  std::vector<double> got = losses(recorded, 5);
+  const Gradients between = recorded.gradients(other.last_batches(), 0);
+  EXPECT_TRUE(between.finite());
+  for (const double loss : losses(recorded, 3)) got.push_back(loss);
+  EXPECT_EQ(got, expected);
+  EXPECT_EQ(first_difference(recorded.model().weights(), queued.model().weights()), "");
 }
 
 TEST(Device, AMissingGpuIsRefused) {

@@ -196,6 +196,7 @@ void Session::report(const Trainer::Step& step) {
     if (counters.dropped > 0) record.emplace_back("dropped", counters.dropped);
     log_->append(record);
   }
+  if (!step.note.empty()) talk_.say(step.note);
   if (was_dropped) {
     talk_.say(fmt::format("step {}: loss {}, gradient norm {}: its update is dropped ({} so far)",
                           counters.step, step.loss, step.gradient_norm, counters.dropped));

@@ -11,6 +11,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/io/safetensors.h"
+#include "longwave/nn/dropout_torch.h"
 #include "longwave/ops/cuda/device_torch.h"
 #include "longwave/ops/cuda/to_host_torch.h"
 #include "longwave/runtime/model_folder.h"
@@ -36,6 +37,19 @@ const data::TaskInfo& checked(const data::Dataset& dataset) {
                      .fix = "check the options of data.source"});
   }
   return dataset.info();
+}
+
+std::shared_ptr<const data::Dataset> open_training_data(const Options& recipe, uint64_t seed) {
+  const data::Source& source = data::source(recipe.text("data.source"));
+  return source.open(recipe.section(source.name), data::Split::kTrain, seed);
+}
+
+std::vector<torch::Tensor> parameters_of(const std::vector<Group>& groups) {
+  std::vector<torch::Tensor> parameters;
+  for (const Group& group : groups) {
+    for (const Slot& slot : group.slots) parameters.push_back(slot.parameter);
+  }
+  return parameters;
 }
 
 int64_t steps_of_run(const Options& train, int64_t steps_per_epoch) {
@@ -206,11 +220,11 @@ Trainer::Trainer(const Options& recipe)
       train_(recipe.section("train")),
       seed_(static_cast<uint64_t>(recipe.integer("seed"))),
       device_(device_of(train_)),
-      precision_(precision_of(train_, device_)) {
-  const data::Source& source = data::source(recipe.text("data.source"));
-  dataset_ = source.open(recipe.section(source.name), data::Split::kTrain, seed_);
+      precision_(precision_of(train_, device_)),
+      dataset_(open_training_data(recipe, seed_)),
+      loss_(checked(*dataset_), device_) {
   const models::Config config = models::make_config(
-      interface_of(checked(*dataset_), recipe.integer("model.vocabulary")), recipe);
+      interface_of(dataset_->info(), recipe.integer("model.vocabulary")), recipe);
   loader_ = std::make_unique<data::Loader>(
       dataset_,
       data::LoaderOptions{.batch_size = std::min(train_.integer("batch"), dataset_->size()),
@@ -222,6 +236,9 @@ Trainer::Trainer(const Options& recipe)
   model_->to(device_);
   model_->set_precision(precision_);
   optimiser_ = std::make_unique<AdamW>(groups_of(*model_, train_), train_);
+  if (device_.is_cuda() && train_.text("graphs") == "auto") {
+    recorded_ = std::make_unique<RecordedPasses>(parameters_of(optimiser_->groups()), device_);
+  }
   steps_per_epoch_ =
       std::max<int64_t>(1, loader_->batches_per_epoch() / train_.integer("accumulate"));
   schedule_ = schedule_of(train_, steps_of_run(train_, steps_per_epoch_));
@@ -230,13 +247,24 @@ Trainer::Trainer(const Options& recipe)
 Trainer::~Trainer() = default;
 
 torch::Tensor Trainer::queue_gradients(const std::vector<Batch>& batches, int64_t step) {
-  model_->train();
-  optimiser_->zero_grad();
-  std::vector<torch::Tensor> found;
-  const auto share = 1.0 / static_cast<double>(batches.size());
+  std::vector<Feed> feeds;
   for (size_t place = 0; place < batches.size(); ++place) {
     require_targets(info(), batches[place]);
-    const Batch batch = to_device(batches[place], device_);
+    feeds.push_back({batches[place], nn::dropout_seed(pass_seed(seed_, step, place))});
+  }
+  model_->train();
+  if (recorded_ != nullptr) {
+    return recorded_->run(feeds, [this](const auto& there) { return passes(there); });
+  }
+  for (Feed& feed : feeds) feed = to_device(feed, device_);
+  return passes(feeds);
+}
+
+torch::Tensor Trainer::passes(const std::vector<Feed>& feeds) {
+  optimiser_->zero_grad();
+  std::vector<torch::Tensor> found;
+  const auto share = 1.0 / static_cast<double>(feeds.size());
+  for (const auto& [batch, dropout_seed] : feeds) {
     const bool fused = precision_ != nn::Precision::kOwn && model_->takes_labels() &&
                        info().target == data::TaskInfo::Target::kClassPerStep;
     auto output = model_->forward({.input = batch.input,
@@ -244,10 +272,10 @@ torch::Tensor Trainer::queue_gradients(const std::vector<Batch>& batches, int64_
                                    .lengths = batch.lengths,
                                    .state = {},
                                    .final_state = false,
-                                   .dropout_seed = pass_seed(seed_, step, place),
+                                   .dropout_seed = dropout_seed,
                                    .starts = {},
                                    .label = fused ? batch.label : torch::Tensor()});
-    const torch::Tensor task = fused ? output.loss : loss(info(), output.output, batch);
+    const torch::Tensor task = fused ? output.loss : loss_(output.output, batch);
     const torch::Tensor all = output.balance.defined() ? task + output.balance : task;
     // The graph keeps of the outputs what the gradient reads.
     output = {};
@@ -304,6 +332,7 @@ Trainer::Step Trainer::step() {
     result.update = Step::Update::kDropped;
     return result;
   }
+  result.note = recording_note();
   result.loss_z = losses_.add(found.loss);
   result.gradient_norm_z = norms_.add(found.norm);
   if (train_.text("on_divergence") == "skip") counters_.dropped_in_row = 0;
@@ -312,6 +341,17 @@ Trainer::Step Trainer::step() {
                       : counters_.ema + kEmaGain * (found.loss - counters_.ema);
   ++counters_.step;
   return result;
+}
+
+std::string Trainer::recording_note() {
+  if (recorded_ == nullptr || said_recorded_) return {};
+  if (recorded_->recorded()) {
+    said_recorded_ = true;
+    return "steps are recorded as a graph of the GPU from here on";
+  }
+  if (recorded_->refusal().empty()) return {};
+  said_recorded_ = true;
+  return "steps cannot be recorded as a graph of the GPU: " + recorded_->refusal();
 }
 
 void Trainer::drop(const Gradients& found) {

@@ -16,6 +16,7 @@
 #include "longwave/train/adamw.h"
 #include "longwave/train/batch.h"
 #include "longwave/train/metrics_log.h"
+#include "longwave/train/recorded_passes.h"
 #include "longwave/train/schedule.h"
 #include "longwave/train/window.h"
 
@@ -85,6 +86,7 @@ class Trainer {
     int64_t time_steps = 0;
     std::optional<double> loss_z;           ///< against the last 128 steps
     std::optional<double> gradient_norm_z;  ///< the same
+    std::string note = {};                  ///< what a log should say about it, if anything
   };
 
   /// Draws the batches of one optimiser step and updates the weights.
@@ -133,6 +135,13 @@ class Trainer {
   /// float64 where the model is.
   torch::Tensor queue_gradients(const std::vector<Batch>& batches, int64_t step);
 
+  /// The passes of that over feeds which are where the model is: what a GPU is told to do depends
+  /// on their shapes alone.
+  torch::Tensor passes(const std::vector<Feed>& feeds);
+
+  /// What is new about the recording of passes, for a log.
+  std::string recording_note();
+
   /// Finds the gradients of `batches_` and updates the weights if they are finite; what only the
   /// host can do then is left to the caller.
   Gradients update(double factor);
@@ -149,6 +158,9 @@ class Trainer {
   std::unique_ptr<data::Loader> loader_;
   std::shared_ptr<models::TorchSequenceModel> model_;
   std::unique_ptr<AdamW> optimiser_;
+  Loss loss_;
+  std::unique_ptr<RecordedPasses> recorded_;  ///< where train.graphs wants them
+  bool said_recorded_ = false;
   Schedule schedule_;
   int64_t steps_per_epoch_ = 1;
   Counters counters_;
