@@ -47,6 +47,16 @@ __device__ inline float reciprocal_fast(float x) {
 __device__ inline float sigmoid(float x) { return reciprocal_fast(1.0f + exp2_fast(-x * kLog2E)); }
 __device__ inline float silu(float x) { return x * sigmoid(x); }
 
+/// d softplus / dx, from softplus(x): 1 - e^-s, whole for small s too.
+__device__ inline float softplus_slope(float s) {
+  const float whole = 1.0f - exp2_fast(-s * kLog2E);
+  float part = fmaf(s, -1.0f / 720, 1.0f / 120);
+  part = fmaf(s, part, -1.0f / 24);
+  part = fmaf(s, part, 1.0f / 6);
+  part = fmaf(s, part, -0.5f);
+  return s < 0.25f ? fmaf(s * s, part, s) : whole;
+}
+
 /// d silu / dx, from x and its sigmoid.
 __device__ inline float silu_slope(float x, float sigmoid) {
   return sigmoid * fmaf(x, 1.0f - sigmoid, 1.0f);

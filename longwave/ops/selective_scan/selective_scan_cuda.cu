@@ -16,8 +16,10 @@ constexpr const char* kWhere = "selective_scan_cuda";
 constexpr const char* kGradWhere = "selective_scan_cuda_backward";
 // Warps that keep the exponential units of the largest chips busy: 132 multiprocessors of 4.
 constexpr int64_t kManyWarps = 1408;
-// Warps that segments of time make up for.
+// Warps that segments of time make up for, and up to how many more while segments stay long.
 constexpr int64_t kWarpsOfSegments = 2048;
+constexpr int64_t kMostWarpsOfSegments = 4096;
+constexpr int64_t kLongSegment = 4096;
 // Blocks of the gradient that fill the largest chips: 132 multiprocessors of 3.
 constexpr int64_t kGradBlocks = 396;
 // Of more blocks, how many times as many let the chip stay full until shortly before the end.
@@ -130,7 +132,9 @@ SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size) {
     if (warps(i) >= kManyWarps) return selective_scan_plan(size, i, 1);
   }
   const int64_t longest = std::max<int64_t>(1, size.time / kShortestSegment);
-  const int64_t wanted = (kWarpsOfSegments + warps(first) - 1) / warps(first);
+  const auto making = [&](int64_t many) { return (many + warps(first) - 1) / warps(first); };
+  const int64_t wanted = std::max(making(kWarpsOfSegments),
+                                  std::min(making(kMostWarpsOfSegments), size.time / kLongSegment));
   return selective_scan_plan(size, first, std::min(longest, wanted));
 }
 

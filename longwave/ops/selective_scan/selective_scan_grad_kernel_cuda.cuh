@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/numbers_cuda.cuh"
-#include "longwave/ops/selective_scan/selective_scan_grad_tiles_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_grad_outputs_cuda.cuh"
 
 namespace longwave::ops {
 namespace selective_cuda {
@@ -12,15 +12,11 @@ namespace selective_cuda {
 /// One block's channels and segment of time, backwards. kEnds finds only what the adjoint before
 /// the segment takes from within it.
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
+class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
  public:
-  using Base = GradTiles<T, kStates, kLanes, kChannels, kPass>;
+  using Base = GradOutputs<T, kStates, kLanes, kChannels, kPass>;
   using Shared = typename Base::Shared;
-  using Base::kAll, Base::kPadded, Base::kSteps, Base::kSub, Base::kSubs, Base::kWidth;
-  static constexpr int kShare = kLanes / kSub;                       // lanes that share a step
-  static constexpr int kEach = kShare >= kChannels ? 1 : kChannels;  // channels a lane finishes
-  static constexpr int kPlaces = 2 * kPadded;                        // sums over channels of a step
-  static_assert(kLanes >= kSub);
+  using Base::kAll, Base::kAtOnce, Base::kSteps, Base::kSub, Base::kSubs, Base::kWidth;
 
   using Base::Base;
 
@@ -41,17 +37,18 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
       }
       t -= kSteps;
       if (t < begin_) break;
-      if (!kAll) __syncthreads();  // the other march ends with a barrier
+      __syncthreads();
       load(t);
     }
     end();
   }
 
  private:
-  using Base::b_, Base::begin_, Base::end_, Base::first_, Base::group_, Base::lane_;
-  using Base::begin_loads, Base::channel, Base::holds, Base::load;
-  using Base::launch_, Base::mine_, Base::segment_, Base::shared_, Base::tile_, Base::width_;
-  using Base::prepare, Base::row, Base::rows_from;
+  using Base::add_channels, Base::begin_outputs, Base::end_signals, Base::finish, Base::flush;
+  using Base::b_, Base::begin_, Base::end_, Base::first_, Base::lane_, Base::tile_, Base::width_;
+  using Base::begin_loads, Base::channel, Base::holds, Base::load, Base::stage;
+  using Base::launch_, Base::mine_, Base::segment_, Base::shared_;
+  using Base::plane_pair, Base::prepare, Base::row, Base::rows_from, Base::sums_of;
 
   // Waits until the block of the later segment has handed over the adjoint between the two.
   __device__ void await_adjoint() const {
@@ -74,7 +71,7 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
     const bool carried = launch_.turn != nullptr ? later : launch_.segments > 1;
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
-      total_[i] = sum_D_[i] = sum_bias_[i] = 0.0f;
+      total_[i] = 0.0f;
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         const int64_t c = channel(i), state = lane_ * kStates + n;
@@ -117,22 +114,6 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
     if (kAll) end_signals();
   }
 
-  // Sums over the lanes of a channel, which have seen to different steps.
-  __device__ void end_signals() {
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-#pragma unroll
-      for (int mask = kLanes / 2; mask >= kChannels / kEach; mask /= 2) {
-        sum_D_[i] += __shfl_xor_sync(0xffffffffu, sum_D_[i], mask);
-        sum_bias_[i] += __shfl_xor_sync(0xffffffffu, sum_bias_[i], mask);
-      }
-      const int c = mine_ + lane_ + i;
-      if (lane_ >= kChannels / kEach || c >= width_) continue;
-      launch_.signals(row(), 0, first_ + c) = sum_D_[i];
-      launch_.signals(row(), 1, first_ + c) = sum_bias_[i];
-    }
-  }
-
   __device__ void read_states(int which, int t, float (&to)[kStates]) const {
 #pragma unroll
     for (int n = 0; n < kStates; n += 4) {
@@ -141,22 +122,9 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
       to[n] = four.x, to[n + 1] = four.y, to[n + 2] = four.z, to[n + 3] = four.w;
     }
   }
-
-  // Two channels' numbers of a step.
   __device__ void read_pair(int plane, int t, float (&to)[kChannels]) const {
     const float2 two = plane_pair(plane, t);
     to[0] = two.x, to[1] = two.y;
-  }
-  __device__ float2 plane_pair(int plane, int t) const {
-    return *reinterpret_cast<const float2*>(&shared_.planes[plane][t][mine_]);
-  }
-  __device__ float2 raw_pair(int which, int t) const {
-    return gpu::pair_of(&shared_.raw[which][t][mine_]);
-  }
-  __device__ void read_steps(int t, float (&s)[kChannels], float (&su)[kChannels]) const {
-    read_pair(0, t, s);
-    const float2 u = raw_pair(0, t);
-    su[0] = s[0] * u.x, su[1] = s[1] * u.y;
   }
 
   using Held = float[kChannels][kStates];
@@ -164,7 +132,7 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
   __device__ void park(int sub, const Held& h) const {
     const float* numbers = &h[0][0];
 #pragma unroll
-    for (int k = 0; k < kChannels * kStates / 4; ++k) {
+    for (int k = 0; k < Shared::kHeld; ++k) {
       shared_.before[sub][k][threadIdx.x] =
           make_float4(numbers[4 * k], numbers[4 * k + 1], numbers[4 * k + 2], numbers[4 * k + 3]);
     }
@@ -172,7 +140,7 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
   __device__ void fetch(int sub, Held& h) const {
     float* numbers = &h[0][0];
 #pragma unroll
-    for (int k = 0; k < kChannels * kStates / 4; ++k) {
+    for (int k = 0; k < Shared::kHeld; ++k) {
       const float4 four = shared_.before[sub][k][threadIdx.x];
       numbers[4 * k] = four.x, numbers[4 * k + 1] = four.y;
       numbers[4 * k + 2] = four.z, numbers[4 * k + 3] = four.w;
@@ -184,19 +152,21 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
     return kStarts && shared_.starts[t] != 0;
   }
 
-  // The states before each few steps of the tile but the first, parked beside that one.
+  // The states before each few steps of the tile: those before the last in h, the others parked
+  // beside what was kept.
   template <bool kStarts>
-  __device__ void march_forward() const {
-    Held h;
+  __device__ void march_forward(Held& h) const {
     fetch(0, h);
 #pragma unroll 1
     for (int sub = 0; sub + 1 < kSubs; ++sub) {
+      if (sub > 0) park(sub, h);
 #pragma unroll
       for (int j = 0; j < kSub; ++j) {
         const int t = sub * kSub + j;
         float B[kStates], s[kChannels], su[kChannels];
         read_states(0, t, B);
-        read_steps(t, s, su);
+        read_pair(0, t, s);
+        read_pair(2, t, su);
         const bool start = starts_at<kStarts>(t);
 #pragma unroll
         for (int i = 0; i < kChannels; ++i) {
@@ -207,7 +177,6 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
           }
         }
       }
-      park(sub + 1, h);
     }
   }
 
@@ -219,11 +188,12 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
   };
 
   template <bool kStarts>
-  __device__ void step_forward(int t, int j, int parity, Held& h, Trace& trace) const {
+  __device__ void step_forward(int t, int j, Held& h, Trace& trace) const {
     float B[kStates], C[kStates], dyg[kChannels], dC[kStates];
     read_states(0, t, B);
     read_states(1, t, C);
-    read_steps(t, trace.s[j], trace.su[j]);
+    read_pair(0, t, trace.s[j]);
+    read_pair(2, t, trace.su[j]);
     read_pair(1, t, dyg);
     const bool start = starts_at<kStarts>(t);
 #pragma unroll
@@ -236,16 +206,15 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
         trace.before[j][i][n] = before;
         trace.decay[j][i][n] = decay;
         h[i][n] = fmaf(decay, before, trace.su[j][i] * B[n]);
-        y = fmaf(C[n], h[i][n], y);
+        y = n == 0 ? C[n] * h[i][n] : fmaf(C[n], h[i][n], y);
         dC[n] = i == 0 ? dyg[i] * h[i][n] : fmaf(dyg[i], h[i][n], dC[n]);
       }
       trace.y[i][j] = y;
     }
-    leave_sums(parity, j, 1, dC);
+    stage(j, dC);
   }
 
-  __device__ void step_back(int t, int j, int parity, const Trace& trace,
-                            float (&through_B)[kChannels][kSub],
+  __device__ void step_back(int t, int j, const Trace& trace, float (&through_B)[kChannels][kSub],
                             float (&through_A)[kChannels][kSub]) {
     float B[kStates], C[kStates], dyg[kChannels], dB[kStates];
     read_states(0, t, B);
@@ -258,99 +227,59 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
       for (int n = 0; n < kStates; ++n) {
         const float g = fmaf(C[n], dyg[i], adjoint_[i][n]);
         dB[n] = i == 0 ? g * trace.su[j][i] : fmaf(g, trace.su[j][i], dB[n]);
-        by_B = fmaf(g, B[n], by_B);
+        by_B = n == 0 ? g * B[n] : fmaf(g, B[n], by_B);
         adjoint_[i][n] = trace.decay[j][i][n] * g;
         const float passed = adjoint_[i][n] * trace.before[j][i][n];
-        by_A = fmaf(A_[i][n], passed, by_A);
+        by_A = n == 0 ? A_[i][n] * passed : fmaf(A_[i][n], passed, by_A);
         sum_A_[i][n] = fmaf(trace.s[j][i], passed, sum_A_[i][n]);
       }
       through_B[i][j] = by_B;
       through_A[i][j] = by_A;
     }
-    leave_sums(parity, j, 0, dB);
+    stage(j, dB);
   }
 
   template <bool kStarts>
   __device__ void march(int64_t first) {
-    march_forward<kStarts>();
+    Held h;
+    march_forward<kStarts>(h);
+    const int rows = rows_from(first);
 #pragma unroll 1
     for (int sub = kSubs - 1; sub >= 0; --sub) {
-      const int parity = sub % 2;
+      const int t = sub * kSub;
+      float* const sums = sums_of(sub);
       Trace trace;
       float through_B[kChannels][kSub], through_A[kChannels][kSub];
-      {
-        Held h;
-        fetch(sub, h);
 #pragma unroll
-        for (int j = 0; j < kSub; ++j) step_forward<kStarts>(sub * kSub + j, j, parity, h, trace);
+      for (int j = 0; j < kSub; ++j) {
+        step_forward<kStarts>(t + j, j, h, trace);
+        if (j % kAtOnce == kAtOnce - 1) add_channels(sums, j + 1 - kAtOnce, 1);
       }
       add_signal(trace.y);
 #pragma unroll
       for (int j = kSub - 1; j >= 0; --j) {
-        step_back(sub * kSub + j, j, parity, trace, through_B, through_A);
+        step_back(t + j, j, trace, through_B, through_A);
+        if (j % kAtOnce == 0) add_channels(sums, j, 0);
       }
       add_signal(through_B);
       add_signal(through_A);
-      const int rows = rows_from(first) - sub * kSub;
-      finish(sub * kSub, rows, trace.y, through_B, through_A);
-      flush(parity, rows);
+      finish(t, rows - t, trace.y, through_B, through_A);
+      if (!Shared::kWaits) {
+        __syncthreads();
+        flush(sub, rows - t);
+      }
+      if (sub > 0) fetch(sub - 1, h);
     }
+    if (!Shared::kWaits) return;
+    __syncthreads();
+#pragma unroll 2
+    for (int sub = kSubs - 1; sub >= 0; --sub) flush(sub, rows - sub * kSub);
   }
 
   // Adds up over the lanes of a channel; each keeps a step's sum, or shares it with neighbours.
   __device__ void add_signal(float (&x)[kChannels][kSub]) const {
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) gpu::add_lanes<kSub, kLanes / 2, 1>(x[i]);
-  }
-
-  // Adds up over the channels of a warp.
-  __device__ void leave_sums(int parity, int j, int which, float (&sums)[kStates]) const {
-    constexpr int kLeft = kStates * kLanes > 32 ? kStates * kLanes / 32 : 1;
-    constexpr int kShare = 32 / kLanes / (kStates / kLeft);  // lanes that are left with the same
-    gpu::add_lanes<kStates, 16, kLanes>(sums);
-    const int place = lane_ * kStates + gpu::place_of_sum<kStates, 16, kLanes>();
-    if (threadIdx.x % 32 / kLanes % kShare != 0) return;
-#pragma unroll
-    for (int k = 0; k < kLeft; ++k) {
-      shared_.sums[parity][j][threadIdx.x / 32][which * kPadded + place + k] = sums[k];
-    }
-  }
-
-  // Where this thread's results of the last steps of a tile go.
-  __device__ void begin_outputs(int64_t t) {
-    const auto& args = launch_.args;
-    const int c = min(mine_, width_ - 1), part = lane_ % kShare;
-    const auto place = [&](const View<T, 3>& x) -> T* {
-      if (x.absent()) return nullptr;
-      const int64_t step = kSteps - kSub + lane_ / kShare;
-      return &x(b_, t, first_ + c) + step * x.stride(1) + (kEach == 1 ? part * x.stride(2) : 0);
-    };
-    du_ = place(args.du), ddt_ = place(args.ddt), dz_ = place(args.dz);
-    const int from = threadIdx.x % kPlaces;
-    const View<float, 6>& sums = launch_.inputs;
-    sums_ = &sums(tile_ % launch_.group_tiles, b_, t, group_, from / kPadded, int64_t{0}) +
-            from % kPadded + (kSteps - kSub + threadIdx.x / kPlaces) * sums.stride(2);
-  }
-
-  // Adds up over the warps.
-  __device__ void flush(int parity, int rows) {
-    static_assert(kSelectiveThreads % kPlaces == 0);
-    constexpr int kAtOnce = kSelectiveThreads / kPlaces;
-    const int64_t stride = launch_.inputs.stride(2);
-    const int place = threadIdx.x % kPlaces;
-    const bool there = place % kPadded < static_cast<int>(launch_.args.in.A.extent(1));
-    __syncthreads();
-#pragma unroll
-    for (int k = 0; k < kSub / kAtOnce; ++k) {
-      const int j = threadIdx.x / kPlaces + k * kAtOnce;
-      float sum = 0.0f;
-#pragma unroll
-      for (int warp = 0; warp < Shared::kWarps; ++warp) {
-        sum += shared_.sums[parity][j][warp][place];
-      }
-      if (there && j < rows) sums_[k * kAtOnce * stride] = sum;
-    }
-    sums_ -= kSub * stride;
   }
 
   // The adjoint alone.
@@ -379,68 +308,8 @@ class Adjoint : private GradTiles<T, kStates, kLanes, kChannels, kPass> {
     }
   }
 
-  // Through gate, skip and step size: this lane's step of those from `begin` on, both channels or
-  // one of them if there are lanes enough.
-  __device__ void finish(int begin, int rows, const float (&y)[kChannels][kSub],
-                         const float (&by_B)[kChannels][kSub],
-                         const float (&by_A)[kChannels][kSub]) {
-    const auto& args = launch_.args;
-    const int j = lane_ / kShare, t = begin + j, part = lane_ % kShare;
-    if (part < kChannels / kEach && j < rows && mine_ + part < width_) {
-      const bool soft = args.in.step_size == StepSize::kSoftplus, gated = !args.in.z.absent();
-      const auto pick = [part](float2 two, int k) {
-        return (kEach == 2 ? k == 0 : part == 0) ? two.x : two.y;
-      };
-      const float2 u = raw_pair(0, t), raw = raw_pair(1, t), z = raw_pair(2, t);
-      const float2 dy = raw_pair(3, t), s = plane_pair(0, t), dyg = plane_pair(1, t);
-      float du[kEach], ddt[kEach], dz[kEach];
-#pragma unroll
-      for (int k = 0; k < kEach; ++k) {
-        const int c = mine_ + part + k;
-        const float skip = shared_.skip[c];
-        const float through_B = pick(make_float2(by_B[0][0], by_B[1][0]), k);
-        const float through_A = pick(make_float2(by_A[0][0], by_A[1][0]), k);
-        du[k] = fmaf(pick(s, k), through_B, skip * pick(dyg, k));
-        ddt[k] = fmaf(pick(u, k), through_B, through_A * gpu::kLn2);
-        if (soft) ddt[k] *= gpu::sigmoid(pick(raw, k) + shared_.bias[c]);
-        dz[k] = 0.0f;
-        if (gated) {
-          const float gate = pick(z, k), slope = gpu::silu_slope(gate, gpu::sigmoid(gate));
-          const float out = fmaf(skip, pick(u, k), pick(make_float2(y[0][0], y[1][0]), k));
-          dz[k] = pick(dy, k) * out * slope;
-        }
-        if (c < width_) {
-          sum_D_[k] = fmaf(pick(dyg, k), pick(u, k), sum_D_[k]);
-          sum_bias_[k] += ddt[k];
-        }
-      }
-      store(du_, args.du.stride(2), launch_.paired_du, du);
-      store(ddt_, args.ddt.stride(2), launch_.paired_ddt, ddt);
-      if (gated) store(dz_, args.dz.stride(2), launch_.paired_dz, dz);
-    }
-    du_ -= kSub * args.du.stride(1);
-    ddt_ -= kSub * args.ddt.stride(1);
-    dz_ -= kSub * args.dz.stride(1);
-  }
-
-  __device__ void store(T* place, int64_t stride, bool paired, const float (&x)[kEach]) const {
-    if constexpr (kEach == 2) {
-      gpu::Pair<T> pair;
-      gpu::narrow(x[0], pair.first);
-      gpu::narrow(x[1], pair.second);
-      if (paired) {
-        *reinterpret_cast<gpu::Pair<T>*>(place) = pair;
-        return;
-      }
-      if (mine_ + 1 < width_) place[stride] = pair.second;
-    }
-    gpu::narrow(x[0], *place);
-  }
-
-  T *du_, *ddt_, *dz_;  // this thread's part of the next results
-  float* sums_;         // and of the next sums over channels
   Held A_, adjoint_, sum_A_;
-  float total_[kChannels], sum_D_[2], sum_bias_[2];
+  float total_[kChannels];
 };
 
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/numbers_cuda.cuh"
-#include "longwave/ops/selective_scan/selective_scan_kernel_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_tiles_cuda.cuh"
 
 namespace longwave::ops {
 
@@ -38,14 +38,28 @@ struct GradLayout {
   static constexpr int kSubs = kSteps / kSub;
   static constexpr int kWarps = kSelectiveThreads / 32;
   static constexpr int kBlocks = sizeof(T) == 2 && kPadded <= 16 ? 3 : 2;  // of a multiprocessor
+  static constexpr int kHeld = kStates * kChannels / 4;  // states of a thread, in fours
+  // A warp's sums over channels of a few steps. If they fit where it parked the states before
+  // these, they wait there for the end of the tile.
+  static constexpr int kSums = kSub * 2 * kPadded;
+  static constexpr bool kWaits = kSums <= 4 * 32;
+  // From a step of a warp's numbers that are to be summed to the next, in different banks.
+  static constexpr int kStaged = 32 * kStates + 16;
 
-  T raw[4][kSteps][kWidth];          // u, dt, z, dy
-  T raw_inputs[2][kSteps][kPadded];  // B, C
+  T u[kSteps][kWidth], z[kSteps][kWidth], dy[kSteps][kWidth];
+  union {
+    T dt[kSteps][kWidth];                          // until the step sizes are there
+    float staged[kWarps][kStaged + 32 * kStates];  // two steps
+  };
+  union {
+    T raw_inputs[2][kSteps][kPadded];  // B, C, until they are in float32
+    float last_sums[kWaits ? kWarps : 1][kSums];
+  };
   float inputs[2][kSteps][kPadded];
-  float planes[2][kSteps][kWidth];  // s, dy silu(z)
-  float4 before[kSubs][kStates * kChannels / 4][kSelectiveThreads];
-  float sums[2][kSub][kWarps][2 * kPadded];
+  float planes[3][kSteps][kWidth];  // s, dy silu(z), s u
+  float4 before[kSubs - 1][kHeld][kSelectiveThreads];
   float bias[kWidth], skip[kWidth];
+  float sums[kWaits ? 1 : 2][kWaits ? 1 : kWarps][kWaits ? 1 : kSums];
   uint8_t starts[kSteps];
   uint32_t turn;
 };
@@ -119,15 +133,16 @@ class GradTiles {
   }
 
   template <bool kWhole>
-  __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int rows) {
+  __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int rows,
+                              T (*to)[kWidth]) {
     if constexpr (kWhole) {
       gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], x.stride(1), threadIdx.x,
-                                                      shared_.raw[which]);
+                                                      to);
     } else {
       gpu::load_rows<kSelectiveThreads>(
           gpu::RowsToLoad<T>{signals_[which], x.stride(1), x.stride(2), rows, width_, wide,
                              static_cast<int>(threadIdx.x)},
-          shared_.raw[which]);
+          to);
     }
     signals_[which] -= kSteps * x.stride(1);
   }
@@ -147,10 +162,10 @@ class GradTiles {
   template <bool kWhole>
   __device__ void load_all(int rows) {
     const auto& in = launch_.args.in;
-    if (kAll) load_signal<kWhole>(0, in.u, launch_.wide_u, rows);
-    load_signal<kWhole>(1, in.dt, launch_.wide_dt, rows);
-    if (!in.z.absent()) load_signal<kWhole>(2, in.z, launch_.wide_z, rows);
-    load_signal<kWhole>(3, launch_.args.dy, launch_.wide_dy, rows);
+    if (kAll) load_signal<kWhole>(0, in.u, launch_.wide_u, rows, shared_.u);
+    load_signal<kWhole>(1, in.dt, launch_.wide_dt, rows, shared_.dt);
+    if (!in.z.absent()) load_signal<kWhole>(2, in.z, launch_.wide_z, rows, shared_.z);
+    load_signal<kWhole>(3, launch_.args.dy, launch_.wide_dy, rows, shared_.dy);
     if (kAll) load_input<kWhole>(0, in.B, launch_.wide_B, rows);
     load_input<kWhole>(1, in.C, launch_.wide_C, rows);
   }
@@ -200,13 +215,7 @@ class GradTiles {
       gpu::widen_rows<kSelectiveThreads, kSteps>(shared_.raw_inputs[which], rows, state,
                                                  shared_.inputs[which]);
     }
-    bool start = false;
-    if (!in.starts.absent() && threadIdx.x < kSteps) {
-      const int i = threadIdx.x;
-      start = i < rows && in.starts(b_, t + i) != 0;
-      shared_.starts[i] = start;
-    }
-    return __syncthreads_or(start);
+    return mark_starts(in.starts, b_, t, rows, shared_.starts);
   }
 
   // A thread sees to two channels, and to every kRowsAtOnce-th step. kWhole: no step and no channel
@@ -224,14 +233,14 @@ class GradTiles {
       float2 s[kBatch], dyg[kBatch];
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
-        s[i] = gpu::pair_of(&shared_.raw[1][first + i * kRowsAtOnce][c]);
-        dyg[i] = gpu::pair_of(&shared_.raw[3][first + i * kRowsAtOnce][c]);
+        s[i] = gpu::pair_of(&shared_.dt[first + i * kRowsAtOnce][c]);
+        dyg[i] = gpu::pair_of(&shared_.dy[first + i * kRowsAtOnce][c]);
         s[i].x += bias.x, s[i].y += bias.y;
       }
       if (gated) {
 #pragma unroll
         for (int i = 0; i < kBatch; ++i) {
-          const float2 z = gpu::pair_of(&shared_.raw[2][first + i * kRowsAtOnce][c]);
+          const float2 z = gpu::pair_of(&shared_.z[first + i * kRowsAtOnce][c]);
           dyg[i].x *= gpu::silu(z.x), dyg[i].y *= gpu::silu(z.y);
         }
       }
@@ -244,15 +253,20 @@ class GradTiles {
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int row = first + i * kRowsAtOnce;
+        float2 su = make_float2(0.0f, 0.0f);
+        if (kAll) {
+          const float2 u = gpu::pair_of(&shared_.u[row][c]);
+          su = make_float2(s[i].x * u.x, s[i].y * u.y);
+        }
         if constexpr (!kWhole) {
           const bool here = row < rows && c < width_, next = row < rows && c + 1 < width_;
           s[i] = make_float2(here ? s[i].x : 0.0f, next ? s[i].y : 0.0f);
           dyg[i] = make_float2(here ? dyg[i].x : 0.0f, next ? dyg[i].y : 0.0f);
-          if (!here) gpu::narrow(0.0f, shared_.raw[0][row][c]);
-          if (!next) gpu::narrow(0.0f, shared_.raw[0][row][c + 1]);
+          su = make_float2(here ? su.x : 0.0f, next ? su.y : 0.0f);
         }
         put(0, row, c, s[i]);
         put(1, row, c, dyg[i]);
+        if (kAll) put(2, row, c, su);
       }
     }
   }

@@ -4,112 +4,57 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/numbers_cuda.cuh"
-#include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
+#include "longwave/ops/selective_scan/selective_scan_tiles_cuda.cuh"
 
 namespace longwave::ops {
-
-/// What the kernels of a scan read and write.
-template <typename T>
-struct SelectiveScanLaunch {
-  SelectiveScanCudaArgs<T> args;
-  View<float, 4> ends;    // (batch, segments, state, channels) the state after or before a segment
-  View<float, 3> totals;  // (batch, segments, channels) sum of step sizes; infinity: it starts anew
-  int64_t segments, segment_steps, chunk;
-  int chunk_shift;                               // chunk == 1 << chunk_shift
-  int64_t group_channels, group_tiles;           // channels, and blocks side by side, of a group
-  bool wide_u, wide_dt, wide_z, wide_B, wide_C;  // whether rows can be copied 16 bytes at a time
-};
-
-/// Which of the passes over time: what a segment adds to the state, or everything.
-enum class SelectivePass : uint8_t { kEnds, kAll };
-
 namespace selective_cuda {
-
-using gpu::exp2_fast;
-using gpu::finish_copies;
-using gpu::kLog2E;
-using gpu::narrow;
-using gpu::pair_of;
-using gpu::silu;
-using gpu::softplus;
-
-/// How a block's shared memory is laid out.
-template <typename T, int kStates, int kLanes, int kChannels>
-struct Layout {
-  static constexpr int kPadded = kStates * kLanes;                         // states with padding
-  static constexpr int kWidth = kSelectiveThreads / kLanes * kChannels;    // channels of a block
-  static constexpr int kStepBytes = 6 * kWidth * sizeof(T) + 8 * kWidth +  // u, dt, z; steps
-                                    (4 * sizeof(T) + 8) * kPadded + 4;     // B, C; starts
-  static constexpr int kMostBytes = 100000;
-  static constexpr int fitting(int steps) {
-    return steps * kStepBytes <= kMostBytes ? steps : fitting(steps / 2);
-  }
-  static constexpr int kSteps = fitting(32);  // steps of a tile
-  static_assert(kSteps >= 4);
-
-  T raw[2][3][kSteps][kWidth];          // u, dt, z
-  T raw_inputs[2][2][kSteps][kPadded];  // B, C
-  float inputs[2][kSteps][kPadded];
-  float2 steps[kSteps][kWidth];  // s, s u; then y in the place of s
-  float bias[kWidth], skip[kWidth];
-  uint8_t starts[kSteps];
-};
 
 /// One block's channels and segment of time.
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-class Scan {
+class Scan : private Tiles<T, kStates, kLanes, kChannels, kPass> {
  public:
-  using Shared = Layout<T, kStates, kLanes, kChannels>;
-  static constexpr int kSteps = Shared::kSteps, kWidth = Shared::kWidth;
-  static constexpr int kPadded = Shared::kPadded;
-  static constexpr bool kAll = kPass == SelectivePass::kAll;
+  using Base = Tiles<T, kStates, kLanes, kChannels, kPass>;
+  using Shared = typename Base::Shared;
+  using Base::kAll, Base::kSteps, Base::kWarpWidth;
 
-  using Pair = gpu::Pair<T>;
-
-  __device__ Scan(const SelectiveScanLaunch<T>& launch, Shared& shared)
-      : launch_(launch), shared_(shared) {
-    const int64_t tiles = launch.args.in.B.extent(2) * launch.group_tiles;
-    const int64_t segments = kAll ? launch.segments : launch.segments - 1;
-    const int64_t tile = blockIdx.x % tiles, row = blockIdx.x / tiles;
-    segment_ = row % segments;
-    b_ = row / segments;
-    group_ = tile / launch.group_tiles;
-    const int64_t first = tile % launch.group_tiles * kWidth;
-    first_ = group_ * launch.group_channels + first;
-    width_ = static_cast<int>(min(static_cast<int64_t>(kWidth), launch.group_channels - first));
-    begin_ = segment_ * launch.segment_steps;
-    end_ = min(begin_ + launch.segment_steps, launch.args.in.u.extent(1));
+  __device__ Scan(const SelectiveScanLaunch<T>& launch, Shared& shared) : Base(launch, shared) {
     lane_ = threadIdx.x % kLanes;
     mine_ = threadIdx.x / kLanes * kChannels;
+    swap_ = kChannels == 2 && lane_ >= kLanes / 2 ? 1 : 0;
   }
 
   __device__ void run() {
     begin();
-    in_pieces_ = in_pieces();
     begin_loads();
     if (kAll) begin_outputs();
     if (begin_ < end_) load(begin_, 0);
     int stage = 0;
     for (int64_t t = begin_; t < end_; t += kSteps, stage ^= 1) {
-      finish_copies();
+      gpu::finish_copies();
       __syncthreads();
       if (t + kSteps < end_) load(t + kSteps, stage ^ 1);
       const bool starts = prepare(t, stage);
       if (kAll) keep(t);
       starts ? march<true>() : march<false>();
+      if (!kAll) continue;
       __syncthreads();
-      if (kAll) finish(t, stage);
+      finish(t, stage);
     }
     end();
   }
 
  private:
-  __device__ int rows_from(int64_t t) const {
-    return static_cast<int>(min(static_cast<int64_t>(kSteps), end_ - t));
-  }
-  __device__ int64_t channel(int i) const { return first_ + mine_ + i; }
+  using Base::b_, Base::begin_, Base::end_, Base::first_, Base::segment_, Base::width_;
+  using Base::begin_loads, Base::column, Base::first_row, Base::load, Base::prepare;
+  using Base::kBatch, Base::kPasses, Base::kRowsAtOnce;
+  using Base::launch_, Base::shared_, Base::rows_from;
+
+  // The channel of the block that is i-th here. Of two, each half of the lanes has another first,
+  // so that a sum over lanes leaves a lane the first of its own without choosing.
+  __device__ int place(int i) const { return mine_ + (kChannels == 2 ? i ^ swap_ : i); }
+  __device__ int64_t channel(int i) const { return first_ + place(i); }
   __device__ bool holds(int i, int n) const {
-    return mine_ + i < width_ && lane_ * kStates + n < launch_.args.in.A.extent(1);
+    return place(i) < width_ && lane_ * kStates + n < launch_.args.in.A.extent(1);
   }
 
   // Parameters, and the state before the segment.
@@ -121,17 +66,12 @@ class Scan {
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         const int64_t c = channel(i), state = lane_ * kStates + n;
-        A_[i][n] = holds(i, n) ? args.in.A(c, state) * kLog2E : 0.0f;
+        A_[i][n] = holds(i, n) ? args.in.A(c, state) * gpu::kLog2E : 0.0f;
         h_[i][n] = 0.0f;
         if (!kAll || !holds(i, n)) continue;
         h_[i][n] =
             launch_.segments > 1 ? launch_.ends(b_, segment_, state, c) : args.h(b_, c, state);
       }
-    }
-    for (int i = threadIdx.x; i < kWidth; i += kSelectiveThreads) {
-      const bool there = i < width_;
-      shared_.bias[i] = there && !args.in.dt_bias.absent() ? args.in.dt_bias(first_ + i) : 0.0f;
-      shared_.skip[i] = there && !args.in.D.absent() ? args.in.D(first_ + i) : 0.0f;
     }
   }
 
@@ -145,160 +85,11 @@ class Scan {
         if (!kAll) launch_.ends(b_, segment_, state, c) = h_[i][n];
         if (kAll && segment_ + 1 == launch_.segments) launch_.args.h(b_, c, state) = h_[i][n];
       }
-      if (!kAll && lane_ == 0 && mine_ + i < width_) {
+      if (!kAll && lane_ == 0 && place(i) < width_) {
         launch_.totals(b_, segment_, channel(i)) = total_[i];
       }
     }
   }
-
-  // What the next tile of an operand is read from: this thread's part of it.
-  template <int kCount>
-  __device__ const T* first_piece(const T* from, int64_t row_stride, int64_t stride,
-                                  bool wide) const {
-    using Pieces = gpu::RowPieces<kSelectiveThreads, kCount, T>;
-    return from + Pieces::row(wide, threadIdx.x) * row_stride +
-           Pieces::column(wide, threadIdx.x) * stride;
-  }
-  __device__ const T* first_signal(const View<const T, 3>& x, bool wide) const {
-    if (x.absent()) return nullptr;
-    return first_piece<kWidth>(&x(b_, begin_, first_), x.stride(1), x.stride(2), wide);
-  }
-  __device__ const T* first_input(const View<const T, 4>& x, bool wide) const {
-    return first_piece<kPadded>(&x(b_, begin_, group_, int64_t{0}), x.stride(1), x.stride(3), wide);
-  }
-  __device__ void begin_loads() {
-    const auto& in = launch_.args.in;
-    signals_[0] = first_signal(in.u, launch_.wide_u);
-    signals_[1] = first_signal(in.dt, launch_.wide_dt);
-    signals_[2] = first_signal(in.z, launch_.wide_z);
-    inputs_[0] = first_input(in.B, launch_.wide_B);
-    inputs_[1] = first_input(in.C, launch_.wide_C);
-  }
-
-  // Whether whole tiles can go 16 bytes at a time, of all operands.
-  static constexpr bool kWide = gpu::RowPieces<kSelectiveThreads, kWidth, T>::kInPieces &&
-                                gpu::RowPieces<kSelectiveThreads, kPadded, T>::kInPieces;
-  __device__ bool in_pieces() const {
-    const auto& in = launch_.args.in;
-    return kWide && width_ == kWidth && in.A.extent(1) == kPadded && launch_.wide_u &&
-           launch_.wide_dt && (in.z.absent() || launch_.wide_z) && launch_.wide_B && launch_.wide_C;
-  }
-
-  template <bool kWhole>
-  __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int rows,
-                              int stage) {
-    if constexpr (kWhole) {
-      gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], x.stride(1), threadIdx.x,
-                                                      shared_.raw[stage][which]);
-    } else {
-      gpu::load_rows<kSelectiveThreads>(
-          gpu::RowsToLoad<T>{signals_[which], x.stride(1), x.stride(2), rows, width_, wide,
-                             static_cast<int>(threadIdx.x)},
-          shared_.raw[stage][which]);
-    }
-    signals_[which] += kSteps * x.stride(1);
-  }
-  template <bool kWhole>
-  __device__ void load_input(int which, const View<const T, 4>& x, bool wide, int rows, int stage) {
-    if constexpr (kWhole) {
-      gpu::load_whole_rows<kSelectiveThreads, kSteps>(inputs_[which], x.stride(1), threadIdx.x,
-                                                      shared_.raw_inputs[stage][which]);
-    } else {
-      gpu::load_rows<kSelectiveThreads>(
-          gpu::RowsToLoad<T>{inputs_[which], x.stride(1), x.stride(3), rows,
-                             static_cast<int>(x.extent(3)), wide, static_cast<int>(threadIdx.x)},
-          shared_.raw_inputs[stage][which]);
-    }
-    inputs_[which] += kSteps * x.stride(1);
-  }
-  template <bool kWhole>
-  __device__ void load_all(int rows, int stage) {
-    const auto& in = launch_.args.in;
-    load_signal<kWhole>(0, in.u, launch_.wide_u, rows, stage);
-    load_signal<kWhole>(1, in.dt, launch_.wide_dt, rows, stage);
-    if (kAll && !in.z.absent()) load_signal<kWhole>(2, in.z, launch_.wide_z, rows, stage);
-    load_input<kWhole>(0, in.B, launch_.wide_B, rows, stage);
-    if (kAll) load_input<kWhole>(1, in.C, launch_.wide_C, rows, stage);
-  }
-
-  // Asks for the next tile of operands.
-  __device__ void load(int64_t t, int stage) {
-    const int rows = rows_from(t);
-    if constexpr (kWide) {
-      if (in_pieces_ && rows == kSteps) {
-        load_all<true>(rows, stage);
-        return;
-      }
-    }
-    load_all<false>(rows, stage);
-  }
-
-  // Step sizes, and B and C in float32; zeros beyond the end, which change nothing. Returns whether
-  // a sequence starts in the tile.
-  __device__ bool prepare(int64_t t, int stage) const {
-    const auto& in = launch_.args.in;
-    const int rows = rows_from(t);
-    if (rows == kSteps && width_ == kWidth) {
-      prepare_steps<true>(rows, stage);
-    } else {
-      prepare_steps<false>(rows, stage);
-    }
-    widen_states(rows, stage, 0);
-    if (kAll) widen_states(rows, stage, 1);
-    bool start = false;
-    if (!in.starts.absent() && threadIdx.x < kSteps) {
-      const int row = threadIdx.x;
-      start = row < rows && in.starts(b_, t + row) != 0;
-      shared_.starts[row] = start;
-    }
-    return __syncthreads_or(start);
-  }
-
-  // kWhole: no step and no channel of the tile is beyond the end.
-  template <bool kWhole>
-  __device__ void prepare_steps(int rows, int stage) const {
-    const bool soft = launch_.args.in.step_size == StepSize::kSoftplus;
-    const int c = column();
-    const float2 bias = *reinterpret_cast<const float2*>(&shared_.bias[c]);
-#pragma unroll
-    for (int first = 0; first < kPasses; first += kBatch) {
-      float2 u[kBatch], s[kBatch];
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
-        u[i] = pair_of(shared_.raw[stage][0][row] + c);
-        s[i] = pair_of(shared_.raw[stage][1][row] + c);
-        s[i].x += bias.x, s[i].y += bias.y;
-      }
-      if (soft) {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i) s[i] = make_float2(softplus(s[i].x), softplus(s[i].y));
-      }
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int row = first_row() + (first + i) * kRowsAtOnce;
-        if (kSteps % kRowsAtOnce != 0 && row >= kSteps) break;
-        const bool here = kWhole || (row < rows && c < width_);
-        const bool next = kWhole || (row < rows && c + 1 < width_);
-        *reinterpret_cast<float4*>(&shared_.steps[row][c]) =
-            make_float4(here ? s[i].x : 0.0f, here ? s[i].x * u[i].x : 0.0f, next ? s[i].y : 0.0f,
-                        next ? s[i].y * u[i].y : 0.0f);
-      }
-    }
-  }
-
-  __device__ void widen_states(int rows, int stage, int which) const {
-    const int state = static_cast<int>(launch_.args.in.A.extent(1));
-    gpu::widen_rows<kSelectiveThreads, kSteps>(shared_.raw_inputs[stage][which], rows, state,
-                                               shared_.inputs[which]);
-  }
-
-  // Outside of the march a thread sees to two channels, and to every kRowsAtOnce-th step.
-  static constexpr int kRowsAtOnce = kSelectiveThreads / (kWidth / 2);
-  static constexpr int kPasses = (kSteps + kRowsAtOnce - 1) / kRowsAtOnce;
-  static constexpr int kBatch = kPasses < 4 ? kPasses : 4;  // side by side, to hide latency
-  __device__ int column() const { return threadIdx.x % (kWidth / 2) * 2; }
-  __device__ int first_row() const { return threadIdx.x / (kWidth / 2); }
 
   // The state before a chunk.
   __device__ void keep(int64_t t) const {
@@ -326,11 +117,17 @@ class Scan {
     }
   }
 
+  // Lanes of a channel that are left after the first halving, steps whose outputs they add up
+  // together, and how many of them end with the same.
+  static constexpr int kRest = kLanes / kChannels;
+  static constexpr int kGroup = kRest < 4 ? kRest : 4;
+  static constexpr int kShare = kRest / kGroup;
+
   // The recurrence over a tile, states in registers.
   template <bool kStarts>
   __device__ void march() {
-    constexpr int kGroup = kLanes < 4 ? kLanes : 4;  // steps whose outputs are added up together
-    constexpr int kGroups = (kSteps < 8 ? 4 : 8) / kGroup;
+    constexpr int kUnrolled = kStates * kChannels <= 4 ? 16 : 8;
+    constexpr int kGroups = (kSteps < kUnrolled ? kSteps : kUnrolled) / kGroup;
 #pragma unroll 1
     for (int first = 0; first < kSteps; first += kGroups * kGroup) {
       float y[kGroups][kChannels][kGroup];
@@ -339,39 +136,42 @@ class Scan {
         step<kStarts>(first + j, y[j / kGroup], j % kGroup);
       }
       if constexpr (kAll) {
-        constexpr int kShare = kLanes / kGroup;
+#pragma unroll
+        for (int j = 0; j < kGroups; ++j) add_outputs(y[j]);
+        __syncwarp();  // the outputs take the place of what all lanes have read
 #pragma unroll
         for (int j = 0; j < kGroups; ++j) {
-#pragma unroll
-          for (int i = 0; i < kChannels; ++i) gpu::add_lanes<kGroup, kLanes / 2, 1>(y[j][i]);
-        }
-        __syncwarp();  // the outputs take the place of what all lanes of a channel have read
-#pragma unroll
-        for (int j = 0; j < kGroups; ++j) {
-          const int t = first + j * kGroup + lane_ / kShare;
-          if (lane_ % kShare == 0) leave_outputs(t, y[j]);
+          const int t = first + j * kGroup + lane_ % kRest / kShare;
+          float* const to = outputs(t, mine_);
+          if (kShare == 1 || lane_ % kShare == 0) to[place(0) % kWarpWidth] = y[j][0][0];
         }
       }
     }
   }
 
-  // A thread's outputs of a step take the place of a step size or two. Of neighbouring steps they
-  // lie in different banks.
-  template <int kGroup>
-  __device__ void leave_outputs(int t, const float (&y)[kChannels][kGroup]) {
+  // Adds up over the lanes of a channel.
+  __device__ void add_outputs(float (&y)[kChannels][kGroup]) const {
     if constexpr (kChannels == 2) {
-      shared_.steps[t][mine_ + t % 2] = make_float2(y[0][0], y[1][0]);
-    } else {
-      shared_.steps[t][mine_].x = y[0][0];
+#pragma unroll
+      for (int k = 0; k < kGroup; ++k) {
+        y[0][k] += __shfl_xor_sync(0xffffffffu, y[1][k], kLanes / 2);
+      }
     }
-  }
-  __device__ float2 two_outputs(int t, int c) const {
-    if constexpr (kChannels == 2) return shared_.steps[t][c + t % 2];
-    const float4 both = *reinterpret_cast<const float4*>(&shared_.steps[t][c]);
-    return make_float2(both.x, both.z);
+    gpu::add_lanes<kGroup, kRest / 2, 1>(y[0]);
   }
 
-  template <bool kStarts, int kGroup>
+  // The outputs of a step of the warp that holds channel c, in the place of half of its step sizes.
+  // Of neighbouring steps, and of neighbouring warps, they lie in different banks.
+  __device__ float* outputs(int t, int c) const {
+    const int warp = c / kWarpWidth;
+    return &shared_.steps[t][warp * kWarpWidth].x + (t + warp) % 2 * kWarpWidth;
+  }
+  __device__ float2 two_outputs(int t, int c) const {
+    if constexpr (kWarpWidth == 1) return make_float2(*outputs(t, c), *outputs(t, c + 1));
+    return *reinterpret_cast<const float2*>(outputs(t, c) + c % kWarpWidth);
+  }
+
+  template <bool kStarts>
   __device__ void step(int t, float (&y)[kChannels][kGroup], int j) {
     float B[kStates], C[kStates];
     read_states(0, t, B);
@@ -379,16 +179,16 @@ class Scan {
     const bool start = kStarts && shared_.starts[t] != 0;
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
-      const float2 s = shared_.steps[t][mine_ + i];
+      const float2 s = shared_.steps[t][place(i)];
       if (!kAll) total_[i] = start ? INFINITY : total_[i] + s.x;
       float sum = 0.0f;
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         const bool anew = kStarts && start;  // what was before must not matter, even infinity
         const float before = anew ? 0.0f : h_[i][n];
-        const float factor = anew ? 0.0f : exp2_fast(s.x * A_[i][n]);
+        const float factor = anew ? 0.0f : gpu::exp2_fast(s.x * A_[i][n]);
         h_[i][n] = fmaf(factor, before, s.y * B[n]);
-        if (kAll) sum = fmaf(C[n], h_[i][n], sum);
+        if (kAll) sum = n == 0 ? C[n] * h_[i][n] : fmaf(C[n], h_[i][n], sum);
       }
       y[i][j] = sum;
     }
@@ -410,15 +210,15 @@ class Scan {
       for (int i = 0; i < kBatch; ++i) {
         const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
         const float2 y = two_outputs(row, c);
-        const float2 u = pair_of(shared_.raw[stage][0][row] + c);
+        const float2 u = gpu::pair_of(shared_.raw[stage][0][row] + c);
         out[i] = make_float2(fmaf(skip.x, u.x, y.x), fmaf(skip.y, u.y, y.y));
       }
       if (gated) {
 #pragma unroll
         for (int i = 0; i < kBatch; ++i) {
           const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
-          const float2 z = pair_of(shared_.raw[stage][2][row] + c);
-          out[i].x *= silu(z.x), out[i].y *= silu(z.y);
+          const float2 z = gpu::pair_of(shared_.raw[stage][2][row] + c);
+          out[i].x *= gpu::silu(z.x), out[i].y *= gpu::silu(z.y);
         }
       }
       const int left = rows - first_row() - first * kRowsAtOnce;
@@ -426,17 +226,17 @@ class Scan {
       if (paired_y_) {
 #pragma unroll
         for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
-          Pair pair;
-          narrow(out[i].x, pair.first);
-          narrow(out[i].y, pair.second);
-          if (i * kRowsAtOnce < left) *reinterpret_cast<Pair*>(place) = pair;
+          gpu::Pair<T> pair;
+          gpu::narrow(out[i].x, pair.first);
+          gpu::narrow(out[i].y, pair.second);
+          if (i * kRowsAtOnce < left) *reinterpret_cast<gpu::Pair<T>*>(place) = pair;
         }
       } else {
 #pragma unroll
         for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
           if (i * kRowsAtOnce >= left) break;
-          narrow(out[i].x, place[0]);
-          if (c + 1 < width_) narrow(out[i].y, place[args.y.stride(2)]);
+          gpu::narrow(out[i].x, place[0]);
+          if (c + 1 < width_) gpu::narrow(out[i].y, place[args.y.stride(2)]);
         }
       }
     }
@@ -449,21 +249,17 @@ class Scan {
     const int c = min(column(), width_ - 1);
     y_ = &y(b_, begin_, first_ + c) + first_row() * y.stride(1);
     paired_y_ = c + 1 < width_ && y.stride(2) == 1 && y.stride(1) % 2 == 0 &&
-                reinterpret_cast<uintptr_t>(y_) % sizeof(Pair) == 0;
+                reinterpret_cast<uintptr_t>(y_) % sizeof(gpu::Pair<T>) == 0;
   }
 
-  const SelectiveScanLaunch<T>& launch_;
-  Shared& shared_;
-  int64_t b_, segment_, group_, first_, begin_, end_;
-  int width_, lane_, mine_;  // channels of the block; lane in the channel; first channel held
-  const T *signals_[3], *inputs_[2];  // this thread's part of the next tile of u, dt, z, B and C
-  T* y_;                              // and of the next outputs
-  bool paired_y_, in_pieces_;
+  int lane_, mine_, swap_;  // lane in the channel; first channel held, and which comes first
+  T* y_;                    // this thread's part of the next outputs
+  bool paired_y_;
   float A_[kChannels][kStates], h_[kChannels][kStates], total_[kChannels];
 };
 
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-__global__ void __launch_bounds__(kSelectiveThreads)
+__global__ void __launch_bounds__(kSelectiveThreads, Layout<T, kStates, kLanes, kChannels>::kBlocks)
     scan_kernel(const __grid_constant__ SelectiveScanLaunch<T> launch) {
   extern __shared__ __align__(16) unsigned char bytes[];
   using Scan = Scan<T, kStates, kLanes, kChannels, kPass>;
@@ -478,7 +274,7 @@ __global__ void carry_kernel(const __grid_constant__ SelectiveScanLaunch<T> laun
   const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (index >= args.h.extent(0) * state * channels) return;
   const int64_t c = index % channels, n = index / channels % state, b = index / channels / state;
-  const float A = args.in.A(c, n) * kLog2E;
+  const float A = args.in.A(c, n) * gpu::kLog2E;
   float h = args.h(b, c, n);
   for (int64_t segment = 0; segment < launch.segments; ++segment) {
     float& end = launch.ends(b, segment, n, c);
@@ -488,7 +284,7 @@ __global__ void carry_kernel(const __grid_constant__ SelectiveScanLaunch<T> laun
     }
     const float added = end, total = launch.totals(b, segment, c);
     end = h;
-    h = isinf(total) ? added : fmaf(exp2_fast(total * A), h, added);
+    h = isinf(total) ? added : fmaf(gpu::exp2_fast(total * A), h, added);
   }
 }
 

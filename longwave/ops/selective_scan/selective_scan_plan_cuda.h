@@ -23,7 +23,7 @@ inline constexpr int kSelectiveThreads = 128;
 
 /// All the ways that kernels exist for; of equal most_states(), the one with fewer threads first.
 inline constexpr std::array<SelectiveLanes, 8> kSelectiveLanes = {
-    {{4, 2, 2}, {4, 4, 2}, {4, 4, 1}, {4, 8, 2}, {4, 16, 2}, {8, 16, 2}, {8, 32, 1}, {32, 32, 1}}};
+    {{4, 2, 2}, {8, 2, 1}, {4, 4, 1}, {4, 8, 2}, {4, 16, 2}, {8, 16, 2}, {8, 32, 1}, {32, 32, 1}}};
 
 /// How a segment of time comes by what passes on from its neighbour: a pass over all segments
 /// finds it first, or (of a gradient alone) the block that computes the neighbour hands it over.

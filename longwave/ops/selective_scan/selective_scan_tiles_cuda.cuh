@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "longwave/ops/cuda/numbers_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
+#include "longwave/ops/selective_scan/selective_scan_starts_cuda.cuh"
+
+namespace longwave::ops {
+
+/// What the kernels of a scan read and write.
+template <typename T>
+struct SelectiveScanLaunch {
+  SelectiveScanCudaArgs<T> args;
+  View<float, 4> ends;    // (batch, segments, state, channels) the state after or before a segment
+  View<float, 3> totals;  // (batch, segments, channels) sum of step sizes; infinity: it starts anew
+  int64_t segments, segment_steps, chunk;
+  int chunk_shift;                               // chunk == 1 << chunk_shift
+  int64_t group_channels, group_tiles;           // channels, and blocks side by side, of a group
+  bool wide_u, wide_dt, wide_z, wide_B, wide_C;  // whether rows can be copied 16 bytes at a time
+};
+
+/// Which of the passes over time: what a segment adds to the state, or everything.
+enum class SelectivePass : uint8_t { kEnds, kAll };
+
+namespace selective_cuda {
+
+/// How a block's shared memory is laid out.
+template <typename T, int kStates, int kLanes, int kChannels>
+struct Layout {
+  static constexpr int kPadded = kStates * kLanes;                         // states with padding
+  static constexpr int kWidth = kSelectiveThreads / kLanes * kChannels;    // channels of a block
+  static constexpr int kWarpWidth = kWidth / (kSelectiveThreads / 32);     // and of a warp
+  static constexpr int kStepBytes = 6 * kWidth * sizeof(T) + 8 * kWidth +  // u, dt, z; steps
+                                    (4 * sizeof(T) + 8) * kPadded + 4;     // B, C; starts
+  static constexpr int kMostBytes = 100000;
+  static constexpr int fitting(int steps) {
+    return steps * kStepBytes <= kMostBytes ? steps : fitting(steps / 2);
+  }
+  static constexpr int kSteps = fitting(32);  // steps of a tile
+  static_assert(kSteps >= 4);
+  // Of a multiprocessor: threads with few states leave room for the registers of four.
+  static constexpr int kBlocks = kStates * kChannels <= 8 ? 4 : 1;
+
+  T raw[2][3][kSteps][kWidth];          // u, dt, z
+  T raw_inputs[2][2][kSteps][kPadded];  // B, C
+  float inputs[2][kSteps][kPadded];
+  float2 steps[kSteps][kWidth];  // s, s u; then a warp's outputs in its channels' place
+  float bias[kWidth], skip[kWidth];
+  uint8_t starts[kSteps];
+};
+
+/// Where a block is in channels and time, and the tiles of operands that it marches through.
+template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
+class Tiles {
+ public:
+  using Shared = Layout<T, kStates, kLanes, kChannels>;
+  static constexpr int kSteps = Shared::kSteps, kWidth = Shared::kWidth;
+  static constexpr int kWarpWidth = Shared::kWarpWidth, kPadded = Shared::kPadded;
+  static constexpr bool kAll = kPass == SelectivePass::kAll;
+
+  __device__ Tiles(const SelectiveScanLaunch<T>& launch, Shared& shared)
+      : launch_(launch), shared_(shared) {
+    const int64_t tiles = launch.args.in.B.extent(2) * launch.group_tiles;
+    const int64_t segments = kAll ? launch.segments : launch.segments - 1;
+    const int64_t tile = blockIdx.x % tiles, row = blockIdx.x / tiles;
+    segment_ = row % segments;
+    b_ = row / segments;
+    group_ = tile / launch.group_tiles;
+    const int64_t first = tile % launch.group_tiles * kWidth;
+    first_ = group_ * launch.group_channels + first;
+    width_ = static_cast<int>(min(static_cast<int64_t>(kWidth), launch.group_channels - first));
+    begin_ = segment_ * launch.segment_steps;
+    end_ = min(begin_ + launch.segment_steps, launch.args.in.u.extent(1));
+  }
+
+ protected:
+  __device__ int rows_from(int64_t t) const {
+    return static_cast<int>(min(static_cast<int64_t>(kSteps), end_ - t));
+  }
+
+  // Where this thread's part of the operands of the first tile is.
+  __device__ void begin_loads() {
+    const auto& in = launch_.args.in;
+    signals_[0] = first_signal(in.u, launch_.wide_u);
+    signals_[1] = first_signal(in.dt, launch_.wide_dt);
+    signals_[2] = first_signal(in.z, launch_.wide_z);
+    inputs_[0] = first_input(in.B, launch_.wide_B);
+    inputs_[1] = first_input(in.C, launch_.wide_C);
+    in_pieces_ = kWide && width_ == kWidth && in.A.extent(1) == kPadded && launch_.wide_u &&
+                 launch_.wide_dt && (in.z.absent() || launch_.wide_z) && launch_.wide_B &&
+                 launch_.wide_C;
+    for (int i = threadIdx.x; i < kWidth; i += kSelectiveThreads) {
+      const bool there = i < width_;
+      shared_.bias[i] = there && !in.dt_bias.absent() ? in.dt_bias(first_ + i) : 0.0f;
+      shared_.skip[i] = there && !in.D.absent() ? in.D(first_ + i) : 0.0f;
+    }
+  }
+
+  // Asks for the next tile of operands.
+  __device__ void load(int64_t t, int stage) {
+    const int rows = rows_from(t);
+    if constexpr (kWide) {
+      if (in_pieces_ && rows == kSteps) {
+        load_all<true>(rows, stage);
+        return;
+      }
+    }
+    load_all<false>(rows, stage);
+  }
+
+  // Step sizes, and B and C in float32; zeros beyond the end, which change nothing. Returns whether
+  // a sequence starts in the tile.
+  __device__ bool prepare(int64_t t, int stage) const {
+    const auto& in = launch_.args.in;
+    const int rows = rows_from(t), state = static_cast<int>(in.A.extent(1));
+    if (rows == kSteps && width_ == kWidth) {
+      prepare_steps<true>(rows, stage);
+    } else {
+      prepare_steps<false>(rows, stage);
+    }
+#pragma unroll
+    for (int which = 0; which < (kAll ? 2 : 1); ++which) {
+      gpu::widen_rows<kSelectiveThreads, kSteps>(shared_.raw_inputs[stage][which], rows, state,
+                                                 shared_.inputs[which]);
+    }
+    return mark_starts(in.starts, b_, t, rows, shared_.starts);
+  }
+
+  // Outside of the march a thread sees to two channels, and to every kRowsAtOnce-th step.
+  static constexpr int kRowsAtOnce = kSelectiveThreads / (kWidth / 2);
+  static constexpr int kPasses = (kSteps + kRowsAtOnce - 1) / kRowsAtOnce;
+  static constexpr int kBatch = kPasses < 4 ? kPasses : 4;  // side by side, to hide latency
+  __device__ int column() const { return threadIdx.x % (kWidth / 2) * 2; }
+  __device__ int first_row() const { return threadIdx.x / (kWidth / 2); }
+
+  const SelectiveScanLaunch<T>& launch_;
+  Shared& shared_;
+  int64_t b_, segment_, group_, first_, begin_, end_;
+  int width_;  // channels of the block
+
+ private:
+  static constexpr bool kWide = gpu::RowPieces<kSelectiveThreads, kWidth, T>::kInPieces &&
+                                gpu::RowPieces<kSelectiveThreads, kPadded, T>::kInPieces;
+
+  template <int kCount>
+  __device__ const T* first_piece(const T* from, int64_t row_stride, int64_t stride,
+                                  bool wide) const {
+    using Pieces = gpu::RowPieces<kSelectiveThreads, kCount, T>;
+    return from + Pieces::row(wide, threadIdx.x) * row_stride +
+           Pieces::column(wide, threadIdx.x) * stride;
+  }
+  __device__ const T* first_signal(const View<const T, 3>& x, bool wide) const {
+    if (x.absent()) return nullptr;
+    return first_piece<kWidth>(&x(b_, begin_, first_), x.stride(1), x.stride(2), wide);
+  }
+  __device__ const T* first_input(const View<const T, 4>& x, bool wide) const {
+    return first_piece<kPadded>(&x(b_, begin_, group_, int64_t{0}), x.stride(1), x.stride(3), wide);
+  }
+
+  template <bool kWhole>
+  __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int rows,
+                              int stage) {
+    if constexpr (kWhole) {
+      gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], x.stride(1), threadIdx.x,
+                                                      shared_.raw[stage][which]);
+    } else {
+      gpu::load_rows<kSelectiveThreads>(
+          gpu::RowsToLoad<T>{signals_[which], x.stride(1), x.stride(2), rows, width_, wide,
+                             static_cast<int>(threadIdx.x)},
+          shared_.raw[stage][which]);
+    }
+    signals_[which] += kSteps * x.stride(1);
+  }
+  template <bool kWhole>
+  __device__ void load_input(int which, const View<const T, 4>& x, bool wide, int rows, int stage) {
+    if constexpr (kWhole) {
+      gpu::load_whole_rows<kSelectiveThreads, kSteps>(inputs_[which], x.stride(1), threadIdx.x,
+                                                      shared_.raw_inputs[stage][which]);
+    } else {
+      gpu::load_rows<kSelectiveThreads>(
+          gpu::RowsToLoad<T>{inputs_[which], x.stride(1), x.stride(3), rows,
+                             static_cast<int>(x.extent(3)), wide, static_cast<int>(threadIdx.x)},
+          shared_.raw_inputs[stage][which]);
+    }
+    inputs_[which] += kSteps * x.stride(1);
+  }
+  template <bool kWhole>
+  __device__ void load_all(int rows, int stage) {
+    const auto& in = launch_.args.in;
+    load_signal<kWhole>(0, in.u, launch_.wide_u, rows, stage);
+    load_signal<kWhole>(1, in.dt, launch_.wide_dt, rows, stage);
+    if (kAll && !in.z.absent()) load_signal<kWhole>(2, in.z, launch_.wide_z, rows, stage);
+    load_input<kWhole>(0, in.B, launch_.wide_B, rows, stage);
+    if (kAll) load_input<kWhole>(1, in.C, launch_.wide_C, rows, stage);
+  }
+
+  // kWhole: no step and no channel of the tile is beyond the end.
+  template <bool kWhole>
+  __device__ void prepare_steps(int rows, int stage) const {
+    const bool soft = launch_.args.in.step_size == StepSize::kSoftplus;
+    const int c = column();
+    const float2 bias = *reinterpret_cast<const float2*>(&shared_.bias[c]);
+#pragma unroll
+    for (int first = 0; first < kPasses; first += kBatch) {
+      float2 u[kBatch], s[kBatch];
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
+        u[i] = gpu::pair_of(shared_.raw[stage][0][row] + c);
+        s[i] = gpu::pair_of(shared_.raw[stage][1][row] + c);
+        s[i].x += bias.x, s[i].y += bias.y;
+      }
+      if (soft) {
+#pragma unroll
+        for (int i = 0; i < kBatch; ++i) {
+          s[i] = make_float2(gpu::softplus(s[i].x), gpu::softplus(s[i].y));
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int row = first_row() + (first + i) * kRowsAtOnce;
+        if (kSteps % kRowsAtOnce != 0 && row >= kSteps) break;
+        const bool here = kWhole || (row < rows && c < width_);
+        const bool next = kWhole || (row < rows && c + 1 < width_);
+        *reinterpret_cast<float4*>(&shared_.steps[row][c]) =
+            make_float4(here ? s[i].x : 0.0f, here ? s[i].x * u[i].x : 0.0f, next ? s[i].y : 0.0f,
+                        next ? s[i].y * u[i].y : 0.0f);
+      }
+    }
+  }
+
+  const T *signals_[3], *inputs_[2];  // this thread's part of the next tile of u, dt, z, B and C
+  bool in_pieces_;                    // whether whole tiles can go 16 bytes at a time
+};
+
+}  // namespace selective_cuda
+}  // namespace longwave::ops
