@@ -26,4 +26,50 @@ __device__ inline void await_bulk_stores() {
   asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 
+/// A barrier in shared memory that waits for the bytes of bulk loads; a turn after the other.
+struct alignas(8) LoadBarrier {
+  uint64_t bits;
+};
+
+__device__ inline unsigned shared_address(const void* shared) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(shared));
+}
+
+/// Makes a barrier; one thread, before a barrier of the block.
+__device__ inline void make_barrier(LoadBarrier& barrier) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(&barrier)) : "memory");
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+/// Begins a turn of the barrier, which ends when so many bytes are there; one thread.
+__device__ inline void expect_bytes(LoadBarrier& barrier, int bytes) {
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(&barrier)),
+      "r"(bytes)
+      : "memory");
+}
+
+/// Begins to copy bytes, a multiple of 16, from device to shared memory.
+__device__ inline void begin_bulk_load(void* shared, const void* from, int bytes,
+                                       LoadBarrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(shared)),
+      "l"(from), "r"(bytes), "r"(shared_address(&barrier))
+      : "memory");
+}
+
+/// Waits for the end of a turn: the first, third, ... are even.
+__device__ inline void await_turn(LoadBarrier& barrier, int turn) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}\n" ::"r"(shared_address(&barrier)),
+      "r"(turn % 2)
+      : "memory");
+}
+
 }  // namespace longwave::ops::gpu

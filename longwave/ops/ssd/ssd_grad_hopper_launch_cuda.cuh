@@ -6,6 +6,7 @@
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/ssd/ssd_grad_hopper_chunk_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_hopper_states_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_hopper_steps_cuda.cuh"
 
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
@@ -24,28 +25,16 @@ void launch_on_hopper(void (*kernel)(Launch), int64_t blocks, int threads, const
   gpu::require_device(cudaGetLastError(), kHopperWhere);
 }
 
-template <typename T, int kStates, int kHeads>
-void launch_march_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t stream) {
-  const int64_t blocks = 2 * launch.steps.extent(0) * (launch.steps.extent(2) / kHeads);
-  launch_on_hopper<HopperMarchLayout<T, kStates, kHeads>>(
-      hopper_march_kernel<T, kStates, kHeads>, blocks, kHeads * gpu::kWarpgroup, launch, stream);
-}
-
 template <typename T, int kStates>
 void launch_all_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t stream) {
-  // Two heads share the rows of a group, unless there are too few for all multiprocessors.
-  constexpr int64_t kEnough = 264;
-  const int64_t marches = launch.steps.extent(0) * launch.steps.extent(2);
-  if (launch.common.share % 2 == 0 && marches >= kEnough) {
-    launch_march_on_hopper<T, kStates, 2>(launch, stream);
-  } else {
-    launch_march_on_hopper<T, kStates, 1>(launch, stream);
-  }
-  using Gradient = HopperChunkGradient<T, kStates>;
+  const int64_t marches = 2 * launch.steps.extent(0) * launch.steps.extent(2);
+  launch_on_hopper<HopperMarchLayout<T, kStates>>(hopper_march_kernel<T, kStates>, marches,
+                                                  gpu::kWarpgroup, launch, stream);
+  using Block = HopperBlock<T, kStates>;
   const int64_t blocks = launch.steps.extent(0) * launch.steps.extent(1) *
                          launch.common.args.in.B.extent(2) * launch.common.splits;
-  launch_on_hopper<typename Gradient::Shared>(hopper_gradient_kernel<T, kStates>, blocks,
-                                              Gradient::kThreads, launch, stream);
+  launch_on_hopper<typename Block::Shared>(hopper_gradient_kernel<T, kStates>, blocks,
+                                           Block::kThreads, launch, stream);
 }
 
 }  // namespace ssd_cuda_kernels
@@ -53,14 +42,16 @@ void launch_all_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t str
 template <typename T>
 void ssd_grad_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t stream) {
   using namespace ssd_cuda_kernels;
-  hopper_steps_kernel<T><<<gpu::blocks_for(launch.steps.size(), kStepsThreads / 32, kHopperWhere),
-                           kStepsThreads, 0, stream>>>(launch);
+  const unsigned blocks = gpu::blocks_for(launch.steps.size(), kStepsThreads / 32, kHopperWhere);
+  hopper_steps_kernel<T><<<blocks, kStepsThreads, 0, stream>>>(launch);
   gpu::require_device(cudaGetLastError(), kHopperWhere);
   if (launch.common.g.extent(4) == 64) {
     launch_all_on_hopper<T, 64>(launch, stream);
   } else {
     launch_all_on_hopper<T, 128>(launch, stream);
   }
+  hopper_finish_kernel<T><<<blocks, kStepsThreads, 0, stream>>>(launch);
+  gpu::require_device(cudaGetLastError(), kHopperWhere);
 }
 
 }  // namespace longwave::ops

@@ -17,6 +17,21 @@ struct alignas(16) StepsOfChunk {
   float raw[kHopperSteps];  // dt with its bias
 };
 
+/// What a chunk leaves of a head for the gradients of its steps and skips; as GradSums.
+struct alignas(16) SumsOfChunk {
+  float less[kHopperSteps];    // by step: what it reads, less what it gives to later ones
+  float behind[kHopperSteps];  // by step: what it gives behind the chunk
+  float signals[1][kHopperSteps];
+  float skips[1][kSsdColumns];
+  float states[8];
+};
+
+__device__ inline float read_less_given(const SumsOfChunk& from, int t) { return from.less[t]; }
+template <int kSteps>
+__device__ float given_behind(const SumsOfChunk& from, const ChunkDecays<kSteps>&, int t) {
+  return from.behind[t];
+}
+
 }  // namespace ssd_cuda_kernels
 
 /// What the kernels of a gradient on Hopper read and write. States and adjoints, `common.h` and
@@ -25,6 +40,7 @@ template <typename T>
 struct SsdHopperGradLaunch {
   SsdGradLaunch<T> common;
   View<ssd_cuda_kernels::StepsOfChunk, 3> steps;  // (batch, chunks, heads)
+  View<ssd_cuda_kernels::SumsOfChunk, 3> sums;    // likewise
 };
 
 /// Columns of a state as kept on Hopper.

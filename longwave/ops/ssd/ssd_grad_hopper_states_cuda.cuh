@@ -10,40 +10,15 @@
 
 namespace longwave::ops::ssd_cuda_kernels {
 
-inline constexpr int kStepsThreads = 256;
-
-/// Finds the decays of all chunks, a warp each.
-template <typename T>
-__global__ void __launch_bounds__(kStepsThreads)
-    hopper_steps_kernel(const __grid_constant__ SsdHopperGradLaunch<T> launch) {
-  const SsdCudaInputs<T>& in = launch.common.args.in;
-  int64_t index = (int64_t{blockIdx.x} * kStepsThreads + threadIdx.x) / 32;
-  const int64_t heads = launch.steps.extent(2), chunks = launch.steps.extent(1);
-  if (index >= launch.steps.size()) return;
-  const int64_t head = index % heads;
-  index /= heads;
-  const int64_t chunk = index % chunks, b = index / chunks, t = chunk * kHopperSteps;
-  const int64_t left = in.x.extent(1) - t;
-  const int count = left < kHopperSteps ? static_cast<int>(left) : kHopperSteps;
-  StepsOfChunk& to = launch.steps(b, chunk, head);
-  const RawSteps<kHopperSteps> raw = read_steps<kHopperSteps>(in, b, t, count, head);
-  find_decays(in, raw, count, head, to.decays);
-  const float bias = in.dt_bias.absent() ? 0.0f : in.dt_bias(head);
-#pragma unroll
-  for (int i = 0; i < raw.kEach; ++i) {
-    to.raw[threadIdx.x % 32 * raw.kEach + i] = raw.dt[i] + bias;
-  }
-}
-
-/// Shared memory of a block that marches with the states of kHeads heads.
-template <typename T, int kStates, int kHeads>
+/// Shared memory of a block that marches with the states of a head.
+template <typename T, int kStates>
 struct HopperMarchLayout {
-  static constexpr int kTiles = kStates / 64, kStages = kHeads == 1 ? 3 : 2;
+  static constexpr int kTiles = kStates / 64, kStages = 2;
   static constexpr int kTile = kHopperSteps * 64;
 
   struct Stage {
     T rows[kTiles][kTile];
-    T signals[kHeads][kTile];
+    T signals[kTile];
   };
   struct alignas(16) Weights {
     float by[kHopperSteps];
@@ -51,17 +26,17 @@ struct HopperMarchLayout {
   };
 
   Stage stages[kStages];
-  T images[kHeads][kTiles][kTile];
-  Weights weights[kStages][kHeads];
+  T image[kTiles][kTile];
+  Weights weights[kStages];
 };
 
-/// Marches through all chunks with the states of kHeads heads of a group in registers, a warpgroup
-/// each, and leaves the state before each chunk; or backwards with adjoints, and leaves those
-/// behind each chunk and dh0. Both ways are in one grid.
-template <typename T, int kStates, int kHeads>
+/// Marches through all chunks with the states of a head in the registers of a warpgroup, and leaves
+/// the state before each chunk; or backwards with adjoints, and leaves those behind each chunk and
+/// dh0. Both ways are in one grid.
+template <typename T, int kStates>
 class HopperMarch {
  public:
-  using Shared = HopperMarchLayout<T, kStates, kHeads>;
+  using Shared = HopperMarchLayout<T, kStates>;
 
   __device__ HopperMarch(const SsdHopperGradLaunch<T>& launch, Shared& shared)
       : args_(launch.common.args),
@@ -69,12 +44,11 @@ class HopperMarch {
         shared_(shared),
         forwards_(blockIdx.x % 2 == 0),
         chunks_(launch.common.chunks) {
-    const int64_t index = blockIdx.x / 2, blocks = launch.steps.extent(2) / kHeads;
-    first_head_ = index % blocks * kHeads;
-    b_ = index / blocks;
-    group_ = first_head_ / launch.common.share;
-    mine_ = threadIdx.x / gpu::kWarpgroup;
-    warp_ = threadIdx.x % gpu::kWarpgroup / 32;
+    const int64_t index = blockIdx.x / 2, heads = launch.steps.extent(2);
+    head_ = index % heads;
+    b_ = index / heads;
+    group_ = head_ / launch.common.share;
+    warp_ = threadIdx.x / 32;
   }
 
   __device__ void run() {
@@ -87,7 +61,7 @@ class HopperMarch {
     for (int64_t i = 0; i < chunks_; ++i) {
       gpu::await_copies<kStages - 2>();
       gpu::show_to_tensor_cores();
-      if (leads()) gpu::await_bulk_reads();
+      if (threadIdx.x == 0) gpu::await_bulk_reads();
       __syncthreads();
       if (i + kStages - 1 < chunks_) load(i + kStages - 1);
       gpu::close_copies();
@@ -95,16 +69,12 @@ class HopperMarch {
       advance(static_cast<int>(i % kStages));
     }
     if (!forwards_) store_last();
-    if (leads()) gpu::await_bulk_stores();
+    if (threadIdx.x == 0) gpu::await_bulk_stores();
   }
 
  private:
   static constexpr int kStages = Shared::kStages, kTiles = Shared::kTiles;
-  static constexpr int kThreads = kHeads * gpu::kWarpgroup;
-
-  __device__ int64_t head() const { return first_head_ + mine_; }
   __device__ int64_t chunk(int64_t i) const { return forwards_ ? i : chunks_ - 1 - i; }
-  __device__ bool leads() const { return threadIdx.x % gpu::kWarpgroup == 0; }
   __device__ int row() const { return warp_ * 16 + gpu::lane_row(); }
 
   __device__ void load(int64_t i) const {
@@ -116,19 +86,15 @@ class HopperMarch {
     const int count = left < kHopperSteps ? static_cast<int>(left) : kHopperSteps;
     const T* from =
         rows.data() + b_ * rows.stride(0) + t * rows.stride(1) + group_ * rows.stride(2);
-    gpu::load_swizzled<kThreads, kTiles>(from, rows.stride(1), count,
-                                         static_cast<int>(rows.extent(3)), to.rows[0]);
-#pragma unroll
-    for (int k = 0; k < kHeads; ++k) {
-      from = signals.data() + b_ * signals.stride(0) + t * signals.stride(1) +
-             (first_head_ + k) * signals.stride(2);
-      gpu::load_swizzled<kThreads, 1>(from, signals.stride(1), count,
-                                      static_cast<int>(signals.extent(3)), to.signals[k]);
-    }
-    // Each warpgroup sees to its own head's weights.
-    const ChunkDecays<kHopperSteps>& by = launch_.steps(b_, c, head()).decays;
-    typename Shared::Weights& weights = shared_.weights[i % kStages][mine_];
-    const int piece = threadIdx.x % gpu::kWarpgroup;
+    gpu::load_swizzled<gpu::kWarpgroup, kTiles>(threadIdx.x, from, rows.stride(1), count,
+                                                static_cast<int>(rows.extent(3)), to.rows[0]);
+    from =
+        signals.data() + b_ * signals.stride(0) + t * signals.stride(1) + head_ * signals.stride(2);
+    gpu::load_swizzled<gpu::kWarpgroup, 1>(threadIdx.x, from, signals.stride(1), count,
+                                           static_cast<int>(signals.extent(3)), to.signals);
+    const ChunkDecays<kHopperSteps>& by = launch_.steps(b_, c, head_).decays;
+    typename Shared::Weights& weights = shared_.weights[i % kStages];
+    const int piece = threadIdx.x;
     if (piece < kHopperSteps / 4) {
       gpu::copy_16_bytes(weights.by + piece * 4, (forwards_ ? by.out : by.in) + piece * 4);
     } else if (piece == kHopperSteps / 4) {
@@ -159,15 +125,15 @@ class HopperMarch {
       for (int i = 0; i < 4; ++i) state_[tile / 8][tile % 8][i] = 0.0f;
     }
     if (from.absent()) return;
-    each_number([&](int p, int n, float& number) { number = from(b_, head(), p, n); });
+    each_number([&](int p, int n, float& number) { number = from(b_, head_, p, n); });
   }
 
   __device__ void store_last() {
-    each_number([&](int p, int n, float& number) { args_.dh0(b_, head(), p, n) = number; });
+    each_number([&](int p, int n, float& number) { args_.dh0(b_, head_, p, n) = number; });
   }
 
   __device__ void store_state(int64_t i) {
-    auto* const image = reinterpret_cast<unsigned char*>(shared_.images[mine_]);
+    auto* const image = reinterpret_cast<unsigned char*>(shared_.image);
 #pragma unroll
     for (int part = 0; part < kTiles; ++part) {
 #pragma unroll
@@ -178,19 +144,19 @@ class HopperMarch {
       }
     }
     gpu::show_to_tensor_cores();
-    gpu::sync_warpgroup(mine_);
-    if (!leads()) return;
+    __syncthreads();
+    if (threadIdx.x != 0) return;
     const View<T, 5>& to = forwards_ ? launch_.common.h : launch_.common.g;
     gpu::begin_bulk_store(
-        to.data() + b_ * to.stride(0) + chunk(i) * to.stride(1) + head() * to.stride(2), image,
+        to.data() + b_ * to.stride(0) + chunk(i) * to.stride(1) + head_ * to.stride(2), image,
         kTiles * gpu::kTileBytes);
   }
 
   // state = what is left of it + (by signals)^T rows.
   __device__ void advance(int stage) {
     const typename Shared::Stage& tiles = shared_.stages[stage];
-    const typename Shared::Weights& weights = shared_.weights[stage][mine_];
-    const auto* const signals = reinterpret_cast<const unsigned char*>(tiles.signals[mine_]);
+    const typename Shared::Weights& weights = shared_.weights[stage];
+    const auto* const signals = reinterpret_cast<const unsigned char*>(tiles.signals);
     gpu::LeftFactor<T> left[4];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
@@ -231,17 +197,17 @@ class HopperMarch {
   const SsdHopperGradLaunch<T>& launch_;
   Shared& shared_;
   const bool forwards_;
-  int64_t chunks_, first_head_, b_, group_;
-  int mine_, warp_;
+  int64_t chunks_, head_, b_, group_;
+  int warp_;
   float state_[kTiles][8][4];
 };
 
-template <typename T, int kStates, int kHeads>
-__global__ void __launch_bounds__(kHeads* gpu::kWarpgroup, 2)
+template <typename T, int kStates>
+__global__ void __launch_bounds__(gpu::kWarpgroup, 3)
     hopper_march_kernel(const __grid_constant__ SsdHopperGradLaunch<T> launch) {
   extern __shared__ __align__(1024) unsigned char bytes[];
-  using Shared = HopperMarchLayout<T, kStates, kHeads>;
-  HopperMarch<T, kStates, kHeads>(launch, *reinterpret_cast<Shared*>(bytes)).run();
+  using Shared = HopperMarchLayout<T, kStates>;
+  HopperMarch<T, kStates>(launch, *reinterpret_cast<Shared*>(bytes)).run();
 }
 
 }  // namespace longwave::ops::ssd_cuda_kernels

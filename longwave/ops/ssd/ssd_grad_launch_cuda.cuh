@@ -197,7 +197,8 @@ size_t ssd_grad_plan_bytes(const SsdSize& size, const SsdGradPlan& plan) {
     bytes += DeviceScratch::bytes(splits * size.batch * size.time * size.groups * 2 * size.state);
   }
   if (plan.engine == SsdEngine::kWarpgroups) {
-    bytes += rows * size.heads * sizeof(ssd_cuda_kernels::StepsOfChunk);
+    using ssd_cuda_kernels::StepsOfChunk, ssd_cuda_kernels::SumsOfChunk;
+    bytes += rows * size.heads * (sizeof(StepsOfChunk) + sizeof(SumsOfChunk));
   }
   return bytes;
 }
@@ -213,11 +214,14 @@ void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
   SsdGradLaunch<T> launch = describe_gradient(args, plan, kept_state(size, plan.engine), scratch);
   if (plan.engine == SsdEngine::kWarpgroups && has_wide_rows(launch)) {
     if constexpr (sizeof(T) == 2) {
-      constexpr int64_t kEach = sizeof(StepsOfChunk) / sizeof(float);
-      const int64_t chunks = launch.chunks;
-      auto* const steps =
-          reinterpret_cast<StepsOfChunk*>(scratch.take(size.batch * chunks * size.heads * kEach));
-      ssd_grad_on_hopper<T>({launch, {steps, {size.batch, chunks, size.heads}}}, stream);
+      const std::array<int64_t, 3> extents{size.batch, launch.chunks, size.heads};
+      const int64_t count = size.batch * launch.chunks * size.heads;
+      float* const steps = scratch.take(count * (sizeof(StepsOfChunk) / sizeof(float)));
+      float* const sums = scratch.take(count * (sizeof(SumsOfChunk) / sizeof(float)));
+      ssd_grad_on_hopper<T>({.common = launch,
+                             .steps = {reinterpret_cast<StepsOfChunk*>(steps), extents},
+                             .sums = {reinterpret_cast<SumsOfChunk*>(sums), extents}},
+                            stream);
     }
   } else {
     // What was kept for tiles has room for states as they are.

@@ -21,6 +21,18 @@ struct ChunkPlace {
   int64_t b, chunk, t, head;
 };
 
+/// What step t reads, less what it gives to later steps of the chunk.
+template <typename Sums>
+__device__ float read_less_given(const Sums& from, int t) {
+  return added(from.rows, t) + added(from.reads, t) - added(from.columns, t);
+}
+
+/// What step t gives to steps behind the chunk.
+template <typename Sums, int kSteps>
+__device__ float given_behind(const Sums& from, const ChunkDecays<kSteps>& by, int t) {
+  return by.sizes[t] * added(from.inputs, t);
+}
+
 /// Finds e[t] = <g[t], what is left of h[t-1]> for a lane's steps, where
 ///
 ///   e[t] = sum over r >= t of what y[r] reads from before t: of what steps r >= t read from all,
@@ -34,8 +46,8 @@ __device__ void find_memories(const Sums& from, const ChunkDecays<kSteps>& by, f
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
     const int t = lane * kEach + i;
-    after[i] = added(from.rows, t) + added(from.reads, t) - added(from.columns, t);
-    before[i] = by.sizes[t] * added(from.inputs, t);
+    after[i] = read_less_given(from, t);
+    before[i] = given_behind(from, by, t);
     suffix += after[i];
     prefix += before[i];
   }
