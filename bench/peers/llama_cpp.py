@@ -2,20 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times decoding and prefill of Mamba against llama.cpp and mamba.c on the same random weights.
 
-Every round runs each program once on each format and number of threads, one after the other, so
-that all see the same machine; the figures are medians over the rounds, with the least and the
-most. Prefill is of 512 tokens from an empty state, decoding of --steps tokens, one at a time. The
+Decoding goes in turns of --steps tokens (see slices.py): both programs are loaded, and one stands
+still while the other works, so that both see the same memory, whose speed is measured in each turn
+of ours; ratios and shares are medians of those of --slices turns. Prefill of 512 tokens from an
+empty state, and mamba.c, run once a round. Figures are medians, with the least and the most. The
 output is Markdown for bench/results/decode.md.
 
 The weights mean nothing: they are random in the shape of the published checkpoints. `longwave
 convert` makes the files that both programs read; mamba.c gets the same numbers in its own format.
 Percent of memory is the size of the file times the steps a second, as a share of what
-`longwave bench` measured of memory in the same round.
+`longwave bench` measured of memory in the same turn.
 
 needs: numpy; builds of the peers: llama-bench of llama.cpp, mamba of mamba.c (only timed in F32)
 usage: bench/peers/llama_cpp.py --longwave build/release/longwave --llama-bench PATH
        [--mamba-c PATH] [--shapes 130m] [--formats f32,q8_0,q4_0,q4_k] [--threads 1,2]
-       [--rounds 5] [--steps 128] [--models FOLDER]
+       [--rounds 5] [--slices 12] [--steps 16] [--models FOLDER]
 """
 
 import argparse
@@ -31,8 +32,11 @@ import tempfile
 
 import numpy
 
+from slices import SlicedProgram
+
 SHAPES = {"130m": (768, 24), "370m": (1024, 48), "790m": (1536, 48), "1.4b": (2048, 48)}
 VOCABULARY, STATE, WIDTH, PROMPT = 50280, 16, 4, 512
+MAMBA_C_STEPS = 128
 
 
 def weights_of(shape: str):
@@ -120,24 +124,46 @@ def run(command: list, **environment) -> subprocess.CompletedProcess:
 
 
 def time_longwave(options, path: pathlib.Path, threads: int) -> dict[str, float]:
-    common = ["--threads", threads, "--repeats", 1, "--json", "--quiet"]
-    prefill = run([options.longwave, "bench", path, "--lengths", PROMPT, *common])
-    decode = run([options.longwave, "bench", path, "--batch", 1, "--steps", options.steps, *common])
-    row = json.loads(decode.stdout)["rows"][0]
-    return {"prefill": json.loads(prefill.stdout)["rows"][0]["prefill_steps_per_second"],
-            "decode": row["steps_per_second"], "memory": row["memory_bytes_per_second"]}
+    done = run([options.longwave, "bench", path, "--lengths", PROMPT, "--threads", threads,
+                "--repeats", 1, "--json", "--quiet"])
+    return {"prefill": json.loads(done.stdout)["rows"][0]["prefill_steps_per_second"]}
 
 
 def time_llama_cpp(options, path: pathlib.Path, threads: int) -> dict[str, float]:
-    done = run([options.llama_bench, "-m", path, "-p", PROMPT, "-n", options.steps, "-t", threads,
-                "-r", 1, "-o", "json"])
-    rows = json.loads(done.stdout)
-    return {"prefill": next(row["avg_ts"] for row in rows if row["n_prompt"] > 0),
-            "decode": next(row["avg_ts"] for row in rows if row["n_gen"] > 0)}
+    done = run([options.llama_bench, "-m", path, "-p", PROMPT, "-n", 0, "-t", threads, "-r", 1,
+                "-o", "json"])
+    return {"prefill": json.loads(done.stdout)[0]["avg_ts"]}
+
+
+def decode_in_turns(options, path: pathlib.Path, threads: int) -> list[tuple[dict, dict]]:
+    """What longwave and llama.cpp reach in each turn."""
+    def repeated(count) -> str:
+        return ",".join([str(count)] * (options.slices + 1))
+
+    # Both say so before or after each run, and go on with one that they do not time.
+    ours = SlicedProgram([options.longwave, "bench", path, "--batch", repeated(1), "--steps",
+                          options.steps, "--repeats", 1, "--threads", threads, "--json"],
+                         says="stderr", mark="batch 1")
+    ours.run_slice()
+    theirs = SlicedProgram([options.llama_bench, "-m", path, "-p", 0, "-n", repeated(options.steps),
+                            "-t", threads, "-r", 1, "-o", "jsonl"], says="stdout", mark="avg_ts")
+    theirs.run_slice()
+    lines = []
+    for count in range(options.slices):
+        if count % 2 == 0:
+            ours.run_slice()
+            lines.append(theirs.run_slice())
+        else:
+            lines.append(theirs.run_slice())
+            ours.run_slice()
+    theirs.finish()
+    rows = json.loads(ours.finish())["rows"]
+    return [({"decode": row["steps_per_second"], "memory": row["memory_bytes_per_second"]},
+             {"decode": json.loads(line)["avg_ts"]}) for row, line in zip(rows, lines)]
 
 
 def time_mamba_c(options, path: pathlib.Path, threads: int) -> dict[str, float]:
-    done = run([options.mamba_c, path, "-n", options.steps, "-t", 0, "-i", "a", "-z",
+    done = run([options.mamba_c, path, "-n", MAMBA_C_STEPS, "-t", 0, "-i", "a", "-z",
                 path.with_suffix(".tokens")], OMP_NUM_THREADS=str(threads))
     return {"decode": float(re.search(r"achieved tok/s: ([\d.]+)", done.stderr).group(1))}
 
@@ -168,9 +194,6 @@ class Results:
         for kind, value in figures.items():
             self.all.setdefault((program, form, threads, kind), []).append(value)
 
-    def median(self, *key) -> float | None:
-        return statistics.median(self.all[key]) if key in self.all else None
-
     def text(self, *key) -> str:
         if key not in self.all:
             return ""
@@ -178,14 +201,19 @@ class Results:
         return f"{statistics.median(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 
     def ratio(self, other: str, *key) -> str:
-        ours, theirs = self.median("longwave", *key), self.median(other, *key)
-        return "" if ours is None or theirs is None else f"{ours / theirs:.2f}"
+        ours, theirs = self.all.get(("longwave", *key)), self.all.get((other, *key))
+        if ours is None or theirs is None:
+            return ""
+        if len(ours) != len(theirs):  # not in turns
+            return f"{statistics.median(ours) / statistics.median(theirs):.2f}"
+        return f"{statistics.median(one / two for one, two in zip(ours, theirs)):.2f}"
 
 
 def print_table(results: Results, options, shape: str, paths: dict[str, pathlib.Path]) -> None:
     heads = ["format", "threads", "decode longwave", "llama.cpp", "ratio", "mamba.c", "ratio",
              "GB/s", "of memory", "prefill longwave", "llama.cpp", "ratio"]
-    print(f"\n## {shape}: tokens/s, median (least–most) of {options.rounds} rounds\n")
+    print(f"\n## {shape}: tokens/s, median (least–most) of {options.slices} turns of decoding, "
+          f"{options.rounds} rounds of prefill\n")
     print("| " + " | ".join(heads) + " |")
     print("|---|---|" + "---:|" * (len(heads) - 2))
     for form in options.formats:
@@ -213,6 +241,12 @@ def print_table(results: Results, options, shape: str, paths: dict[str, pathlib.
 def compare(options, shape: str, folder: pathlib.Path) -> None:
     paths = make_files(options, shape, folder)
     results = Results()
+    for form in options.formats:
+        for threads in options.threads:
+            print(f"{shape}: decoding, {form}, {threads} threads", file=sys.stderr)
+            for ours, theirs in decode_in_turns(options, paths[form], threads):
+                results.add("longwave", form, threads, ours)
+                results.add("llama.cpp", form, threads, theirs)
     for count in range(options.rounds):
         for form in options.formats:
             for threads in options.threads:
@@ -240,7 +274,8 @@ def main() -> None:
     parser.add_argument("--threads", type=lambda text: [int(word) for word in words(text)],
                         default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=128)
+    parser.add_argument("--slices", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--models", type=pathlib.Path, help="where to keep the files")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

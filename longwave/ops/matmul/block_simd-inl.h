@@ -21,7 +21,7 @@
 #include <cstring>
 
 #include "longwave/base/half.h"
-#include "longwave/ops/matmul/vnni_target-inl.h"
+#include "longwave/ops/matmul/dot_lanes-inl.h"
 #include "longwave/ops/quant/block_layout.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,19 +29,12 @@ namespace longwave::ops::HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_AVX3_DL
 
-struct BlockSimd {
+struct BlockSimd : DotLanes {
   static constexpr int kColumns = 64;
-  using Ints = __m512i;
-  using Floats = __m512;
 
-  static HWY_INLINE Floats zero() { return _mm512_setzero_ps(); }
   static HWY_INLINE Floats load(const float* at) { return _mm512_load_ps(at); }
   static HWY_INLINE Ints load_q(const int8_t* at) { return _mm512_load_si512(at); }
   static HWY_INLINE Ints load_offset(const int32_t* at) { return _mm512_load_si512(at); }
-  static HWY_INLINE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
-  static HWY_INLINE Floats mul_add(Ints a, Floats b, Floats c) {
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(a), b, c);
-  }
   static HWY_INLINE float sum(Floats v) { return _mm512_reduce_add_ps(v); }
 
   /// offset + the sums over groups of n x, with n in [0, 255].
@@ -140,22 +133,15 @@ struct BlockSimd {
 
 #elif HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
 
-struct BlockSimd {
+struct BlockSimd : DotLanes {
   static constexpr int kColumns = 32;
-  using Ints = __m256i;
-  using Floats = __m256;
 
-  static HWY_INLINE Floats zero() { return _mm256_setzero_ps(); }
   static HWY_INLINE Floats load(const float* at) { return _mm256_load_ps(at); }
   static HWY_INLINE Ints load_q(const int8_t* at) {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
   }
   static HWY_INLINE Ints load_offset(const int32_t* at) {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
-  }
-  static HWY_INLINE Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
-  static HWY_INLINE Floats mul_add(Ints a, Floats b, Floats c) {
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(a), b, c);
   }
   static HWY_INLINE float sum(Floats v) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -245,17 +231,13 @@ struct BlockSimd {
 
 #else
 
-struct BlockSimd {
+struct BlockSimd : DotLanes {
   static constexpr int kColumns = 32;
+
   struct Ints {
     int16_t n[32];  // numbers, or in the first 8 sums
     int32_t sum[8];
   };
-  struct Floats {
-    float v[8];
-  };
-
-  static HWY_INLINE Floats zero() { return {}; }
   static HWY_INLINE Floats load(const float* at) {
     Floats result;
     std::memcpy(result.v, at, sizeof result.v);
@@ -270,10 +252,6 @@ struct BlockSimd {
     Ints result;
     std::memcpy(result.sum, at, sizeof result.sum);
     return result;
-  }
-  static HWY_INLINE Floats mul(Floats a, Floats b) {
-    for (int j = 0; j < 8; ++j) a.v[j] *= b.v[j];
-    return a;
   }
   static HWY_INLINE Floats mul_add(Ints a, Floats b, Floats c) {
     for (int j = 0; j < 8; ++j) c.v[j] += static_cast<float>(a.sum[j]) * b.v[j];

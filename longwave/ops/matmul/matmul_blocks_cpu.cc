@@ -33,13 +33,13 @@ void round_row(const float* x, int64_t columns, DType dtype, const BlockActivati
   const int32_t zero = zero_of(dtype);
   for (int64_t i = 0; i < columns; i += 32) {
     float scale;
-    int32_t sum;
-    round_columns_cpu(x + i, 32, {to.q + i, &scale, &sum});
+    int32_t sum[2];
+    round_columns_cpu(x + i, 32, {to.q + i, &scale, sum});
     std::fill_n(to.scale + i / 4, 8, scale);
     for (int64_t j = i; j < i + 32; j += 4) {
       to.offset[j / 4] = -zero * (to.q[j] + to.q[j + 1] + to.q[j + 2] + to.q[j + 3]);
     }
-    to.sums[i / 32] = scale * static_cast<float>(sum);
+    to.sums[i / 32] = scale * static_cast<float>(sum[0] + sum[1]);
   }
   if (columns % 64 == 0) return;
   std::fill_n(to.q + columns, 32, int8_t{0});

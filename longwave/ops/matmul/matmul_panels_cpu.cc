@@ -16,7 +16,7 @@
 // foreach_target.h first.
 #include <hwy/highway.h>
 
-#include "longwave/ops/matmul/panel_simd-inl.h"
+#include "longwave/ops/matmul/panel_blocks-inl.h"
 
 #ifndef LONGWAVE_OPS_MATMUL_MATMUL_PANELS_CPU_CC_
 #define LONGWAVE_OPS_MATMUL_MATMUL_PANELS_CPU_CC_
@@ -41,52 +41,8 @@ struct PanelProduct {
 HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
 
-using Ints = PanelSimd::Ints;
-using Floats = PanelSimd::Floats;
-
 /// Vectors that have the rows of a panel.
 constexpr int kParts = kPanelRows / PanelSimd::kLanes;
-
-/// What the numbers of a panel are above the weights over their scale.
-constexpr int32_t zero_of(const PanelQ8_0*) { return PanelSimd::kZeroOfQ8_0; }
-constexpr int32_t zero_of(const PanelQ4_0*) { return 8; }
-
-/// Adds 32 columns of x to the integer sums of a part of a panel.
-template <int Rows, int Parts>
-HWY_INLINE void add_columns(const RoundedColumns (&x)[Rows], int64_t column,
-                            const PanelQ8_0* const (&w)[Parts], const int (&lane)[Parts],
-                            Ints (&sums)[Rows][Parts]) {
-  for (int j = 0; j < 8; ++j) {
-    Ints q[Parts];
-    for (int p = 0; p < Parts; ++p) q[p] = PanelSimd::load(w[p]->q[j][lane[p]]);
-    for (int r = 0; r < Rows; ++r) {
-      const Ints four = PanelSimd::splat(four_of(x[r].q + column + 4 * j));
-      for (int p = 0; p < Parts; ++p) sums[r][p] = PanelSimd::dot_q8(sums[r][p], q[p], four);
-    }
-  }
-}
-
-template <int Rows, int Parts>
-HWY_INLINE void add_columns(const RoundedColumns (&x)[Rows], int64_t column,
-                            const PanelQ4_0* const (&w)[Parts], const int (&lane)[Parts],
-                            Ints (&sums)[Rows][Parts]) {
-  for (int j = 0; j < 4; ++j) {
-    Ints low[Parts], high[Parts];
-    for (int p = 0; p < Parts; ++p) {
-      const Ints both = PanelSimd::load(w[p]->q[j][lane[p]]);
-      low[p] = PanelSimd::low(both);
-      high[p] = PanelSimd::high(both);
-    }
-    for (int r = 0; r < Rows; ++r) {
-      const Ints first = PanelSimd::splat(four_of(x[r].q + column + 4 * j));
-      const Ints second = PanelSimd::splat(four_of(x[r].q + column + 4 * j + 16));
-      for (int p = 0; p < Parts; ++p) {
-        sums[r][p] = PanelSimd::dot_q4(sums[r][p], low[p], first);
-        sums[r][p] = PanelSimd::dot_q4(sums[r][p], high[p], second);
-      }
-    }
-  }
-}
 
 /// Writes the sums of a part of a panel with a row of x.
 HWY_INLINE void put(const PanelProduct& product, int64_t row, int64_t output, Floats sums) {
@@ -108,7 +64,7 @@ void tile(const PanelProduct& product, int64_t row, int64_t panel) {
   // As far ahead as memory needs to answer in time, where a row alone reads all panels once.
   constexpr uintptr_t kAhead = Rows == 1 ? 4096 : 0;
   constexpr int kAllParts = Panels * kParts;
-  constexpr int32_t kZero = zero_of(static_cast<const Panel*>(nullptr));
+  constexpr int kColumns = columns_of(static_cast<const Panel*>(nullptr));
   const Matrix& W = product.args.W;
   RoundedColumns x[Rows];
   for (int r = 0; r < Rows; ++r) x[r] = product.x.from((row + r) * product.columns);
@@ -116,14 +72,14 @@ void tile(const PanelProduct& product, int64_t row, int64_t panel) {
   int lane[kAllParts];
   for (int p = 0; p < kAllParts; ++p) {
     w[p] = reinterpret_cast<const Panel*>(W.row((panel + p / kParts) * kPanelRows)) +
-           product.first / 32;
+           product.first / kColumns;
     lane[p] = p % kParts * PanelSimd::kLanes;
   }
   Floats total[Rows][kAllParts];
   for (auto& line : total) {
     for (auto& sum : line) sum = PanelSimd::zero();
   }
-  for (int64_t block = 0; block < product.columns / 32; ++block) {
+  for (int64_t column = 0; column < product.columns; column += kColumns) {
     if constexpr (kAhead > 0) {
       // The last of these need not be there.
       const uintptr_t at = reinterpret_cast<uintptr_t>(w[0]) + kAhead;
@@ -131,20 +87,8 @@ void tile(const PanelProduct& product, int64_t row, int64_t panel) {
         __builtin_prefetch(reinterpret_cast<const void*>(at + i), 0, 3);
       }
     }
-    Ints sums[Rows][kAllParts];
-    for (int r = 0; r < Rows; ++r) {
-      const Ints offset = PanelSimd::splat(-kZero * x[r].sum[block]);
-      for (auto& sum : sums[r]) sum = offset;
-    }
-    add_columns<Rows, kAllParts>(x, block * 32, w, lane, sums);
-    for (int p = 0; p < kAllParts; ++p) {
-      const Floats scale = PanelSimd::scales(w[p]->d + lane[p]);
-      for (int r = 0; r < Rows; ++r) {
-        const Floats both = PanelSimd::mul(scale, PanelSimd::splat(x[r].scale[block]));
-        total[r][p] = PanelSimd::mul_add(sums[r][p], both, total[r][p]);
-      }
-      ++w[p];
-    }
+    add_block<Rows, kAllParts>(x, column, w, lane, total);
+    for (auto& panels : w) ++panels;
   }
   for (int r = 0; r < Rows; ++r) {
     for (int p = 0; p < kAllParts; ++p) {
@@ -176,8 +120,16 @@ void all_panels(const PanelProduct& product, int64_t begin, int64_t end) {
 
 /// Panels [begin, end) with every row of x.
 void multiply_panels(const PanelProduct& product, int64_t begin, int64_t end) {
-  if (product.args.W.dtype == DType::kQ8_0) return all_panels<PanelQ8_0>(product, begin, end);
-  all_panels<PanelQ4_0>(product, begin, end);
+  switch (product.args.W.dtype) {
+    case DType::kQ8_0:
+      return all_panels<PanelQ8_0>(product, begin, end);
+    case DType::kQ4_0:
+      return all_panels<PanelQ4_0>(product, begin, end);
+    case DType::kQ4_K:
+      return all_panels<PanelQ4_K>(product, begin, end);
+    default:
+      return all_panels<PanelQ6_K>(product, begin, end);
+  }
 }
 
 }  // namespace longwave::ops::HWY_NAMESPACE
@@ -233,15 +185,16 @@ void matmul_panels_cpu(const MatmulArgs<float>& args) {
   if (args.x.extent(0) <= kMatmulFewRows) {
     alignas(64) int8_t q[kPanelColumns];
     alignas(64) float scale[kPanelColumns / 32];
-    alignas(64) int32_t sum[kPanelColumns / 32];
+    alignas(64) int32_t sum[kPanelColumns / 16];
     return run_in_pieces(args, {q, scale, sum}, kPanelColumns);
   }
   const int64_t capacity = std::min(args.x.size(), kMany);
   Workspace store(Workspace::bytes_for<int8_t>(capacity) +
-                  2 * Workspace::bytes_for<float>(capacity / 32));
+                  Workspace::bytes_for<float>(capacity / 32) +
+                  Workspace::bytes_for<int32_t>(capacity / 16));
   const RoundedColumns x = {store.take<int8_t>(capacity).data(),
                             store.take<float>(capacity / 32).data(),
-                            store.take<int32_t>(capacity / 32).data()};
+                            store.take<int32_t>(capacity / 16).data()};
   run_in_pieces(args, x, capacity);
 }
 

@@ -40,11 +40,12 @@ struct Kind {
 
 constexpr Kind kBlocks[] = {{DType::kQ8_0}, {DType::kQ8_0, Layout::kPanels},
                             {DType::kQ4_0}, {DType::kQ4_0, Layout::kPanels},
-                            {DType::kQ4_K}, {DType::kQ6_K}};
+                            {DType::kQ4_K}, {DType::kQ4_K, Layout::kPanels},
+                            {DType::kQ6_K}, {DType::kQ6_K, Layout::kPanels}};
 
-constexpr Kind kTypes[] = {{DType::kFloat32}, {DType::kFloat16}, {DType::kBFloat16},
-                           kBlocks[0],        kBlocks[1],        kBlocks[2],
-                           kBlocks[3],        kBlocks[4],        kBlocks[5]};
+constexpr Kind kTypes[] = {{DType::kFloat32}, {DType::kFloat16}, {DType::kBFloat16}, kBlocks[0],
+                           kBlocks[1],        kBlocks[2],        kBlocks[3],         kBlocks[4],
+                           kBlocks[5],        kBlocks[6],        kBlocks[7]};
 
 struct Size {
   int64_t rows, blocks, out;

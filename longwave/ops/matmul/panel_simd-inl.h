@@ -19,7 +19,7 @@
 #include <cstring>
 
 #include "longwave/base/half.h"
-#include "longwave/ops/matmul/vnni_target-inl.h"
+#include "longwave/ops/matmul/dot_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace longwave::ops::HWY_NAMESPACE {
@@ -33,18 +33,11 @@ HWY_INLINE int32_t four_of(const int8_t* x) {
 
 #if HWY_TARGET == HWY_AVX3_DL
 
-struct PanelSimd {
+struct PanelSimd : DotLanes {
   static constexpr int kLanes = 16;
-  using Ints = __m512i;
-  using Floats = __m512;
 
-  static HWY_INLINE Floats zero() { return _mm512_setzero_ps(); }
   static HWY_INLINE Floats splat(float x) { return _mm512_set1_ps(x); }
   static HWY_INLINE Ints splat(int32_t x) { return _mm512_set1_epi32(x); }
-  static HWY_INLINE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
-  static HWY_INLINE Floats mul_add(Ints a, Floats b, Floats c) {
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(a), b, c);
-  }
   static HWY_INLINE void store(Floats v, float* to) { _mm512_store_ps(to, v); }
   static HWY_INLINE Floats scales(const uint16_t* d) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(d)));
@@ -55,8 +48,31 @@ struct PanelSimd {
   static HWY_INLINE Ints low(Ints q) { return _mm512_and_si512(q, _mm512_set1_epi8(15)); }
   static HWY_INLINE Ints high(Ints q) { return low(_mm512_srli_epi16(q, 4)); }
 
-  /// sum + the products of n in [0, 15] and x.
-  static HWY_INLINE Ints dot_q4(Ints sum, Ints n, Ints x) { return _mm512_dpbusd_epi32(sum, n, x); }
+  /// Whole numbers of 32 bits.
+  static HWY_INLINE Ints bytes(const uint8_t* at) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  }
+  static HWY_INLINE Ints bytes(const int8_t* at) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  }
+  static HWY_INLINE Floats floats(Ints n) { return _mm512_cvtepi32_ps(n); }
+  static HWY_INLINE Ints bits(Ints n, int32_t mask) { return _mm512_and_si512(n, splat(mask)); }
+  static HWY_INLINE Ints either(Ints a, Ints b) { return _mm512_or_si512(a, b); }
+  template <int kBits>
+  static HWY_INLINE Ints left(Ints n) {
+    return _mm512_slli_epi32(n, kBits);
+  }
+  template <int kBits>
+  static HWY_INLINE Ints right(Ints n) {
+    return _mm512_srli_epi32(n, kBits);
+  }
+  /// c - a b
+  static HWY_INLINE Floats take(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
+
+  /// sum + the products of n in [0, 128] and x.
+  static HWY_INLINE Ints dot_unsigned(Ints sum, Ints n, Ints x) {
+    return _mm512_dpbusd_epi32(sum, n, x);
+  }
 
   /// sum + the products of q - 128 + kZeroOfQ8_0 and x.
   static constexpr int kZeroOfQ8_0 = 128;
@@ -65,18 +81,11 @@ struct PanelSimd {
 
 #elif HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
 
-struct PanelSimd {
+struct PanelSimd : DotLanes {
   static constexpr int kLanes = 8;
-  using Ints = __m256i;
-  using Floats = __m256;
 
-  static HWY_INLINE Floats zero() { return _mm256_setzero_ps(); }
   static HWY_INLINE Floats splat(float x) { return _mm256_set1_ps(x); }
   static HWY_INLINE Ints splat(int32_t x) { return _mm256_set1_epi32(x); }
-  static HWY_INLINE Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
-  static HWY_INLINE Floats mul_add(Ints a, Floats b, Floats c) {
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(a), b, c);
-  }
   static HWY_INLINE void store(Floats v, float* to) { _mm256_store_ps(to, v); }
   static HWY_INLINE Floats scales(const uint16_t* d) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(d)));
@@ -88,8 +97,27 @@ struct PanelSimd {
   static HWY_INLINE Ints low(Ints q) { return _mm256_and_si256(q, _mm256_set1_epi8(15)); }
   static HWY_INLINE Ints high(Ints q) { return low(_mm256_srli_epi16(q, 4)); }
 
-  /// Pairs are summed in 16 bits: n must be at most 128.
-  static HWY_INLINE Ints dot_q4(Ints sum, Ints n, Ints x) {
+  static HWY_INLINE Ints bytes(const uint8_t* at) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+  }
+  static HWY_INLINE Ints bytes(const int8_t* at) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+  }
+  static HWY_INLINE Floats floats(Ints n) { return _mm256_cvtepi32_ps(n); }
+  static HWY_INLINE Ints bits(Ints n, int32_t mask) { return _mm256_and_si256(n, splat(mask)); }
+  static HWY_INLINE Ints either(Ints a, Ints b) { return _mm256_or_si256(a, b); }
+  template <int kBits>
+  static HWY_INLINE Ints left(Ints n) {
+    return _mm256_slli_epi32(n, kBits);
+  }
+  template <int kBits>
+  static HWY_INLINE Ints right(Ints n) {
+    return _mm256_srli_epi32(n, kBits);
+  }
+  static HWY_INLINE Floats take(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
+
+  /// Pairs are summed in 16 bits.
+  static HWY_INLINE Ints dot_unsigned(Ints sum, Ints n, Ints x) {
     const __m256i pairs = _mm256_maddubs_epi16(n, x);
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
@@ -97,30 +125,22 @@ struct PanelSimd {
   static constexpr int kZeroOfQ8_0 = 0;
   static HWY_INLINE Ints dot_q8(Ints sum, Ints q, Ints x) {
     const __m256i n = _mm256_xor_si256(q, _mm256_set1_epi8(static_cast<char>(0x80)));
-    return dot_q4(sum, _mm256_abs_epi8(n), _mm256_sign_epi8(x, n));
+    return dot_unsigned(sum, _mm256_abs_epi8(n), _mm256_sign_epi8(x, n));
   }
 };
 
 #else
 
-struct PanelSimd {
+struct PanelSimd : DotLanes {
   static constexpr int kLanes = 8;
+
   struct Ints {
     uint32_t v[8];
   };
-  struct Floats {
-    float v[8];
-  };
-
-  static HWY_INLINE Floats zero() { return {}; }
   static HWY_INLINE Floats splat(float x) { return {{x, x, x, x, x, x, x, x}}; }
   static HWY_INLINE Ints splat(int32_t value) {
     const auto x = static_cast<uint32_t>(value);
     return {{x, x, x, x, x, x, x, x}};
-  }
-  static HWY_INLINE Floats mul(Floats a, const Floats& b) {
-    for (int j = 0; j < 8; ++j) a.v[j] *= b.v[j];
-    return a;
   }
   static HWY_INLINE Floats mul_add(const Ints& a, const Floats& b, Floats c) {
     for (int j = 0; j < 8; ++j) {
@@ -149,7 +169,41 @@ struct PanelSimd {
     return q;
   }
 
-  static HWY_INLINE Ints dot_q4(Ints sum, const Ints& n, const Ints& x) {
+  template <typename Byte>
+  static HWY_INLINE Ints bytes(const Byte* at) {
+    Ints result;
+    for (int j = 0; j < 8; ++j) result.v[j] = static_cast<uint32_t>(static_cast<int32_t>(at[j]));
+    return result;
+  }
+  static HWY_INLINE Floats floats(const Ints& n) {
+    Floats result;
+    for (int j = 0; j < 8; ++j) result.v[j] = static_cast<float>(static_cast<int32_t>(n.v[j]));
+    return result;
+  }
+  static HWY_INLINE Ints bits(Ints n, uint32_t mask) {
+    for (uint32_t& word : n.v) word &= mask;
+    return n;
+  }
+  static HWY_INLINE Ints either(Ints a, const Ints& b) {
+    for (int j = 0; j < 8; ++j) a.v[j] |= b.v[j];
+    return a;
+  }
+  template <int kBits>
+  static HWY_INLINE Ints left(Ints n) {
+    for (uint32_t& word : n.v) word <<= kBits;
+    return n;
+  }
+  template <int kBits>
+  static HWY_INLINE Ints right(Ints n) {
+    for (uint32_t& word : n.v) word >>= kBits;
+    return n;
+  }
+  static HWY_INLINE Floats take(const Floats& a, const Floats& b, Floats c) {
+    for (int j = 0; j < 8; ++j) c.v[j] -= a.v[j] * b.v[j];
+    return c;
+  }
+
+  static HWY_INLINE Ints dot_unsigned(Ints sum, const Ints& n, const Ints& x) {
     for (int j = 0; j < 8; ++j) {
       for (int shift = 0; shift < 32; shift += 8) {
         const int32_t product = static_cast<int32_t>(n.v[j] >> shift & 255) *
@@ -161,7 +215,7 @@ struct PanelSimd {
   }
   static constexpr int kZeroOfQ8_0 = 128;
   static HWY_INLINE Ints dot_q8(const Ints& sum, const Ints& q, const Ints& x) {
-    return dot_q4(sum, q, x);
+    return dot_unsigned(sum, q, x);
   }
 };
 

@@ -38,7 +38,9 @@ constexpr Weight kWeights[] = {{DType::kFloat32},
                                {DType::kQ4_0},
                                {DType::kQ4_0, Layout::kPanels},
                                {DType::kQ4_K},
-                               {DType::kQ6_K}};
+                               {DType::kQ4_K, Layout::kPanels},
+                               {DType::kQ6_K},
+                               {DType::kQ6_K, Layout::kPanels}};
 
 /// Bytes of all weights of a decode case.
 constexpr size_t kDecodeBytes = size_t{256} << 20;

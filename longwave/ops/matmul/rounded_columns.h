@@ -11,10 +11,10 @@ namespace longwave::ops {
 struct RoundedColumns {
   int8_t* q;     ///< (columns)
   float* scale;  ///< (columns / 32)
-  int32_t* sum;  ///< (columns / 32) of the q
+  int32_t* sum;  ///< (columns / 16) of the q
 
   RoundedColumns from(int64_t column) const {
-    return {q + column, scale + column / 32, sum + column / 32};
+    return {q + column, scale + column / 32, sum + column / 16};
   }
 };
 

@@ -31,19 +31,21 @@ void round_block(const float* HWY_RESTRICT x, const RoundedColumns& to) {
   if (!std::isfinite(most)) {
     std::fill_n(to.q, 32, int8_t{0});
     *to.scale = std::numeric_limits<float>::quiet_NaN();
-    *to.sum = 0;
+    std::fill_n(to.sum, 2, 0);
     return;
   }
   // A subnormal scale has no inverse: its numbers are as good as zero.
   const auto inverse = hn::Set(d, most > 1e-35f ? 127 / most : 0);
-  auto sum = hn::Zero(whole);
-  for (int i = 0; i < 32; i += lanes) {
-    const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
-    hn::StoreU(hn::DemoteTo(bytes, q), bytes, to.q + i);
-    sum = hn::Add(sum, q);
+  for (int half = 0; half < 2; ++half) {
+    auto sum = hn::Zero(whole);
+    for (int i = 16 * half; i < 16 * half + 16; i += lanes) {
+      const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
+      hn::StoreU(hn::DemoteTo(bytes, q), bytes, to.q + i);
+      sum = hn::Add(sum, q);
+    }
+    to.sum[half] = hn::GetLane(hn::SumOfLanes(whole, sum));
   }
   *to.scale = most / 127;
-  *to.sum = hn::GetLane(hn::SumOfLanes(whole, sum));
 }
 
 void round_blocks(const float* x, int64_t columns, const RoundedColumns& to) {

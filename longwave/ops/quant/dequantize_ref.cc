@@ -49,7 +49,7 @@ Block read(const std::byte* data, int64_t index) {
 double dequantize_ref(const Matrix& W, int64_t row, int64_t column) {
   if (W.layout == Layout::kPanels) {
     const int64_t first = column / block_of(W.dtype).elements * block_of(W.dtype).elements;
-    std::byte block[sizeof(BlockQ8_0)];
+    std::byte block[sizeof(BlockQ6_K)];
     copy_row_of_panels(W, row, first, block_of(W.dtype).elements, block);
     return dequantize_ref(Matrix(W.dtype, 1, block_of(W.dtype).elements, block), 0, column - first);
   }

@@ -10,7 +10,7 @@
 
 namespace longwave::ops {
 
-/// What lies in a matrix whose layout is `Layout::kPanels`: sixteen rows at a time, 32 columns of
+/// What lies in a matrix whose layout is `Layout::kPanels`: sixteen rows at a time, a block of
 /// all of them after each other, so that a vector of sixteen sums reads memory from end to end and
 /// meets four columns of x in each step. The rows that are left over below the last panel lie as
 /// rows. Panels take as many bytes as the rows they are made of.
@@ -29,9 +29,25 @@ struct PanelQ4_0 {
   uint8_t q[4][kPanelRows][4];
 };
 
-static_assert(sizeof(PanelQ8_0) == 16 * 34 && sizeof(PanelQ4_0) == 16 * 18);
+/// Super-blocks of 256 columns, as their rows have them: byte k of the scales of row r is
+/// scales[k][r], and the bytes at 4 j of its numbers are q[j][r].
+struct PanelQ4_K {
+  uint16_t d[kPanelRows];
+  uint16_t dmin[kPanelRows];
+  uint8_t scales[12][kPanelRows];
+  uint8_t q[32][kPanelRows][4];
+};
+struct PanelQ6_K {
+  uint16_t d[kPanelRows];
+  int8_t scale[16][kPanelRows];
+  uint8_t low[32][kPanelRows][4];
+  uint8_t high[16][kPanelRows][4];
+};
 
-/// Whether tensors of this type can be laid out in panels: q8_0 and q4_0.
+static_assert(sizeof(PanelQ8_0) == 16 * 34 && sizeof(PanelQ4_0) == 16 * 18);
+static_assert(sizeof(PanelQ4_K) == 16 * 144 && sizeof(PanelQ6_K) == 16 * 210);
+
+/// Whether tensors of this type can be laid out in panels: all blocks can.
 bool has_panels(DType dtype);
 
 /// The tensor with its rows in panels, in `pages` where they are given. Other types, and tensors of

@@ -128,8 +128,10 @@ TEST(Dequantize, KernelsEqualTheFormula) {
 }
 
 TEST(Panels, HoldTheNumbersOfTheRows) {
-  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
-    for (const Shape& shape : {Shape{16, 32}, Shape{50, 96}, Shape{7, 64}, Shape{3, 32, 1056}}) {
+  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
+    const int64_t block = block_of(dtype).elements;
+    for (const Shape& shape :
+         {Shape{16, block}, Shape{50, 3 * block}, Shape{7, 2 * block}, Shape{3, 32, 33 * block}}) {
       const Tensor rows = quantize(noise(shape, 4), dtype);
       const Tensor panels = in_panels(rows);
       ASSERT_EQ(panels.layout(), Layout::kPanels);
@@ -149,7 +151,7 @@ TEST(Panels, HoldTheNumbersOfTheRows) {
 
 TEST(Panels, AreLeftAloneWhereTheyWouldCrossMatrices) {
   EXPECT_EQ(in_panels(Tensor(DType::kQ8_0, {3, 24, 32})).layout(), Layout::kRows);
-  EXPECT_EQ(in_panels(Tensor(DType::kQ4_K, {16, 256})).layout(), Layout::kRows);
+  EXPECT_EQ(in_panels(Tensor(DType::kQ4_K, {3, 24, 256})).layout(), Layout::kRows);
   EXPECT_EQ(in_panels(Tensor(DType::kFloat32, {16, 32})).layout(), Layout::kRows);
   EXPECT_EQ(in_panels(Tensor(DType::kQ8_0, {0, 32})).layout(), Layout::kRows);
 }
