@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <utility>
 
@@ -100,15 +101,24 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+/// What a number of the option may be, in words.
+std::string range_of(const Option& option, const Value& value) {
+  const auto limit = [&](double number) {
+    const bool whole = std::holds_alternative<int64_t>(value) && std::abs(number) < 0x1p53;
+    return whole ? std::to_string(static_cast<int64_t>(number)) : real_text(number);
+  };
+  if (std::isinf(option.most)) return "must be at least " + limit(option.least);
+  if (std::isinf(option.least)) return "must be at most " + limit(option.most);
+  return "must lie in [" + limit(option.least) + ", " + limit(option.most) + "]";
+}
+
 void check_allowed(const Option& option, const Value& value, std::string_view where) {
   const auto* integer = std::get_if<int64_t>(&value);
   const auto* real = std::get_if<double>(&value);
   if (integer != nullptr || real != nullptr) {
     const double number = integer != nullptr ? static_cast<double>(*integer) : *real;
     if (!(number >= option.least && number <= option.most)) {
-      reject(where, option.key,
-             "must lie in [" + real_text(option.least) + ", " + real_text(option.most) + "]",
-             to_string(value), {});
+      reject(where, option.key, range_of(option, value), to_string(value), {});
     }
   }
   const auto* text = std::get_if<std::string>(&value);

@@ -17,6 +17,7 @@
 #include "longwave/cli/draft_flags.h"
 #include "longwave/cli/sampler_flags.h"
 #include "longwave/cli/state_flag.h"
+#include "longwave/io/atomic_file.h"
 #include "longwave/runtime/chat.h"
 #include "longwave/runtime/draft.h"
 
@@ -36,6 +37,10 @@ class Talk {
   ExitCode run() {
     const std::string& kept = call_.options.text("session");
     std::error_code ignored;
+    if (!kept.empty()) {
+      // Where nothing can be saved is said before anything else is.
+      const io::AtomicFile tried(kept);
+    }
     if (!kept.empty() && std::filesystem::exists(kept, ignored)) {
       chat().load(kept);
       tell(fmt::format("{}: turns loaded: {}", kept, chat().turns()));

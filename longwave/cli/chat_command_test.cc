@@ -27,6 +27,13 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+TEST(Chat, ASessionThatCannotBeKeptIsRefusedFirst) {
+  const Outcome outcome = chat("hello\n", {"--session", "/no/such/folder/session.state"});
+  EXPECT_NE(outcome.code, ExitCode::kOk);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_NE(outcome.err.find("/no/such/folder/session.state"), std::string::npos) << outcome.err;
+}
+
 TEST(Chat, AnswersEachLineOfAPipe) {
   const Outcome outcome = chat("Hello\nAnd you?\n", {"--json"});
   ASSERT_EQ(outcome.code, ExitCode::kOk) << outcome.err;

@@ -66,6 +66,7 @@ struct Command {
   std::vector<Flag> flags;
   ExitCode (*run)(Call& call) = nullptr;
   Listing listing = Listing::kShown;
+  std::string_view stray = {};  ///< key of the flag that a word too many is mostly meant for
 };
 
 /// One invocation of a command: its options resolved (default < environment < flag).

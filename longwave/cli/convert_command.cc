@@ -106,6 +106,18 @@ void report(const std::string& out, const std::vector<PublishedTensor>& tensors,
                                   tensors.size(), inspect::thousands(numbers), to);
 }
 
+/// What is called .gguf is read as one such file, and nothing else is.
+void check_name(const fs::path& out, std::optional<PublishedFormat> format) {
+  const bool named = out.extension() == ".gguf", gguf = format == PublishedFormat::kGguf;
+  if (named == gguf) return;
+  throw ConfigError({.where = out.string(),
+                     .what = gguf
+                                 ? "the name of a GGUF file must end in .gguf"
+                                 : "this is the name of a GGUF file, and a folder is to be written",
+                     .got = {},
+                     .fix = gguf ? "write to " + out.string() + ".gguf" : "add --to gguf"});
+}
+
 ExitCode run_convert(Call& call) {
   const std::string& in = call.words.at(0);
   const std::string& out = call.words.at(1);
@@ -118,6 +130,7 @@ ExitCode run_convert(Call& call) {
                        .got = type,
                        .fix = "leave it out, or write a file with --to gguf"});
   }
+  check_name(out, format);
   io::require_new(out);
   report(out, tensors_of(format, write(in, out, format, type_of(type))), call);
   return ExitCode::kOk;

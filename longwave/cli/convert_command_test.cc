@@ -36,6 +36,16 @@ TEST(Convert, TheWayAroundIsTheIdentity) {
   }
 }
 
+TEST(Convert, NamesOfGgufFilesAreForThem) {
+  const ScratchFolder scratch("convert_names");
+  const Outcome folder = longwave({"convert", kPublished + "mamba", scratch / "mamba.gguf"});
+  EXPECT_EQ(folder.code, ExitCode::kBadInput);
+  EXPECT_NE(folder.err.find("add --to gguf"), std::string::npos) << folder.err;
+  const Outcome file = longwave({"convert", kPublished + "mamba", scratch / "m", "--to", "gguf"});
+  EXPECT_EQ(file.code, ExitCode::kBadInput);
+  EXPECT_NE(file.err.find("/m.gguf"), std::string::npos) << file.err;
+}
+
 TEST(Convert, EveryCommandTakesAGgufFile) {
   const ScratchFolder scratch("convert_gguf");
   const std::string file = scratch / "mamba.gguf";

@@ -208,6 +208,7 @@ Command generate_command() {
       .positionals = {{.name = "MODEL", .help = "run folder or model folder"}},
       .flags = std::move(flags),
       .run = run_generate,
+      .stray = "prompt",
   };
 }
 

@@ -78,6 +78,7 @@ Command logits_command() {
                             .choices = {"text", "json"}}},
                 context_flag()},
       .run = run_logits,
+      .stray = "ids",
   };
 }
 

@@ -53,7 +53,11 @@ void read_flag(const Flag& flag, const ::CLI::Option& option, Parsed& parsed) {
   try {
     parsed.options.parse(flag.option.key, text, flag_name(flag));
   } catch (const ConfigError& error) {
-    throw UsageError(error.report());
+    // The flag is named already.
+    Report report = error.report();
+    const std::string named = flag.option.key + ": ";
+    if (report.what.starts_with(named)) report.what.erase(0, named.size());
+    throw UsageError(std::move(report));
   }
   parsed.origins[flag.option.key] = flag_name(flag);
 }
@@ -157,15 +161,21 @@ void check_words(const Command& command, const std::vector<std::string>& words) 
       throw UsageError({.where = where,
                         .what = "missing argument " + std::string(positional.name),
                         .got = {},
-                        .fix = fix});
+                        .fix = std::string(positional.name) +
+                               " is: " + std::string(positional.help) + "; " + fix});
     }
     if (positional.count == Positional::Count::kMany) return;
     ++most;
   }
-  if (words.size() > most) {
-    throw UsageError(
-        {.where = where, .what = "unexpected argument " + words[most], .got = {}, .fix = fix});
-  }
+  if (words.size() <= most) return;
+  const auto flag = std::ranges::find(command.flags, command.stray,
+                                      [](const Flag& one) { return one.option.key; });
+  throw UsageError({.where = where,
+                    .what = "unexpected argument " + words[most],
+                    .got = {},
+                    .fix = flag == command.flags.end()
+                               ? fix
+                               : "did you mean " + flag_name(*flag) + " " + words[most] + "?"});
 }
 
 }  // namespace longwave::cli

@@ -127,6 +127,7 @@ Command quantize_command() {
                             .help = "the folder to make"},
                  .takes = "FOLDER"}},
       .run = run_quantize,
+      .stray = "out",
   };
 }
 

@@ -10,6 +10,12 @@ namespace {
 
 const std::string kPublished = LONGWAVE_SOURCE_DIR "/tests/fixtures/published/";
 
+TEST(Quantize, AWordTooManyIsTakenForTheFolderToMake) {
+  const Outcome outcome = longwave({"quantize", "here", "there"});
+  EXPECT_EQ(outcome.code, ExitCode::kUsage);
+  EXPECT_NE(outcome.err.find("did you mean --out there?"), std::string::npos) << outcome.err;
+}
+
 TEST(Quantize, WritesAModelThatEveryCommandTakes) {
   const ScratchFolder scratch("quantize");
   for (const char* type : {"q8_0", "q4_0", "q4_k", "q6_k", "f16", "bf16"}) {
