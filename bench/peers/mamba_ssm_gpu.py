@@ -124,7 +124,8 @@ def ours(build, operators):
         text = subprocess.run([f"{build}/{program}"], capture_output=True, text=True, check=True)
         print(text.stdout)
         for line in text.stdout.splitlines():
-            match = re.match(rf"(?:(forward|gradient) +)?(\w+) +{sizes}.*?(\d+\.\d+) \(", line)
+            match = re.match(
+                rf"(?:(forward|gradient)(?:/wg)? +)?(\w+) +{sizes}.*?(\d+\.\d+) \(", line)
             if not match:
                 continue
             name = direction or {"forward": "forward", "gradient": "backward"}[match[1]]

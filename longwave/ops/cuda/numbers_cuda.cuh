@@ -24,6 +24,12 @@ __device__ inline float exp2_fast(float x) {
   return y;
 }
 
+__device__ inline float log2_fast(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // log(1 + e^x), whole: log1p on [0, 1] is a polynomial, within 1.2e-7 of the value.
 __device__ inline float softplus(float x) {
   const float minus = -fabsf(x), scaled = minus * kLog2E;

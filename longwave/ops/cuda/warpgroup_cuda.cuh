@@ -32,11 +32,12 @@ enum class TileOrder { kAlongSum, kAcrossSum };
 /// `part` on, with kAcrossSum rows 16 `part` on.
 template <TileOrder kOrder>
 __device__ uint64_t shared_factor(const void* tile, int part) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(tile)) +
-                       part * (kOrder == TileOrder::kAlongSum ? 32 : 16 * kTileRowBytes);
-  // Eight rows are 1024 bytes; 128 bytes are permuted.
-  constexpr uint64_t kLayout = uint64_t{1} << 62 | uint64_t{1024 / 16} << 32 | uint64_t{1} << 16;
-  return kLayout | (address & 0x3ffff) >> 4;
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(tile));
+  constexpr int kStep = kOrder == TileOrder::kAlongSum ? 32 : 16 * kTileRowBytes;
+  // In units of 16 bytes, and eight rows apart; 128 bytes are permuted.
+  const uint32_t low = (address & 0x3ffff) / 16 + part * (kStep / 16) + (1u << 16);
+  constexpr uint32_t kHigh = 1u << 30 | 8 * kTileRowBytes / 16;
+  return uint64_t{kHigh} << 32 | low;
 }
 
 /// Orders what was done with registers before products that use them.

@@ -6,6 +6,9 @@ namespace longwave::ops {
 template int ssd_most_heads<__nv_bfloat16>(const SsdSize&);
 template SsdPlan ssd_plan<__nv_bfloat16>(const SsdSize&, int, int64_t);
 template SsdPlan ssd_plan<__nv_bfloat16>(const SsdSize&);
+template bool ssd_fits_warpgroups<__nv_bfloat16>(const SsdSize&);
+template SsdPlan ssd_warpgroup_plan<__nv_bfloat16>(const SsdSize&, int, int64_t);
+template SsdPlan ssd_scan_plan<__nv_bfloat16>(const SsdSize&);
 template void ssd_by_plan(const SsdCudaArgs<__nv_bfloat16>&, const SsdPlan&, std::span<std::byte>,
                           cudaStream_t);
 

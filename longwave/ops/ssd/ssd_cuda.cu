@@ -84,7 +84,7 @@ size_t ssd_plan_bytes(const SsdSize& size, const SsdPlan& plan) {
 
 template <typename T>
 size_t ssd_cuda_workspace_bytes(const SsdSize& size) {
-  return ssd_plan_bytes(size, ssd_plan<T>(size));
+  return ssd_plan_bytes(size, ssd_scan_plan<T>(size));
 }
 
 template <typename T>
@@ -92,7 +92,7 @@ void ssd_cuda(const SsdCudaArgs<T>& args, std::span<std::byte> workspace, CUstre
   const SsdSize size = check_inputs(kWhere, args.in);
   require_shape(kWhere, "h", args.h, state_shape(size));
   require_shape(kWhere, "y", args.y, args.in.x.extents());
-  ssd_by_plan(args, ssd_plan<T>(size), workspace, stream);
+  ssd_by_plan(args, ssd_scan_plan<T>(size), workspace, stream);
 }
 
 template <typename T>

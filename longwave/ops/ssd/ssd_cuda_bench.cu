@@ -2,8 +2,9 @@
 // Times ssd and its gradient on a GPU against the time that its bytes need at the speed of a copy
 // in the same run. Checks against the reference first, and refuses to time a wrong kernel.
 //
-// usage: ssd_cuda_bench [--plans]     --plans times every count of heads and both engines of the
-//        gradient, not only the chosen ones
+// usage: ssd_cuda_bench [--plans]     --plans times other plans and both engines, not only the
+//        chosen ones; of the forward pass on warpgroups, /wg, blocks a multiprocessor stand for
+//        heads
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -31,12 +32,12 @@ bool is_close(const std::vector<double>& expected, const std::vector<double>& go
 }
 
 template <typename T>
-bool is_right(const SsdSize& size, int heads, int64_t segments) {
+bool is_right(const SsdSize& size, const SsdPlan& plan) {
   testing::SsdProblem<double> oracle(size, {}, 1);
   testing::round_operands<T>(oracle);
   testing::SsdDevice<T> device(oracle);
   oracle.forward();
-  device.run(device.args(), ssd_plan<T>(size, heads, segments));
+  device.run(device.args(), plan);
   return is_close<T>(oracle.y, device.y()) && is_close<T>(oracle.h, device.h());
 }
 
@@ -168,7 +169,9 @@ void time_plan(const char* type, const SsdSize& size, Operands<T>& operands, con
   const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
     ssd_by_plan(operands.args(i), plan, {workspace.data(), bytes}, nullptr);
   });
-  report("forward", type, size, plan.heads, plan.segments, time, operands.bytes(), copy_speed);
+  const bool warps = plan.engine == SsdEngine::kWarps;
+  report(warps ? "forward" : "forward/wg", type, size, warps ? plan.heads : plan.blocks,
+         plan.segments, time, operands.bytes(), copy_speed);
 }
 
 template <typename T>
@@ -187,7 +190,7 @@ void time_gradient(const char* type, const SsdSize& size, Operands<T>& operands,
 template <typename T>
 void time_shape(const char* type, const SsdSize& size, double copy_speed, bool all) {
   Operands<T> operands(size);
-  time_plan(type, size, operands, ssd_plan<T>(size), copy_speed);
+  time_plan(type, size, operands, ssd_scan_plan<T>(size), copy_speed);
   const SsdGradPlan plan = ssd_grad_plan<T>(size);
   time_gradient(type, size, operands, plan, copy_speed);
   if (all && plan.engine == SsdEngine::kWarpgroups) {
@@ -195,24 +198,45 @@ void time_shape(const char* type, const SsdSize& size, double copy_speed, bool a
     warps.engine = SsdEngine::kWarps;
     time_gradient(type, size, operands, warps, copy_speed);
   }
-  for (int heads = 1; all && heads <= ssd_most_heads<T>(size); ++heads) {
+  if (!all) return;
+  for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
     if (size.heads / size.groups % heads != 0) continue;
     time_plan(type, size, operands, ssd_plan<T>(size, heads, 1), copy_speed);
   }
+  if (!ssd_fits_warpgroups<T>(size)) return;
+  for (const int blocks : {2, 3}) {
+    for (const int64_t segments : {1, 2, 3, 4, 6, 8}) {
+      time_plan(type, size, operands, ssd_warpgroup_plan<T>(size, blocks, segments), copy_speed);
+    }
+  }
 }
 
-int main_of(bool all) {
-  for (const int heads : {1, 2, 5}) {
-    for (const int64_t segments : {1, 3}) {
-      const SsdSize size{1, 300, 10, 64, 1, 128};
-      if (is_right<__nv_bfloat16>(size, heads, segments) &&
-          is_right<float>(size, std::min(heads, 2), segments)) {
+// The forward pass by some plans of either engine; says which is wrong.
+bool is_forward_right() {
+  using T = __nv_bfloat16;
+  const SsdSize size{1, 300, 10, 64, 1, 128};
+  for (const int64_t segments : {1, 3}) {
+    for (const int heads : {1, 2, 5}) {
+      if (is_right<T>(size, ssd_plan<T>(size, heads, segments)) &&
+          is_right<float>(size, ssd_plan<float>(size, std::min(heads, 2), segments))) {
         continue;
       }
       std::printf("heads %d, segments %ld: wrong result, not timed\n", heads, segments);
-      return 1;
+      return false;
+    }
+    for (const int blocks : {2, 3}) {
+      if (!ssd_fits_warpgroups<T>(size)) break;
+      if (is_right<T>(size, ssd_warpgroup_plan<T>(size, blocks, segments))) continue;
+      std::printf("warpgroups, blocks %d, segments %ld: wrong result, not timed\n", blocks,
+                  segments);
+      return false;
     }
   }
+  return true;
+}
+
+int main_of(bool all) {
+  if (!is_forward_right()) return 1;
   if (!is_gradient_right<__nv_bfloat16>({1, 200, 4, 64, 1, 128}) ||
       !is_gradient_right<float>({1, 200, 4, 64, 1, 128})) {
     std::printf("gradient: wrong result, not timed\n");

@@ -73,16 +73,33 @@ void expect_outputs(const std::string& what, const Solved& oracle, const SsdDevi
   expect_close<T, float>(what + " h", oracle.after.h, got.h(), oracle.magnitude.h, 1);
 }
 
-// The plan that would be chosen, and all counts of heads with time whole and cut.
+// The plan of either engine that would be chosen.
+template <typename T>
+std::vector<SsdPlan> chosen(const SsdSize& size) {
+  return {ssd_plan<T>(size), ssd_scan_plan<T>(size)};
+}
+
+// The plans that would be chosen, and all counts of heads with time whole and cut.
 template <typename T>
 std::vector<SsdPlan> plans(const SsdSize& size) {
-  std::vector<SsdPlan> all = {ssd_plan<T>(size)};
+  std::vector<SsdPlan> all = chosen<T>(size);
   const int64_t share = size.groups == 0 ? 0 : size.heads / size.groups;
-  for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
-    if (share % heads != 0) continue;
-    for (const int64_t segments : {1, 3}) all.push_back(ssd_plan<T>(size, heads, segments));
+  for (const int64_t segments : {1, 3}) {
+    for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
+      if (share % heads == 0) all.push_back(ssd_plan<T>(size, heads, segments));
+    }
+    for (const int blocks : {2, 3}) {
+      if (!ssd_fits_warpgroups<T>(size)) break;
+      all.push_back(ssd_warpgroup_plan<T>(size, blocks, segments));
+    }
   }
   return all;
+}
+
+std::string name(const SsdPlan& plan) {
+  return fmt::format("{} heads {} blocks {} segments {}",
+                     plan.engine == SsdEngine::kWarps ? "warps" : "warpgroups", plan.heads,
+                     plan.blocks, plan.segments);
 }
 
 template <typename T>
@@ -91,9 +108,7 @@ void expect_every_plan(const SsdCase& what, uint64_t seed) {
   for (const SsdPlan& plan : plans<T>(what.size)) {
     SsdDevice<T> device(oracle.before);
     device.run(device.args(), plan);
-    expect_outputs(name(what.size) + " heads " + std::to_string(plan.heads) + " segments " +
-                       std::to_string(plan.segments),
-                   oracle, device);
+    expect_outputs(name(what.size) + " " + name(plan), oracle, device);
   }
 }
 
@@ -107,11 +122,13 @@ TYPED_TEST(SsdCuda, WideShapesAgreeWithTheOracle) {
 
 TYPED_TEST(SsdCuda, StridedRowsAgreeWithTheOracle) {
   for (const int64_t pad : {8, 3}) {
-    const SsdCase what{{2, 100, 4, 32, 2, 24}, kSsdPacked};
+    const SsdCase what{{2, 100, 4, 40, 2, 24}, kSsdPacked};
     const Solved oracle(operands<TypeParam>(what, 3));
-    SsdDevice<TypeParam> device(oracle.before, pad);
-    device.run(device.args(), ssd_plan<TypeParam>(what.size));
-    expect_outputs("pad " + std::to_string(pad), oracle, device);
+    for (const SsdPlan& plan : chosen<TypeParam>(what.size)) {
+      SsdDevice<TypeParam> device(oracle.before, pad);
+      device.run(device.args(), plan);
+      expect_outputs("pad " + std::to_string(pad) + " " + name(plan), oracle, device);
+    }
   }
 }
 
@@ -143,45 +160,51 @@ SsdCudaArgs<T> cut(SsdCudaArgs<T> args, int64_t begin, int64_t count) {
 TYPED_TEST(SsdCuda, SplitInvariance) {
   const SsdCase what{{2, 230, 2, 40, 1, 24}, kSsdPacked};
   const Solved oracle(operands<TypeParam>(what, 5));
-  const SsdPlan plan = ssd_plan<TypeParam>(what.size, 2, 1);
-  SsdDevice<TypeParam> whole(oracle.before);
-  whole.run(whole.args(), plan);
-  for (const int64_t at : {0, 1, 33, 64, 128, 229, 230}) {
-    SsdDevice<TypeParam> parts(oracle.before);
-    parts.run(cut(parts.args(), 0, at), plan);
-    parts.run(cut(parts.args(), at, what.size.time - at), plan);
-    expect_outputs("cut at " + std::to_string(at), oracle, parts);
-    if (at % 64 != 0) continue;
-    EXPECT_EQ(whole.y(), parts.y()) << "cut at " << at;
-    EXPECT_EQ(whole.h(), parts.h()) << "cut at " << at;
+  for (const SsdPlan& plan : chosen<TypeParam>(what.size)) {
+    ASSERT_EQ(plan.segments, 1);
+    SsdDevice<TypeParam> whole(oracle.before);
+    whole.run(whole.args(), plan);
+    for (const int64_t at : {0, 1, 33, 64, 128, 229, 230}) {
+      SsdDevice<TypeParam> parts(oracle.before);
+      parts.run(cut(parts.args(), 0, at), plan);
+      parts.run(cut(parts.args(), at, what.size.time - at), plan);
+      expect_outputs(name(plan) + " cut at " + std::to_string(at), oracle, parts);
+      if (at % 64 != 0) continue;
+      EXPECT_EQ(whole.y(), parts.y()) << "cut at " << at;
+      EXPECT_EQ(whole.h(), parts.h()) << "cut at " << at;
+    }
   }
 }
 
 TYPED_TEST(SsdCuda, Causality) {
-  const SsdCase what{{1, 150, 2, 20, 1, 12}, {}};
+  const SsdCase what{{1, 150, 2, 40, 1, 16}, {}};
   const Oracle same = operands<TypeParam>(what, 6);
   Oracle other = same;
   const int64_t row = what.size.heads * what.size.head_dim, at = 70;
   for (int64_t i = at * row; i < std::ssize(other.x); ++i) other.x[i] = 2 * other.x[i] + 1;
-  SsdDevice<TypeParam> one(same), two(other);
-  one.run(one.args(), ssd_plan<TypeParam>(what.size));
-  two.run(two.args(), ssd_plan<TypeParam>(what.size));
-  const std::vector<double> first = one.y(), second = two.y();
-  EXPECT_TRUE(std::equal(first.begin(), first.begin() + at * row, second.begin()));
-  EXPECT_FALSE(std::equal(first.begin(), first.end(), second.begin()));
+  for (const SsdPlan& plan : chosen<TypeParam>(what.size)) {
+    SsdDevice<TypeParam> one(same), two(other);
+    one.run(one.args(), plan);
+    two.run(two.args(), plan);
+    const std::vector<double> first = one.y(), second = two.y();
+    EXPECT_TRUE(std::equal(first.begin(), first.begin() + at * row, second.begin()));
+    EXPECT_FALSE(std::equal(first.begin(), first.end(), second.begin()));
+  }
 }
 
 TYPED_TEST(SsdCuda, WhatPrecededASequenceDoesNotMatter) {
-  const SsdCase what{{1, 150, 2, 37, 1, 16}, kSsdPacked};
-  Oracle clean = operands<TypeParam>(what, 7), dirty = clean;
-  clean.starts[0] = dirty.starts[0] = 1;
-  std::fill(dirty.h.begin(), dirty.h.end(), std::numeric_limits<double>::infinity());
-  for (const SsdPlan& plan : plans<TypeParam>(what.size)) {
-    SsdDevice<TypeParam> one(clean), other(dirty);
-    one.run(one.args(), plan);
-    other.run(other.args(), plan);
-    EXPECT_EQ(one.y(), other.y());
-    EXPECT_EQ(one.h(), other.h());
+  for (const int64_t head_dim : {37, 64}) {
+    const SsdCase what{{1, 150, 2, head_dim, 1, 16}, kSsdPacked};
+    Oracle clean = operands<TypeParam>(what, 7), dirty = clean;
+    clean.starts[0] = dirty.starts[0] = 1;
+    std::fill(dirty.h.begin(), dirty.h.end(), std::numeric_limits<double>::infinity());
+    for (const SsdPlan& plan : plans<TypeParam>(what.size)) {
+      SsdDevice<TypeParam> one(clean), other(dirty);
+      one.run(one.args(), plan);
+      other.run(other.args(), plan);
+      EXPECT_EQ(one.y(), other.y()) << name(plan);
+      EXPECT_EQ(one.h(), other.h()) << name(plan);
+    }
   }
 }
 

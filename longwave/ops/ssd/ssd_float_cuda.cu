@@ -6,6 +6,9 @@ namespace longwave::ops {
 template int ssd_most_heads<float>(const SsdSize&);
 template SsdPlan ssd_plan<float>(const SsdSize&, int, int64_t);
 template SsdPlan ssd_plan<float>(const SsdSize&);
+template bool ssd_fits_warpgroups<float>(const SsdSize&);
+template SsdPlan ssd_warpgroup_plan<float>(const SsdSize&, int, int64_t);
+template SsdPlan ssd_scan_plan<float>(const SsdSize&);
 template void ssd_by_plan(const SsdCudaArgs<float>&, const SsdPlan&, std::span<std::byte>,
                           cudaStream_t);
 

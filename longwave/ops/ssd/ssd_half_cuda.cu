@@ -6,6 +6,9 @@ namespace longwave::ops {
 template int ssd_most_heads<__half>(const SsdSize&);
 template SsdPlan ssd_plan<__half>(const SsdSize&, int, int64_t);
 template SsdPlan ssd_plan<__half>(const SsdSize&);
+template bool ssd_fits_warpgroups<__half>(const SsdSize&);
+template SsdPlan ssd_warpgroup_plan<__half>(const SsdSize&, int, int64_t);
+template SsdPlan ssd_scan_plan<__half>(const SsdSize&);
 template void ssd_by_plan(const SsdCudaArgs<__half>&, const SsdPlan&, std::span<std::byte>,
                           cudaStream_t);
 

@@ -8,8 +8,10 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
+#include "longwave/ops/cuda/tile_map_cuda.h"
 #include "longwave/ops/ssd/ssd_march_cuda.cuh"
 #include "longwave/ops/ssd/ssd_plan_cuda.h"
+#include "longwave/ops/ssd/ssd_warpgroup_cuda.h"
 
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
@@ -57,17 +59,22 @@ void launch_march(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
   gpu::require_device(cudaGetLastError(), kWhere);
 }
 
+/// Turns what each segment adds into the state before it.
+template <typename T, SsdWay kWay>
+void launch_carry(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
+  if (launch.to.size() == 0) return;
+  constexpr int64_t kThreads = 256;
+  march_carry_kernel<T, kWay>
+      <<<gpu::blocks_for(launch.to.size(), kThreads, kWhere), kThreads, 0, stream>>>(launch);
+  gpu::require_device(cudaGetLastError(), kWhere);
+}
+
 /// Marches through all segments: where there are several, first for what each adds.
 template <typename T, int kStates, SsdMarch kMarch, SsdWay kWay>
 void launch_marches(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
   if (launch.plan.segments > 1) {
-    constexpr int64_t kThreads = 256;
     launch_march<T, kStates, SsdMarch::kEnds, kWay>(launch, stream);
-    if (launch.to.size() > 0) {
-      march_carry_kernel<T, kWay>
-          <<<gpu::blocks_for(launch.to.size(), kThreads, kWhere), kThreads, 0, stream>>>(launch);
-      gpu::require_device(cudaGetLastError(), kWhere);
-    }
+    launch_carry<T, kWay>(launch, stream);
   }
   launch_march<T, kStates, kMarch, kWay>(launch, stream);
 }
@@ -171,6 +178,85 @@ SsdPlan ssd_plan(const SsdSize& size) {
 }
 
 template <typename T>
+bool ssd_fits_warpgroups(const SsdSize& size) {
+  using namespace ssd_cuda_kernels;
+  // Products are of 64 rows of head_dim; rows come in pieces of 16 bytes, by coordinates of 32
+  // bits.
+  return sizeof(T) == 2 && size.head_dim > kSsdColumns / 2 && size.head_dim % 8 == 0 &&
+         size.state > 0 && size.state % 8 == 0 && size.state <= kWarpgroupStates &&
+         std::max({size.batch, size.time, size.heads}) <= std::numeric_limits<int>::max() &&
+         gpu::is_hopper();
+}
+
+template <typename T>
+SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments) {
+  SsdPlan plan = ssd_plan<T>(size, 1, segments);
+  plan.engine = SsdEngine::kWarpgroups;
+  plan.blocks = blocks;
+  return plan;
+}
+
+template <typename T>
+SsdPlan ssd_scan_plan(const SsdSize& size) {
+  using namespace ssd_cuda_kernels;
+  if (!ssd_fits_warpgroups<T>(size)) return ssd_plan<T>(size);
+  // Measured on an H100, in microseconds a chunk: what the blocks of a multiprocessor wait for, and
+  // what each adds. Three have less room for tiles than two.
+  struct Speed {
+    int blocks;
+    double wait, each;
+  };
+  constexpr Speed kSpeeds[] = {{2, 1.31, 1.0}, {3, 1.42, 0.95}};
+  // Chunks in whose time a segment finds the state before it.
+  constexpr double kStart = 38;
+  // Shorter segments are not worth a pass.
+  constexpr int64_t kShortest = 4 * kSsdCudaChunk<T>;
+  const int64_t units = size.batch * size.heads * column_tiles(size.head_dim);
+  const int64_t most = std::clamp<int64_t>(size.time / kShortest, 1, 16);
+  SsdPlan best;
+  double least = std::numeric_limits<double>::infinity();
+  for (const Speed& speed : kSpeeds) {
+    for (int64_t segments = 1; segments <= most; ++segments) {
+      const SsdPlan plan = ssd_warpgroup_plan<T>(size, speed.blocks, segments);
+      const int64_t blocks = (units * plan.segments + kMultiprocessors - 1) / kMultiprocessors;
+      const int64_t rounds = (blocks + speed.blocks - 1) / speed.blocks;
+      const double chunk = rounds * speed.wait + blocks * speed.each;
+      const double chunks = static_cast<double>(plan.segment_steps) / kSsdCudaChunk<T>;
+      const double time = chunk * (chunks + (plan.segments > 1 ? kStart : 0));
+      if (time < least) {
+        least = time;
+        best = plan;
+      }
+    }
+  }
+  return best;
+}
+
+namespace ssd_cuda_kernels {
+
+/// Scans on warpgroups, and returns false if they do not take the strides of the operands.
+template <typename T>
+bool scan_on_warpgroups(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
+  if constexpr (sizeof(T) == 2) {
+    if (!launch.wide_signals || !launch.wide_rows || !launch.wide_C || !launch.wide_y) return false;
+    const auto signals = gpu::tile_map(launch.signals), rows = gpu::tile_map(launch.rows),
+               reads = gpu::tile_map(launch.in.C);
+    if (!signals || !rows || !reads) return false;
+    const SsdWarpgroupLaunch<T> tiles{launch, *signals, *rows, *reads};
+    if (launch.plan.segments > 1) {
+      launch_on_warpgroups(tiles, SsdMarch::kEnds, stream);
+      launch_carry<T, SsdWay::kForwards>(launch, stream);
+    }
+    launch_on_warpgroups(tiles, SsdMarch::kOutputs, stream);
+    return true;
+  } else {
+    return false;
+  }
+}
+
+}  // namespace ssd_cuda_kernels
+
+template <typename T>
 void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std::byte> workspace,
                  cudaStream_t stream) {
   using namespace ssd_cuda_kernels;
@@ -183,6 +269,7 @@ void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std:
   launch.to = args.h;
   launch.y = args.y;
   launch.wide_y = gpu::in_pieces(args.y, size.head_dim, 16);
+  if (plan.engine == SsdEngine::kWarpgroups && scan_on_warpgroups(launch, stream)) return;
   with_state_count(size.state, [&](auto states) {
     launch_marches<T, states, SsdMarch::kOutputs, SsdWay::kForwards>(launch, stream);
   });

@@ -25,19 +25,34 @@ struct SsdPlan {
   int heads = 1;              ///< of a block; divides those of a group
   int64_t segments = 1;       ///< of time, scanned side by side
   int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
+  SsdEngine engine = SsdEngine::kWarps;
+  int blocks = 1;  ///< of kWarpgroups that a multiprocessor has at once: 2 or 3
 };
 
-/// The most heads that a block can see to; the states of each have room in its registers.
+/// The most heads that a block of kWarps can see to; the states of each have room in its registers.
 template <typename T>
 int ssd_most_heads(const SsdSize& size);
 
-/// The plan with so many heads a block and at most that many segments.
+/// The plan of kWarps with so many heads a block and at most that many segments.
 template <typename T>
 SsdPlan ssd_plan(const SsdSize& size, int heads, int64_t segments);
 
-/// The plan that fills a GPU; the shapes alone decide.
+/// The plan of kWarps that fills a GPU; the shapes alone decide.
 template <typename T>
 SsdPlan ssd_plan(const SsdSize& size);
+
+/// Whether kWarpgroups take T and these shapes, and the present GPU is a Hopper.
+template <typename T>
+bool ssd_fits_warpgroups(const SsdSize& size);
+
+/// The plan of kWarpgroups, a head a block, with so many blocks at once and at most that many
+/// segments.
+template <typename T>
+SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments);
+
+/// The plan of the scan that fills the present GPU; the shapes and its kind alone decide.
+template <typename T>
+SsdPlan ssd_scan_plan(const SsdSize& size);
 
 /// Bytes of device memory that a plan takes.
 size_t ssd_plan_bytes(const SsdSize& size, const SsdPlan& plan);
@@ -63,7 +78,8 @@ SsdGradPlan ssd_grad_plan(const SsdSize& size);
 template <typename T>
 size_t ssd_grad_plan_bytes(const SsdSize& size, const SsdGradPlan& plan);
 
-/// ssd_cuda and its gradient by a given plan, for tests and measurements.
+/// ssd_cuda and its gradient by a given plan, for tests and measurements. Where rows cannot be
+/// copied 16 bytes at a time, kWarps stand in for kWarpgroups.
 template <typename T>
 void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std::byte> workspace,
                  CUstream_st* stream);

@@ -19,12 +19,13 @@ inline constexpr SsdOptions kSsdPacked = {
 
 /// More of what blocks of a GPU are made of than kSsdCases: several tiles of head_dim, every count
 /// of states, many heads.
-inline constexpr std::array<SsdCase, 6> kSsdWideCases = {{{{1, 70, 2, 130, 1, 200}, kSsdPacked},
+inline constexpr std::array<SsdCase, 7> kSsdWideCases = {{{{1, 70, 2, 130, 1, 200}, kSsdPacked},
                                                           {{1, 70, 2, 130, 1, 40}, {}},
                                                           {{1, 150, 5, 64, 1, 128}, kSsdPacked},
                                                           {{2, 40, 10, 16, 1, 16}, {}},
                                                           {{1, 130, 6, 48, 1, 64}, kSsdPacked},
-                                                          {{1, 100, 2, 64, 2, 256}, {}}}};
+                                                          {{1, 100, 2, 64, 2, 256}, {}},
+                                                          {{1, 700, 4, 72, 1, 104}, kSsdPacked}}};
 
 /// Rounds the operands that a GPU takes as T, so that a judge on the host sees the same numbers.
 template <typename T>

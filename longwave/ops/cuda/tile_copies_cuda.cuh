@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda.h>
+
+#include "longwave/ops/cuda/bulk_copy_cuda.cuh"
+
+namespace longwave::ops::gpu {
+
+// Hopper's copy engine brings tiles of 64 rows to shared memory as warpgroup_cuda.cuh wants them.
+
+/// A place in an operand of shape (batch, time, heads or groups, columns).
+struct TilePlace {
+  int column, which, step, batch;
+};
+
+/// Sends for a tile, 8192 bytes; what lies beyond the operand becomes zero. One thread.
+__device__ inline void send_for_tile(const CUtensorMap& from, const TilePlace& place, void* to,
+                                     LoadBarrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(shared_address(to)),
+      "l"(&from), "r"(shared_address(&barrier)), "r"(place.column), "r"(place.which),
+      "r"(place.step), "r"(place.batch)
+      : "memory");
+}
+
+/// Writes 16 bytes to device memory, at once even where the compiler would take them apart.
+__device__ inline void write_16_bytes(void* to, uint4 bytes) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(bytes.x), "r"(bytes.y),
+               "r"(bytes.z), "r"(bytes.w)
+               : "memory");
+}
+
+}  // namespace longwave::ops::gpu

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda.h>
+
+#include "longwave/ops/ssd/ssd_march_layout_cuda.cuh"
+
+namespace longwave::ops::ssd_cuda_kernels {
+
+/// The most states that a warpgroup holds.
+inline constexpr int kWarpgroupStates = 128;
+
+/// What warpgroups read and write, as SsdMarchLaunch, with operands as the copy engine sees them.
+template <typename T>
+struct SsdWarpgroupLaunch {
+  SsdMarchLaunch<T> march;
+  CUtensorMap signals, rows, reads;
+};
+
+/// Marches forwards by a plan of warpgroups, for kEnds or kOutputs. T has 16 bits, and rows of y
+/// can be written 16 bytes at a time.
+template <typename T>
+void launch_on_warpgroups(const SsdWarpgroupLaunch<T>& launch, SsdMarch march, CUstream_st* stream);
+
+}  // namespace longwave::ops::ssd_cuda_kernels
