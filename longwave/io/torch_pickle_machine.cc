@@ -2,22 +2,22 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <utility>
 
 #include "longwave/base/error.h"
-#include "longwave/io/byte_reader.h"
+#include "longwave/io/pickle_stack.h"
 #include "longwave/io/torch_pickle.h"
 
 namespace longwave::io {
 namespace {
 
+using pickle::Kind;
+using pickle::Object;
+using pickle::Stack;
+
 constexpr size_t kMostPickleBytes = size_t{16} << 20;
-constexpr size_t kMostObjects = size_t{1} << 20;
 constexpr size_t kMostExtents = 16;
 constexpr uint64_t kMostElements = uint64_t{1} << 52;
 
@@ -39,190 +39,26 @@ constexpr std::string_view kDictionary = "collections.OrderedDict";
 constexpr std::string_view kTensor = "torch._utils._rebuild_tensor_v2";
 constexpr std::string_view kParameter = "torch._utils._rebuild_parameter";
 
-enum class Kind : uint8_t {
-  kNone,
-  kFlag,
-  kInteger,
-  kReal,
-  kText,
-  kTuple,
-  kList,
-  kDictionary,
-  kName,  ///< of a class or function that we know
-  kStorage,
-  kTensor,
-};
-
-/// A value on the machine's stack. Tuples and lists have items; dictionaries keys and values in
-/// turn.
-struct Object {
-  Kind kind = Kind::kNone;
-  int64_t integer = 0;
-  std::string text;
-  std::vector<const Object*> items;
-  std::unique_ptr<PickledTensor> tensor;
-};
-
-/// The few instructions of pickle that build dictionaries of tensors.
+/// The few names that dictionaries of tensors need, and what becomes of their arguments.
 class Machine {
  public:
   Machine(std::span<const std::byte> pickle, std::string_view where)
-      : reader_(pickle, where, "torch.save"), where_(where) {}
+      : stack_(pickle, where), where_(where) {}
 
   const Object& run() {
     while (true) {
-      const auto instruction = reader_.number<uint8_t>("the pickle, before its end");
-      if (instruction == '.') return *pop(Kind::kDictionary, "what is saved");
-      if (!build_value(instruction) && !build_container(instruction)) use_name(instruction);
+      const auto instruction = stack_.reader().number<uint8_t>("the pickle, before its end");
+      if (instruction == '.') return *stack_.pop(Kind::kDictionary, "what is saved");
+      const bool built = stack_.build_value(instruction) || stack_.build_container(instruction);
+      if (!built) use_name(instruction);
     }
   }
 
   [[noreturn]] void refuse(std::string what, std::string got = {}) const {
-    reader_.refuse(std::move(what), std::move(got));
+    stack_.refuse(std::move(what), std::move(got));
   }
 
  private:
-  Object& make(Kind kind) {
-    if (objects_.size() >= kMostObjects) refuse("the pickle builds too many objects");
-    Object& object = objects_.emplace_back();
-    object.kind = kind;
-    return object;
-  }
-  Object& push(Kind kind) {
-    Object& object = make(kind);
-    stack_.push_back(&object);
-    return object;
-  }
-  void push_integer(int64_t integer) { push(Kind::kInteger).integer = integer; }
-  void push_text(uint64_t length) {
-    const std::string_view text = reader_.text(length, "a text of the pickle");
-    push(Kind::kText).text = text;
-  }
-
-  /// Numbers, texts and places in the memo.
-  bool build_value(uint8_t instruction) {
-    switch (instruction) {
-      case 0x80:  // PROTO
-        if (reader_.number<uint8_t>("the protocol") > 5) refuse("an unknown protocol of pickles");
-        return true;
-      case 0x95:  // FRAME
-        reader_.number<uint64_t>("the length of a frame");
-        return true;
-      case 'N':
-        push(Kind::kNone);
-        return true;
-      case 0x88:  // NEWTRUE
-      case 0x89:  // NEWFALSE
-        push(Kind::kFlag).integer = instruction == 0x88 ? 1 : 0;
-        return true;
-      case 'K':  // BININT1
-        push_integer(reader_.number<uint8_t>("an integer"));
-        return true;
-      case 'M':  // BININT2
-        push_integer(reader_.number<uint16_t>("an integer"));
-        return true;
-      case 'J':  // BININT
-        push_integer(reader_.number<int32_t>("an integer"));
-        return true;
-      case 0x8a:  // LONG1
-        push_integer(long_integer());
-        return true;
-      case 'G':  // BINFLOAT, whose value nothing here needs
-        reader_.number<uint64_t>("a real number");
-        push(Kind::kReal);
-        return true;
-      case 'X':  // BINUNICODE
-      case 'T':  // BINSTRING
-        push_text(reader_.number<uint32_t>("the length of a text"));
-        return true;
-      case 0x8c:  // SHORT_BINUNICODE
-      case 'U':   // SHORT_BINSTRING
-        push_text(reader_.number<uint8_t>("the length of a text"));
-        return true;
-      case 'q':  // BINPUT
-        keep(reader_.number<uint8_t>("a place of the memo"));
-        return true;
-      case 'r':  // LONG_BINPUT
-        keep(reader_.number<uint32_t>("a place of the memo"));
-        return true;
-      case 0x94:  // MEMOIZE
-        keep(memo_.size());
-        return true;
-      case 'h':  // BINGET
-        recall(reader_.number<uint8_t>("a place of the memo"));
-        return true;
-      case 'j':  // LONG_BINGET
-        recall(reader_.number<uint32_t>("a place of the memo"));
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  /// Little-endian, two's complement, of at most eight bytes.
-  int64_t long_integer() {
-    const auto bytes = reader_.run(reader_.number<uint8_t>("the length of an integer"), "integer");
-    if (bytes.size() > sizeof(int64_t)) refuse("the pickle has an integer beyond 64 bits");
-    if (bytes.empty()) return 0;
-    const bool negative = (bytes.back() & std::byte{0x80}) != std::byte{0};
-    uint64_t number = negative ? ~uint64_t{0} : 0;
-    std::memcpy(&number, bytes.data(), bytes.size());
-    return static_cast<int64_t>(number);
-  }
-
-  /// Tuples, lists and dictionaries.
-  bool build_container(uint8_t instruction) {
-    switch (instruction) {
-      case '(':
-        marks_.push_back(stack_.size());
-        return true;
-      case ')':
-        push(Kind::kTuple);
-        return true;
-      case 't':
-        push_tuple(since_mark());
-        return true;
-      case 0x85:  // TUPLE1
-      case 0x86:  // TUPLE2
-      case 0x87:  // TUPLE3
-        push_tuple(last(instruction - 0x84u));
-        return true;
-      case ']':
-        push(Kind::kList);
-        return true;
-      case 'a':
-        extend(Kind::kList, last(1));
-        return true;
-      case 'e':
-        extend(Kind::kList, since_mark());
-        return true;
-      case '}':
-        push(Kind::kDictionary);
-        return true;
-      case 's':
-        extend(Kind::kDictionary, last(2));
-        return true;
-      case 'u':
-        extend(Kind::kDictionary, since_mark());
-        return true;
-      case '0':
-        last(1);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  void push_tuple(std::vector<Object*> items) {
-    push(Kind::kTuple).items.assign(items.begin(), items.end());
-  }
-
-  void extend(Kind kind, const std::vector<Object*>& items) {
-    if (top()->kind != kind) refuse("the pickle adds items to what has none");
-    if (kind == Kind::kDictionary && items.size() % 2 != 0) refuse("a key without a value");
-    top()->items.insert(top()->items.end(), items.begin(), items.end());
-  }
-
   /// Everything that has to do with classes and functions.
   void use_name(uint8_t instruction) {
     switch (instruction) {
@@ -231,33 +67,35 @@ class Machine {
         return push_name(module + "." + line());
       }
       case 0x93: {  // STACK_GLOBAL
-        const auto names = last(2);
+        const auto names = stack_.last(2);
         if (names[0]->kind != Kind::kText || names[1]->kind != Kind::kText) {
           refuse("the name of a function or class must be a text");
         }
         return push_name(names[0]->text + "." + names[1]->text);
       }
       case 'Q':  // BINPERSID
-        return push_storage(*pop(Kind::kTuple, "the description of a storage"));
+        return push_storage(*stack_.pop(Kind::kTuple, "the description of a storage"));
       case 'R': {  // REDUCE
-        const Object& arguments = *pop(Kind::kTuple, "the arguments of a function");
-        return call(pop(Kind::kName, "a function")->text, arguments);
+        const Object& arguments = *stack_.pop(Kind::kTuple, "the arguments of a function");
+        return call(stack_.pop(Kind::kName, "a function")->text, arguments);
       }
       case 'b':  // BUILD: the attributes of a dictionary, which say nothing of its tensors
-        pop(Kind::kDictionary, "the attributes of a dictionary");
-        if (top()->kind != Kind::kDictionary) refuse("the pickle sets attributes of an object");
+        stack_.pop(Kind::kDictionary, "the attributes of a dictionary");
+        if (stack_.top()->kind != Kind::kDictionary) {
+          refuse("the pickle sets attributes of an object");
+        }
         return;
       default:
         refuse("the pickle has an instruction that no dictionary of tensors needs",
                "number " + std::to_string(instruction) + " at byte " +
-                   std::to_string(reader_.at() - 1));
+                   std::to_string(stack_.reader().at() - 1));
     }
   }
 
   std::string line() {
     std::string text;
     while (true) {
-      const auto letter = static_cast<char>(reader_.number<uint8_t>("a name"));
+      const auto letter = static_cast<char>(stack_.reader().number<uint8_t>("a name"));
       if (letter == '\n') return text;
       text.push_back(letter);
     }
@@ -273,7 +111,7 @@ class Machine {
                        .fix = "do not load this file with other programs if you do not trust its "
                               "origin; save the state_dict alone, or as safetensors"});
     }
-    push(Kind::kName).text = name;
+    stack_.push(Kind::kName).text = name;
   }
 
   void push_storage(const Object& place) {
@@ -287,7 +125,7 @@ class Machine {
     if (found == kStorages.end()) refuse("the description of a storage is not torch's");
     const auto elements = static_cast<uint64_t>(items[4]->integer);
     if (elements > kMostElements) refuse("a storage is too large", std::to_string(elements));
-    Object& object = push(Kind::kStorage);
+    Object& object = stack_.push(Kind::kStorage);
     object.tensor = std::make_unique<PickledTensor>();
     object.tensor->storage = items[2]->text;
     object.tensor->type = found->type;
@@ -299,10 +137,10 @@ class Machine {
     const auto& items = arguments.items;
     if (function == kDictionary) {
       if (!items.empty()) refuse("a dictionary must begin empty");
-      push(Kind::kDictionary);
+      stack_.push(Kind::kDictionary);
     } else if (function == kParameter) {
       if (items.empty() || items[0]->kind != Kind::kTensor) refuse("a parameter is no tensor");
-      Object& object = push(Kind::kTensor);
+      Object& object = stack_.push(Kind::kTensor);
       object.tensor = std::make_unique<PickledTensor>(*items[0]->tensor);
     } else if (function == kTensor) {
       push_tensor(items);
@@ -322,7 +160,7 @@ class Machine {
     if (items.size() == 7 && !items[6]->items.empty()) {
       refuse("a tensor is to be conjugated or negated when it is read, which is not supported");
     }
-    Object& object = push(Kind::kTensor);
+    Object& object = stack_.push(Kind::kTensor);
     object.tensor = std::make_unique<PickledTensor>(*items[0]->tensor);
     PickledTensor& tensor = *object.tensor;
     tensor.offset = static_cast<uint64_t>(items[1]->integer);
@@ -364,52 +202,8 @@ class Machine {
                std::to_string(tensor.offset) + " on");
   }
 
-  Object* top() const {
-    if (stack_.empty()) refuse("the pickle takes from an empty stack");
-    return stack_.back();
-  }
-
-  std::vector<Object*> last(size_t count) {
-    if (stack_.size() < count || (!marks_.empty() && stack_.size() - count < marks_.back())) {
-      refuse("the pickle takes from an empty stack");
-    }
-    const auto from = stack_.end() - static_cast<std::ptrdiff_t>(count);
-    std::vector<Object*> result(from, stack_.end());
-    stack_.erase(from, stack_.end());
-    return result;
-  }
-
-  std::vector<Object*> since_mark() {
-    if (marks_.empty()) refuse("the pickle lacks a mark");
-    const size_t mark = marks_.back();
-    std::vector<Object*> result = last(stack_.size() - mark);
-    marks_.pop_back();
-    return result;
-  }
-
-  const Object* pop(Kind kind, const char* what) {
-    const Object* object = last(1).front();
-    if (object->kind != kind) refuse(std::string(what) + " is of the wrong kind");
-    return object;
-  }
-
-  void keep(uint64_t place) {
-    if (memo_.size() >= kMostObjects) refuse("the pickle keeps too many objects");
-    memo_[place] = top();
-  }
-
-  void recall(uint64_t place) {
-    const auto found = memo_.find(place);
-    if (found == memo_.end()) refuse("the pickle recalls what it never kept");
-    stack_.push_back(found->second);
-  }
-
-  ByteReader reader_;
+  Stack stack_;
   std::string_view where_;
-  std::deque<Object> objects_;
-  std::vector<Object*> stack_;
-  std::vector<size_t> marks_;
-  std::map<uint64_t, Object*> memo_;
 };
 
 }  // namespace
