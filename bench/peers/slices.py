@@ -27,11 +27,22 @@ class SlicedProgram:
         self.process = subprocess.Popen([str(part) for part in command], text=True, **pipes,
                                         errors="replace", env=os.environ | environment)
         self.lines = self.process.stdout if says == "stdout" else self.process.stderr
+        self.said = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Ends what still runs or stands still."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def run_slice(self) -> str:
         """Goes on to the end of the slice; gives the line that said so."""
         self.process.send_signal(signal.SIGCONT)
         for line in self.lines:
+            self.said.append(line)
             if self.mark in line:
                 self.process.send_signal(signal.SIGSTOP)
                 return line
@@ -41,10 +52,10 @@ class SlicedProgram:
     def finish(self) -> str:
         """Lets the program end; gives what it wrote where its marks are not."""
         self.process.send_signal(signal.SIGCONT)
-        self.lines.read()
+        self.said += self.lines
         code = self.process.wait()
         self.other.seek(0)
         text = self.other.read()
         if code != 0:
-            raise RuntimeError(f"{self.words}\n{text}")
+            raise RuntimeError(f"{self.words}\n{''.join(self.said[-20:])}{text}")
         return text

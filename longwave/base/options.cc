@@ -117,6 +117,7 @@ void check_allowed(const Option& option, const Value& value, std::string_view wh
   const auto* real = std::get_if<double>(&value);
   if (integer != nullptr || real != nullptr) {
     const double number = integer != nullptr ? static_cast<double>(*integer) : *real;
+    if (std::isnan(number)) reject(where, option.key, "must be a number", to_string(value), {});
     if (!(number >= option.least && number <= option.most)) {
       reject(where, option.key, range_of(option, value), to_string(value), {});
     }

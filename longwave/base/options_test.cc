@@ -73,7 +73,8 @@ TEST(Options, WrongTypesRangesAndChoicesAreRefused) {
   EXPECT_THROW(options.assign("train.steps=1.5", "x"), ConfigError);
   EXPECT_THROW(options.assign("train.steps=", "x"), ConfigError);
   EXPECT_THROW(options.assign("train.steps=0", "x"), ConfigError);
-  EXPECT_THROW(options.assign("train.lr=nan", "x"), ConfigError);
+  EXPECT_NE(message_of([&] { options.assign("train.lr=nan", "x"); }).find("must be a number"),
+            std::string::npos);
   EXPECT_THROW(options.assign("train.lr=2", "x"), ConfigError);
   EXPECT_THROW(options.assign("data.pools=[1,a]", "x"), ConfigError);
   EXPECT_THROW(options.set("model.prenorm", int64_t{1}, "x"), ConfigError);

@@ -106,7 +106,7 @@ void report(const std::string& out, const std::vector<PublishedTensor>& tensors,
                                   tensors.size(), inspect::thousands(numbers), to);
 }
 
-/// What is called .gguf is read as one such file, and nothing else is.
+/// What is called .gguf is to be such a file, and nothing else.
 void check_name(const fs::path& out, std::optional<PublishedFormat> format) {
   const bool named = out.extension() == ".gguf", gguf = format == PublishedFormat::kGguf;
   if (named == gguf) return;
@@ -114,7 +114,7 @@ void check_name(const fs::path& out, std::optional<PublishedFormat> format) {
                      .what = gguf
                                  ? "the name of a GGUF file must end in .gguf"
                                  : "this is the name of a GGUF file, and a folder is to be written",
-                     .got = {},
+                     .got = out.filename().string(),
                      .fix = gguf ? "write to " + out.string() + ".gguf" : "add --to gguf"});
 }
 

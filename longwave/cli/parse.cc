@@ -168,14 +168,16 @@ void check_words(const Command& command, const std::vector<std::string>& words) 
     ++most;
   }
   if (words.size() <= most) return;
+  const std::string& word = words[most];
+  const std::string quoted = word.find(' ') == std::string::npos ? word : "\"" + word + "\"";
   const auto flag = std::ranges::find(command.flags, command.stray,
                                       [](const Flag& one) { return one.option.key; });
   throw UsageError({.where = where,
-                    .what = "unexpected argument " + words[most],
+                    .what = "unexpected argument " + quoted,
                     .got = {},
                     .fix = flag == command.flags.end()
                                ? fix
-                               : "did you mean " + flag_name(*flag) + " " + words[most] + "?"});
+                               : "did you mean " + flag_name(*flag) + " " + quoted + "?"});
 }
 
 }  // namespace longwave::cli

@@ -66,6 +66,13 @@ ExitCode run_quantize(Call& call) {
   const std::string& in = call.words.at(0);
   const std::string& out = call.options.text("out");
   io::require_new(out);
+  if (std::filesystem::path(out).extension() == ".gguf") {
+    throw ConfigError({.where = "--out",
+                       .what = "this is the name of a GGUF file, and a folder is to be written",
+                       .got = out,
+                       .fix = "name a folder, or write the file by longwave convert MODEL " + out +
+                              " --to gguf --type " + call.options.text("to")});
+  }
   const DType to = type_of(call.options.text("to"));
   const runtime::ModelSource model = runtime::open_model_folder(in);
   Totals totals;

@@ -16,6 +16,12 @@ TEST(Quantize, AWordTooManyIsTakenForTheFolderToMake) {
   EXPECT_NE(outcome.err.find("did you mean --out there?"), std::string::npos) << outcome.err;
 }
 
+TEST(Quantize, MakesFoldersAndSaysWhatMakesFiles) {
+  const Outcome outcome = longwave({"quantize", kPublished + "mamba", "--out", "small.gguf"});
+  EXPECT_EQ(outcome.code, ExitCode::kBadInput);
+  EXPECT_NE(outcome.err.find("--to gguf --type q8_0"), std::string::npos) << outcome.err;
+}
+
 TEST(Quantize, WritesAModelThatEveryCommandTakes) {
   const ScratchFolder scratch("quantize");
   for (const char* type : {"q8_0", "q4_0", "q4_k", "q6_k", "f16", "bf16"}) {

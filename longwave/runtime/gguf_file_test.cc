@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "longwave/base/error.h"
@@ -19,6 +20,7 @@
 #include "longwave/io/testing/temporary_folder.h"
 #include "longwave/models/published.h"
 #include "longwave/runtime/generate.h"
+#include "longwave/runtime/gguf_tensors.h"
 #include "longwave/runtime/published_folder.h"
 #include "longwave/runtime/testing/published_fixtures.h"
 
@@ -159,6 +161,26 @@ TEST(GgufFile, MatricesStayInTheirType) {
                                    io::read_file(scratch / "b.gguf", 1 << 20)));
     EXPECT_NE(Model::load(scratch / "a.gguf")->fingerprint(),
               Model::load(kFixtures / "mamba")->fingerprint());
+  }
+}
+
+TEST(GgufFile, ItsTypeIsThatOfMostNumbers) {
+  const TemporaryFolder scratch;
+  const ModelFolder published = load_model_folder(kFixtures / "mamba");
+  constexpr uint32_t kMostlyFloat16 = 1, kMostlyBFloat16 = 32;
+  for (const auto& [large, small, expected] :
+       {std::tuple(DType::kBFloat16, DType::kFloat16, kMostlyBFloat16),
+        std::tuple(DType::kFloat16, DType::kBFloat16, kMostlyFloat16)}) {
+    ModelFolder mixed{published.config, {}};
+    for (const auto& [name, tensor] : published.weights.all()) {
+      const bool is_large = name == "encoder.weight" || name.ends_with("in_proj.weight");
+      const bool is_small = name.ends_with("x_proj.weight") || name.ends_with("dt_proj.weight");
+      const DType type = is_large ? large : is_small ? small : DType::kFloat32;
+      mixed.weights.put(name, in_type(tensor.clone(), type));
+    }
+    save_gguf_model(scratch / "a.gguf", mixed);
+    const io::Gguf file(scratch / "a.gguf");
+    EXPECT_EQ(file.metadata().at("general.file_type"), io::GgufValue::uint32(expected));
   }
 }
 

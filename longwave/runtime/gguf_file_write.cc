@@ -31,7 +31,7 @@ DType type_of(const PublishedTensor& tensor, DType wanted) {
   return DType::kFloat16;
 }
 
-/// What most tensors are, by llama.cpp's numbers.
+/// What most numbers are, by llama.cpp's numbers for types.
 uint32_t file_type(DType dtype) {
   static constexpr std::array<std::pair<DType, uint32_t>, 7> kNumbers = {{{DType::kFloat32, 0},
                                                                           {DType::kFloat16, 1},
@@ -48,7 +48,7 @@ uint32_t file_type(DType dtype) {
 struct Plan {
   std::vector<io::GgufItem> items;
   std::map<std::string, DType> types;  ///< of the items by name
-  DType most = DType::kFloat32;        ///< of the matrices
+  DType most = DType::kFloat32;        ///< of the numbers that are not float32, if there are such
   io::GgufMetadata exact;              ///< what the form of float32 numbers loses
 };
 
@@ -82,16 +82,22 @@ Plan plan_of(const ModelSource& source, std::optional<DType> type) {
   const bool rounds = type && *type != DType::kFloat32;
   Survey survey = rounds ? Survey() : survey_of(source, tensors);
   Plan plan;
+  std::map<DType, int64_t> narrow;  // how many numbers are of each type
   for (const PublishedTensor& tensor : tensors) {
     const auto found = survey.types.find(tensor.ours);
     const DType wanted =
         type.value_or(found == survey.types.end() ? DType::kFloat32 : found->second);
-    if (wanted != DType::kFloat32) plan.most = wanted;
+    if (wanted != DType::kFloat32) narrow[wanted] += element_count(tensor.shape);
     const DType dtype = type_of(tensor, wanted);
     plan.items.push_back({tensor.theirs, io::gguf_type(dtype), tensor.shape});
     plan.types.emplace(tensor.theirs, dtype);
   }
-  if (plan.most == DType::kFloat32) plan.exact = std::move(survey.exact);
+  const auto count = [](const auto& type) { return type.second; };
+  if (narrow.empty()) {
+    plan.exact = std::move(survey.exact);
+  } else {
+    plan.most = std::ranges::max_element(narrow, {}, count)->first;
+  }
   return plan;
 }
 
@@ -112,7 +118,8 @@ void add_plan(Plan& plan, io::GgufMetadata& metadata) {
   for (auto& [key, value] : plan.exact) metadata.insert_or_assign(key, std::move(value));
   if (plan.most != DType::kFloat32) forget_multipliers(metadata);
   metadata.insert_or_assign("general.file_type", io::GgufValue::uint32(file_type(plan.most)));
-  if (is_blocked(plan.most)) {
+  const auto in_blocks = [](const auto& type) { return is_blocked(type.second); };
+  if (std::ranges::any_of(plan.types, in_blocks)) {
     metadata.insert_or_assign("general.quantization_version", io::GgufValue::uint32(2));
   }
 }

@@ -14,8 +14,10 @@ void JsonReader::fail(const std::string& what, const std::string& got,
 }
 
 void JsonReader::unsupported(const std::string& what, const std::string& got) const {
-  fail(what + " is not supported", got,
-       "supported are byte-pair encodings, as those of GPT-2's and Llama's kind, and Unigram");
+  fail(
+      what + " is not supported", got,
+      "supported are byte-pair encodings, as those of GPT-2's and Llama's kind, Unigram, WordPiece "
+      "and WordLevel");
 }
 
 Json JsonReader::parse(std::string_view text) const {
@@ -48,6 +50,20 @@ bool JsonReader::flag(const Json& object, const char* key, bool otherwise,
   if (value.is_null()) return otherwise;
   if (!value.is_boolean()) fail(place + "." + key + " must be true or false", value.type_name());
   return value.get<bool>();
+}
+
+int64_t JsonReader::count(const Json& value, int64_t least, int64_t most,
+                          const std::string& place) const {
+  const bool whole = value.is_number_integer();
+  // Beyond what 63 bits hold is beyond `most`.
+  const bool huge = value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{1} << 62;
+  const int64_t number = whole && !huge ? value.get<int64_t>() : -1;
+  if (!whole || huge || number < least || number > most) {
+    fail(place + " must be a whole number from " + std::to_string(least) + " to " +
+             std::to_string(most),
+         value.dump());
+  }
+  return number;
 }
 
 int64_t JsonReader::id(const Json& value, const std::string& place) const {

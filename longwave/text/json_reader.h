@@ -34,6 +34,8 @@ struct JsonReader {
   std::string text(const Json& value, const std::string& place) const;
   bool flag(const Json& object, const char* key, bool otherwise, const std::string& place) const;
   int64_t id(const Json& value, const std::string& place) const;
+  /// A number from `least`, at least 0, to `most`.
+  int64_t count(const Json& value, int64_t least, int64_t most, const std::string& place) const;
 
   /// Gives `step` the object, or, if it is a "Sequence", each one in its list `parts`; sequences
   /// may hold sequences.

@@ -46,13 +46,18 @@ TEST(LookupWords, PiecesAreTheLongestFromTheLeft) {
   EXPECT_EQ(tokenizer.decode(Ids{2, 3, 1, 5}), "abb a.");
   EXPECT_EQ(tokenizer.decode(Ids{3, 3}), "##bb") << "the first token is shown as it is";
   EXPECT_EQ(pieces("", R"({"type":"WordPiece","cleanup":false})").decode(Ids{1, 5}), "a .");
+  // As the reference does: every token begins with nothing, so none begins a word.
+  EXPECT_EQ(pieces("", R"({"type":"WordPiece","prefix":""})").decode(Ids{1, 3, 2}), "a##bab");
 }
 
 TEST(LookupWords, LongWordsAreUnknown) {
   EXPECT_EQ(pieces(R"(,"max_input_chars_per_word":3)").encode("abb abbb"), (Ids{2, 3, 0}));
   EXPECT_EQ(pieces("").encode("a" + std::string(99, 'b')).size(), 99U);
   EXPECT_EQ(pieces("").encode("a" + std::string(100, 'b')), (Ids{0}));
-  EXPECT_THROW(static_cast<void>(pieces(R"(,"max_input_chars_per_word":1001)")), DataError);
+  for (const char* wrong : {"1001", "-1", "1.5", "\"3\"", "18446744073709551615"}) {
+    EXPECT_THROW(static_cast<void>(pieces(R"(,"max_input_chars_per_word":)" + std::string(wrong))),
+                 DataError);
+  }
 }
 
 TEST(LookupWords, AddedTokensAreNoWordsOfTheModel) {

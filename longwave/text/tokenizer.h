@@ -20,9 +20,9 @@
 
 namespace longwave::text {
 
-/// Text to tokens and back: a byte-pair encoding of bytes or characters, as Hugging Face's
-/// tokenizer.json says, or the pieces of a SentencePiece model. The tokenizer of plain bytes is an
-/// encoding without merges.
+/// Text to tokens and back: what Hugging Face's tokenizer.json says (byte-pair encodings of bytes
+/// or characters, Unigram, WordPiece, WordLevel), or the pieces of a SentencePiece model. The
+/// tokenizer of plain bytes is an encoding without merges.
 ///
 /// Errors     DataError names what a file holds that is wrong or not supported; IoError.
 /// Threads    immutable: share it freely.

@@ -10,11 +10,12 @@ namespace longwave::text {
 
 /// What the text of a tokenizer.json says.
 ///
-/// Supported: model BPE over bytes or characters, with merges as text or as pairs, and Unigram;
-/// normalisers NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Precompiled, Prepend, Replace, Strip,
-/// StripAccents; pre-tokenizers BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace,
-/// Punctuation, Split, Whitespace, WhitespaceSplit; decoders ByteLevel, Metaspace, Replace,
-/// ByteFallback, Fuse, Strip; sequences of these; added tokens with all they may ask of what stands
+/// Supported: models BPE over bytes or characters, with merges as text or as pairs, Unigram,
+/// WordPiece and WordLevel; normalisers BertNormalizer, ByteLevel, NFC, NFD, NFKC, NFKD, Lowercase,
+/// Nmt, Precompiled, Prepend, Replace, Strip, StripAccents; pre-tokenizers BertPreTokenizer,
+/// ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, Punctuation, Split, Whitespace,
+/// WhitespaceSplit; decoders ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip, WordPiece,
+/// or none; sequences of these; added tokens with all they may ask of what stands
 /// around them; post-processors ByteLevel, BertProcessing, RobertaProcessing and templates of
 /// special tokens around a text. Everything else that would change the result is refused by its
 /// name.

@@ -86,11 +86,9 @@ void read_cut(const JsonReader& reader, const Json& json, TokenizerSpec& spec) {
     spec.cuts.emplace_back(Split{kWhiteSpace, Splitter::Matches::kDropped, sees});
     spec.cuts.emplace_back(Split{kPunctuation, Splitter::Matches::kApart, sees});
   } else if (type == "FixedLength") {
-    const int64_t length = reader.id(reader.at(json, "length", place), place + ".length");
     constexpr int64_t kMost = 65535;  // that a pattern can count
-    if (length < 1 || length > kMost) {
-      reader.unsupported(place + ".length", std::to_string(length));
-    }
+    const int64_t length =
+        reader.count(reader.at(json, "length", place), 1, kMost, place + ".length");
     spec.cuts.emplace_back(
         Split{"(?s).{1," + std::to_string(length) + "}", Splitter::Matches::kApart, sees});
   } else if (type == "CharDelimiterSplit") {

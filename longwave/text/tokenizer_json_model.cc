@@ -167,11 +167,7 @@ void read_lookup(const JsonReader& reader, const Json& json, LookupModel::Parts 
     constexpr int64_t kUsual = 100, kMost = 1000;
     const Json& most = reader.at(json, "max_input_chars_per_word", "model");
     model.most_characters =
-        most.is_null() ? kUsual : reader.id(most, "model.max_input_chars_per_word");
-    if (model.most_characters > kMost) {
-      reader.unsupported("model.max_input_chars_per_word over " + std::to_string(kMost),
-                         std::to_string(model.most_characters));
-    }
+        most.is_null() ? kUsual : reader.count(most, 0, kMost, "model.max_input_chars_per_word");
   }
   spec.lookup = std::move(model);
 }

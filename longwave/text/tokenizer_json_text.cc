@@ -22,8 +22,9 @@ void read_metaspace(const JsonReader& reader, const Json& json, DecodeSpec& deco
 /// Takes blanks off the beginning of the whole text.
 void read_strip(const JsonReader& reader, const Json& json, DecodeSpec& decode) {
   const Json& content = reader.at(json, "content", kDecoder);
-  const int64_t start = reader.id(reader.at(json, "start", kDecoder), "decoder.start");
-  const int64_t stop = reader.id(reader.at(json, "stop", kDecoder), "decoder.stop");
+  constexpr int64_t kMost = 1 << 20;
+  const int64_t start = reader.count(reader.at(json, "start", kDecoder), 0, kMost, "decoder.start");
+  const int64_t stop = reader.count(reader.at(json, "stop", kDecoder), 0, kMost, "decoder.stop");
   if (content != Json(" ") || stop != 0) {
     reader.unsupported("decoder.Strip of other than blanks at the beginning", json.dump());
   }
@@ -41,7 +42,9 @@ void put_blanks(std::string continuation, DecodeSpec& decode) {
 
 void read_word_pieces(const JsonReader& reader, const Json& json, DecodeSpec& decode) {
   const Json& prefix = reader.at(json, "prefix", kDecoder);
-  put_blanks(prefix.is_null() ? "##" : reader.text(prefix, "decoder.prefix"), decode);
+  const std::string continuation = prefix.is_null() ? "##" : reader.text(prefix, "decoder.prefix");
+  // Every token begins with an empty one: then nothing stands between tokens.
+  if (!continuation.empty()) put_blanks(continuation, decode);
   if (!reader.flag(json, "cleanup", true, kDecoder)) return;
   decode.substitutes = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
                         {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "longwave/base/assert.h"
 #include "longwave/base/parallel.h"
 #include "longwave/base/workspace.h"
 #include "longwave/ops/matmul/matmul_kernels.h"
@@ -127,8 +128,10 @@ void multiply_panels(const PanelProduct& product, int64_t begin, int64_t end) {
       return all_panels<PanelQ4_0>(product, begin, end);
     case DType::kQ4_K:
       return all_panels<PanelQ4_K>(product, begin, end);
-    default:
+    case DType::kQ6_K:
       return all_panels<PanelQ6_K>(product, begin, end);
+    default:
+      LONGWAVE_ASSERT(false, "this type does not lie in panels");
   }
 }
 

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "longwave/base/assert.h"
 #include "longwave/base/parallel.h"
 #include "longwave/ops/quant/block_layout.h"
 
@@ -163,8 +164,10 @@ void copy_row_of_panels(const Matrix& W, int64_t row, int64_t column, int64_t co
     std::memcpy(blocks, W.row(row) + bytes_of(W.dtype, column), bytes_of(W.dtype, columns));
     return;
   }
+  const auto* form = form_of(W.dtype);
+  LONGWAVE_ASSERT(form != nullptr, "this type does not lie in panels");
   const std::byte* panels = W.row(first) + kPanelRows * bytes_of(W.dtype, column);
-  form_of(W.dtype)->copy(panels, row - first, columns / block, blocks);
+  form->copy(panels, row - first, columns / block, blocks);
 }
 
 }  // namespace longwave::ops
