@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "longwave/ops/ssd/ssd_grad_hopper_layout_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_kernel_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_sums_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_warpgroup_layout_cuda.cuh"
 #include "longwave/ops/ssd/ssd_launch_cuda.cuh"
 
 namespace longwave::ops {
@@ -25,7 +25,7 @@ struct KeptState {
 
 inline KeptState kept_state(const SsdSize& size, SsdEngine engine) {
   if (engine == SsdEngine::kWarps) return {size.head_dim, size.state};
-  return {kSsdColumns, ssd_hopper_columns(size.state)};
+  return {kSsdColumns, ssd_warpgroup_columns(size.state)};
 }
 
 template <typename T>
@@ -218,10 +218,10 @@ void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
       const int64_t count = size.batch * launch.chunks * size.heads;
       float* const steps = scratch.take(count * (sizeof(StepsOfChunk) / sizeof(float)));
       float* const sums = scratch.take(count * (sizeof(SumsOfChunk) / sizeof(float)));
-      ssd_grad_on_hopper<T>({.common = launch,
-                             .steps = {reinterpret_cast<StepsOfChunk*>(steps), extents},
-                             .sums = {reinterpret_cast<SumsOfChunk*>(sums), extents}},
-                            stream);
+      ssd_grad_on_warpgroups<T>({.common = launch,
+                                 .steps = {reinterpret_cast<StepsOfChunk*>(steps), extents},
+                                 .sums = {reinterpret_cast<SumsOfChunk*>(sums), extents}},
+                                stream);
     }
   } else {
     // What was kept for tiles has room for states as they are.

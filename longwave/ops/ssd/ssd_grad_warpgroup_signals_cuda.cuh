@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "longwave/ops/ssd/ssd_grad_hopper_block_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_warpgroup_block_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
 /// The warpgroup that finds dx, a turn behind the weights of pairs of steps.
 template <typename T, int kStates>
-class HopperSignals {
+class WarpgroupGradSignals {
  public:
-  __device__ explicit HopperSignals(const HopperBlock<T, kStates>& block) : block_(block) {}
+  __device__ explicit WarpgroupGradSignals(const WarpgroupGradBlock<T, kStates>& block)
+      : block_(block) {}
 
   __device__ void run() const {
     block_.begin(0);
@@ -44,10 +45,10 @@ class HopperSignals {
 
   // What G gives.
   __device__ void decay(int i, float (&dx)[8][4]) const {
-    const ChunkDecays<kHopperSteps>& by = block_.steps(i).decays;
+    const ChunkDecays<kWarpgroupSteps>& by = block_.steps(i).decays;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float decay = by.between(block_.row(half), kHopperSteps - 1);
+      const float decay = by.between(block_.row(half), kWarpgroupSteps - 1);
 #pragma unroll
       for (int j = 0; j < 8; ++j) {
         float* const two = dx[j] + 2 * half;
@@ -125,7 +126,7 @@ class HopperSignals {
     __syncwarp();
   }
 
-  const HopperBlock<T, kStates>& block_;
+  const WarpgroupGradBlock<T, kStates>& block_;
 };
 
 }  // namespace longwave::ops::ssd_cuda_kernels

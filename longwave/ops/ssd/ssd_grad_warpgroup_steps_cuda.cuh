@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "longwave/ops/ssd/ssd_grad_hopper_layout_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_steps_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_warpgroup_layout_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
@@ -12,7 +12,7 @@ inline constexpr int kStepsThreads = 256;
 
 /// Of all chunks, a warp each: calls what(place, steps that are there).
 template <typename T, typename What>
-__device__ void each_chunk(const SsdHopperGradLaunch<T>& launch, What&& what) {
+__device__ void each_chunk(const SsdWarpgroupGradLaunch<T>& launch, What&& what) {
   int64_t index = (int64_t{blockIdx.x} * kStepsThreads + threadIdx.x) / 32;
   if (index >= launch.steps.size()) return;
   const int64_t heads = launch.steps.extent(2), chunks = launch.steps.extent(1);
@@ -21,19 +21,20 @@ __device__ void each_chunk(const SsdHopperGradLaunch<T>& launch, What&& what) {
   index /= heads;
   at.chunk = index % chunks;
   at.b = index / chunks;
-  at.t = at.chunk * kHopperSteps;
+  at.t = at.chunk * kWarpgroupSteps;
   const int64_t left = launch.common.args.in.x.extent(1) - at.t;
-  what(at, left < kHopperSteps ? static_cast<int>(left) : kHopperSteps);
+  what(at, left < kWarpgroupSteps ? static_cast<int>(left) : kWarpgroupSteps);
 }
 
 /// Finds the decays of all chunks.
 template <typename T>
 __global__ void __launch_bounds__(kStepsThreads)
-    hopper_steps_kernel(const __grid_constant__ SsdHopperGradLaunch<T> launch) {
+    warpgroup_steps_kernel(const __grid_constant__ SsdWarpgroupGradLaunch<T> launch) {
   each_chunk(launch, [&](const ChunkPlace& at, int count) {
     const SsdCudaInputs<T>& in = launch.common.args.in;
     StepsOfChunk& to = launch.steps(at.b, at.chunk, at.head);
-    const RawSteps<kHopperSteps> raw = read_steps<kHopperSteps>(in, at.b, at.t, count, at.head);
+    const RawSteps<kWarpgroupSteps> raw =
+        read_steps<kWarpgroupSteps>(in, at.b, at.t, count, at.head);
     find_decays(in, raw, count, at.head, to.decays);
     const float bias = in.dt_bias.absent() ? 0.0f : in.dt_bias(at.head);
 #pragma unroll
@@ -46,7 +47,7 @@ __global__ void __launch_bounds__(kStepsThreads)
 /// Finds the gradients of steps from what chunks left.
 template <typename T>
 __global__ void __launch_bounds__(kStepsThreads)
-    hopper_finish_kernel(const __grid_constant__ SsdHopperGradLaunch<T> launch) {
+    warpgroup_finish_kernel(const __grid_constant__ SsdWarpgroupGradLaunch<T> launch) {
   each_chunk(launch, [&](const ChunkPlace& at, int count) {
     const StepsOfChunk& steps = launch.steps(at.b, at.chunk, at.head);
     const SumsOfChunk& sums = launch.sums(at.b, at.chunk, at.head);

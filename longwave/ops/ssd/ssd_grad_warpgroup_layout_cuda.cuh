@@ -8,20 +8,20 @@
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
 
-/// Steps of a chunk on Hopper, rows of its tiles in shared memory.
-inline constexpr int kHopperSteps = 64;
+/// Steps of a chunk on warpgroups, rows of its tiles in shared memory.
+inline constexpr int kWarpgroupSteps = 64;
 
 /// What all kernels need to know of the steps of a head in a chunk.
 struct alignas(16) StepsOfChunk {
-  ChunkDecays<kHopperSteps> decays;
-  float raw[kHopperSteps];  // dt with its bias
+  ChunkDecays<kWarpgroupSteps> decays;
+  float raw[kWarpgroupSteps];  // dt with its bias
 };
 
 /// What a chunk leaves of a head for the gradients of its steps and skips; as GradSums.
 struct alignas(16) SumsOfChunk {
-  float less[kHopperSteps];    // by step: what it reads, less what it gives to later ones
-  float behind[kHopperSteps];  // by step: what it gives behind the chunk
-  float signals[1][kHopperSteps];
+  float less[kWarpgroupSteps];    // by step: what it reads, less what it gives to later ones
+  float behind[kWarpgroupSteps];  // by step: what it gives behind the chunk
+  float signals[1][kWarpgroupSteps];
   float skips[1][kSsdColumns];
   float states[8];
 };
@@ -34,20 +34,20 @@ __device__ float given_behind(const SumsOfChunk& from, const ChunkDecays<kSteps>
 
 }  // namespace ssd_cuda_kernels
 
-/// What the kernels of a gradient on Hopper read and write. States and adjoints, `common.h` and
+/// What the kernels of a gradient on warpgroups read and write. States and adjoints, `common.h` and
 /// `common.g`, are 64 rows of 64 or 128 numbers as tiles of shared memory: place_in_tile.
 template <typename T>
-struct SsdHopperGradLaunch {
+struct SsdWarpgroupGradLaunch {
   SsdGradLaunch<T> common;
   View<ssd_cuda_kernels::StepsOfChunk, 3> steps;  // (batch, chunks, heads)
   View<ssd_cuda_kernels::SumsOfChunk, 3> sums;    // likewise
 };
 
-/// Columns of a state as kept on Hopper.
-inline int64_t ssd_hopper_columns(int64_t state) { return state <= 64 ? 64 : 128; }
+/// Columns of a state as warpgroups keep it.
+inline int64_t ssd_warpgroup_columns(int64_t state) { return state <= 64 ? 64 : 128; }
 
 /// Queues all but the sums over chunks and splits.
 template <typename T>
-void ssd_grad_on_hopper(const SsdHopperGradLaunch<T>& launch, cudaStream_t stream);
+void ssd_grad_on_warpgroups(const SsdWarpgroupGradLaunch<T>& launch, cudaStream_t stream);
 
 }  // namespace longwave::ops

@@ -6,22 +6,22 @@
 #include "longwave/ops/cuda/bulk_copy_cuda.cuh"
 #include "longwave/ops/cuda/swizzled_copy_cuda.cuh"
 #include "longwave/ops/cuda/warpgroup_cuda.cuh"
-#include "longwave/ops/ssd/ssd_grad_hopper_layout_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_warpgroup_layout_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
 /// Shared memory of a block that marches with the states of a head.
 template <typename T, int kStates>
-struct HopperMarchLayout {
+struct WarpgroupGradMarchLayout {
   static constexpr int kTiles = kStates / 64, kStages = 2;
-  static constexpr int kTile = kHopperSteps * 64;
+  static constexpr int kTile = kWarpgroupSteps * 64;
 
   struct Stage {
     T rows[kTiles][kTile];
     T signals[kTile];
   };
   struct alignas(16) Weights {
-    float by[kHopperSteps];
+    float by[kWarpgroupSteps];
     float total;
   };
 
@@ -34,11 +34,11 @@ struct HopperMarchLayout {
 /// the state before each chunk; or backwards with adjoints, and leaves those behind each chunk and
 /// dh0. Both ways are in one grid.
 template <typename T, int kStates>
-class HopperMarch {
+class WarpgroupGradMarch {
  public:
-  using Shared = HopperMarchLayout<T, kStates>;
+  using Shared = WarpgroupGradMarchLayout<T, kStates>;
 
-  __device__ HopperMarch(const SsdHopperGradLaunch<T>& launch, Shared& shared)
+  __device__ WarpgroupGradMarch(const SsdWarpgroupGradLaunch<T>& launch, Shared& shared)
       : args_(launch.common.args),
         launch_(launch),
         shared_(shared),
@@ -79,11 +79,11 @@ class HopperMarch {
 
   __device__ void load(int64_t i) const {
     typename Shared::Stage& to = shared_.stages[i % kStages];
-    const int64_t c = chunk(i), t = c * kHopperSteps;
+    const int64_t c = chunk(i), t = c * kWarpgroupSteps;
     const View<const T, 4>& rows = forwards_ ? args_.in.B : args_.in.C;
     const View<const T, 4>& signals = forwards_ ? args_.in.x : args_.dy;
     const int64_t left = rows.extent(1) - t;
-    const int count = left < kHopperSteps ? static_cast<int>(left) : kHopperSteps;
+    const int count = left < kWarpgroupSteps ? static_cast<int>(left) : kWarpgroupSteps;
     const T* from =
         rows.data() + b_ * rows.stride(0) + t * rows.stride(1) + group_ * rows.stride(2);
     gpu::load_swizzled<gpu::kWarpgroup, kTiles>(threadIdx.x, from, rows.stride(1), count,
@@ -92,12 +92,12 @@ class HopperMarch {
         signals.data() + b_ * signals.stride(0) + t * signals.stride(1) + head_ * signals.stride(2);
     gpu::load_swizzled<gpu::kWarpgroup, 1>(threadIdx.x, from, signals.stride(1), count,
                                            static_cast<int>(signals.extent(3)), to.signals);
-    const ChunkDecays<kHopperSteps>& by = launch_.steps(b_, c, head_).decays;
+    const ChunkDecays<kWarpgroupSteps>& by = launch_.steps(b_, c, head_).decays;
     typename Shared::Weights& weights = shared_.weights[i % kStages];
     const int piece = threadIdx.x;
-    if (piece < kHopperSteps / 4) {
+    if (piece < kWarpgroupSteps / 4) {
       gpu::copy_16_bytes(weights.by + piece * 4, (forwards_ ? by.out : by.in) + piece * 4);
-    } else if (piece == kHopperSteps / 4) {
+    } else if (piece == kWarpgroupSteps / 4) {
       gpu::copy_4_bytes(&weights.total, &by.total);
     }
   }
@@ -194,7 +194,7 @@ class HopperMarch {
   }
 
   const SsdCudaGradArgs<T>& args_;
-  const SsdHopperGradLaunch<T>& launch_;
+  const SsdWarpgroupGradLaunch<T>& launch_;
   Shared& shared_;
   const bool forwards_;
   int64_t chunks_, head_, b_, group_;
@@ -204,10 +204,10 @@ class HopperMarch {
 
 template <typename T, int kStates>
 __global__ void __launch_bounds__(gpu::kWarpgroup, 3)
-    hopper_march_kernel(const __grid_constant__ SsdHopperGradLaunch<T> launch) {
+    warpgroup_grad_march_kernel(const __grid_constant__ SsdWarpgroupGradLaunch<T> launch) {
   extern __shared__ __align__(1024) unsigned char bytes[];
-  using Shared = HopperMarchLayout<T, kStates>;
-  HopperMarch<T, kStates>(launch, *reinterpret_cast<Shared*>(bytes)).run();
+  using Shared = WarpgroupGradMarchLayout<T, kStates>;
+  WarpgroupGradMarch<T, kStates>(launch, *reinterpret_cast<Shared*>(bytes)).run();
 }
 
 }  // namespace longwave::ops::ssd_cuda_kernels

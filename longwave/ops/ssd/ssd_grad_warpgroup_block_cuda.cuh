@@ -6,25 +6,25 @@
 #include "longwave/ops/cuda/bulk_copy_cuda.cuh"
 #include "longwave/ops/cuda/swizzled_copy_cuda.cuh"
 #include "longwave/ops/cuda/warpgroup_cuda.cuh"
-#include "longwave/ops/ssd/ssd_grad_hopper_layout_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_warpgroup_layout_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
 /// What the warpgroups of a block leave of one head, to be added up.
-struct HopperSums {
-  float rows[4][kHopperSteps];  // by t and warp: over s < t of L d (C B) (dy x)
-  float columns[kHopperSteps];  // by s: the same over t > s
-  float reads[kHopperSteps];    // by t: dy times what the state before the chunk gives to y
-  float behind[kHopperSteps];   // by s: x times what G gives to dx
-  float signals[kHopperSteps];  // by s: x times what all give to dx, but for d
-  float states[8];              // by warp: G times what is left of h
-  float skips[4][kSsdColumns];  // by column and warp: dy x
+struct WarpgroupGradSums {
+  float rows[4][kWarpgroupSteps];  // by t and warp: over s < t of L d (C B) (dy x)
+  float columns[kWarpgroupSteps];  // by s: the same over t > s
+  float reads[kWarpgroupSteps];    // by t: dy times what the state before the chunk gives to y
+  float behind[kWarpgroupSteps];   // by s: x times what G gives to dx
+  float signals[kWarpgroupSteps];  // by s: x times what all give to dx, but for d
+  float states[8];                 // by warp: G times what is left of h
+  float skips[4][kSsdColumns];     // by column and warp: dy x
 };
 
-/// Shared memory of a block that finds the gradients of a chunk on Hopper.
+/// Shared memory of a block that finds the gradients of a chunk on warpgroups.
 template <typename T, int kStates>
-struct HopperGradLayout {
-  static constexpr int kTiles = kStates / 64, kTile = kHopperSteps * 64;
+struct WarpgroupGradLayout {
+  static constexpr int kTiles = kStates / 64, kTile = kWarpgroupSteps * 64;
   // Heads whose tiles are on their way or in use; and whose sums are.
   static constexpr int kStages = 3, kSums = 3;
 
@@ -39,21 +39,21 @@ struct HopperGradLayout {
   T results[kTile];     // dx of a head
   StepsOfChunk steps[kStages];
   float skips[kStages][kSsdColumns];  // D
-  HopperSums sums[kSums];
+  WarpgroupGradSums sums[kSums];
   gpu::LoadBarrier loaded[kStages];
 };
 
 /// What the warpgroups of a block share that finds the gradients of one chunk, head after head: in
 /// turn i the tiles of head i are there, and those of head i - 1 still.
 template <typename T, int kStates>
-class HopperBlock {
+class WarpgroupGradBlock {
  public:
-  using Shared = HopperGradLayout<T, kStates>;
+  using Shared = WarpgroupGradLayout<T, kStates>;
   using Stage = typename Shared::Stage;
   static constexpr int kTiles = Shared::kTiles, kTile = Shared::kTile;
   static constexpr int kThreads = 4 * gpu::kWarpgroup, kLoaders = 2 * gpu::kWarpgroup;
 
-  __device__ HopperBlock(const SsdHopperGradLaunch<T>& launch, Shared& shared)
+  __device__ WarpgroupGradBlock(const SsdWarpgroupGradLaunch<T>& launch, Shared& shared)
       : launch(launch.common), shared(shared), all(launch) {
     int64_t index = blockIdx.x;
     split = index % this->launch.splits;
@@ -63,9 +63,9 @@ class HopperBlock {
     index /= groups;
     chunk = index % this->launch.chunks;
     b = index / this->launch.chunks;
-    t = chunk * kHopperSteps;
+    t = chunk * kWarpgroupSteps;
     const int64_t left = this->launch.args.in.x.extent(1) - t;
-    count = left < kHopperSteps ? static_cast<int>(left) : kHopperSteps;
+    count = left < kWarpgroupSteps ? static_cast<int>(left) : kWarpgroupSteps;
     const int64_t begin = split * this->launch.plan.heads;
     first_head = group * this->launch.share + begin;
     heads = static_cast<int>(min(this->launch.plan.heads, this->launch.share - begin));
@@ -126,7 +126,7 @@ class HopperBlock {
 
   __device__ const Stage& stage(int i) const { return shared.stages[i % Shared::kStages]; }
   __device__ const StepsOfChunk& steps(int i) const { return shared.steps[i % Shared::kStages]; }
-  __device__ HopperSums& sums(int i) const { return shared.sums[i % Shared::kSums]; }
+  __device__ WarpgroupGradSums& sums(int i) const { return shared.sums[i % Shared::kSums]; }
   __device__ const float* skips(int i) const { return shared.skips[i % Shared::kStages]; }
 
   /// Of a sum of 64 rows, the lane's rows; the first of the warp's is `down`.
@@ -159,7 +159,7 @@ class HopperBlock {
 
   const SsdGradLaunch<T>& launch;
   Shared& shared;
-  const SsdHopperGradLaunch<T>& all;
+  const SsdWarpgroupGradLaunch<T>& all;
   int64_t split, group, chunk, b, t, first_head;
   int heads, count, width, down;  // steps; columns of head_dim; first row of the warp
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "longwave/ops/ssd/ssd_grad_hopper_block_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_steps_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_warpgroup_block_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
@@ -10,9 +10,9 @@ namespace longwave::ops::ssd_cuda_kernels {
 /// the state before the chunk gives, to dB what the adjoint behind it gives, and to both what pairs
 /// of steps give, of all heads at once. They run one code, so that they share its instructions.
 template <typename T, int kStates>
-class HopperRows {
+class WarpgroupGradRows {
  public:
-  __device__ explicit HopperRows(const HopperBlock<T, kStates>& block)
+  __device__ explicit WarpgroupGradRows(const WarpgroupGradBlock<T, kStates>& block)
       : block_(block),
         thread_(threadIdx.x % (2 * gpu::kWarpgroup)),
         reads_(thread_ < gpu::kWarpgroup) {}
@@ -35,8 +35,8 @@ class HopperRows {
   }
 
  private:
-  static constexpr int kTiles = HopperBlock<T, kStates>::kTiles;
-  static constexpr int kTile = HopperBlock<T, kStates>::kTile;
+  static constexpr int kTiles = WarpgroupGradBlock<T, kStates>::kTiles;
+  static constexpr int kTile = WarpgroupGradBlock<T, kStates>::kTile;
   static constexpr gpu::TileOrder kAlong = gpu::TileOrder::kAlongSum;
   static constexpr gpu::TileOrder kAcross = gpu::TileOrder::kAcrossSum;
 
@@ -46,7 +46,7 @@ class HopperRows {
     const T* const signals = reads_ ? tiles.dy : tiles.x;
     const T* const state = reads_ ? tiles.h[0] : tiles.g[0];
     const T* const rows = reads_ ? block_.shared.C[0] : block_.shared.B[0];
-    const ChunkDecays<kHopperSteps>& decays = block_.steps(i).decays;
+    const ChunkDecays<kWarpgroupSteps>& decays = block_.steps(i).decays;
     const float* const weights = reads_ ? decays.in : decays.out;
     const float by[2] = {weights[block_.row(0)], weights[block_.row(1)]};
     float had[2] = {0.0f, 0.0f};
@@ -82,7 +82,7 @@ class HopperRows {
     for (int half = 0; half < 2; ++half) {
       had[half] = by[half] == 0.0f ? 0.0f : by[half] * had[half];
     }
-    HopperSums& sums = block_.sums(i);
+    WarpgroupGradSums& sums = block_.sums(i);
     block_.put_rows(had, reads_ ? sums.reads : sums.behind);
   }
 
@@ -112,8 +112,8 @@ class HopperRows {
 
   // Leaves the sums of head i, all of which are there.
   __device__ void leave(int i) const {
-    if (thread_ >= kHopperSteps || i < 0) return;
-    const HopperSums& from = block_.sums(i);
+    if (thread_ >= kWarpgroupSteps || i < 0) return;
+    const WarpgroupGradSums& from = block_.sums(i);
     SumsOfChunk& to = block_.all.sums(block_.b, block_.chunk, block_.first_head + i);
     to.less[thread_] = added(from.rows, thread_) + from.reads[thread_] - from.columns[thread_];
     to.behind[thread_] = from.behind[thread_];
@@ -180,7 +180,7 @@ class HopperRows {
     }
   }
 
-  const HopperBlock<T, kStates>& block_;
+  const WarpgroupGradBlock<T, kStates>& block_;
   const int thread_;  // of both warpgroups
   const bool reads_;  // whether it is that of dC
   float sums_[kTiles][8][4] = {};

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "longwave/ops/ssd/ssd_grad_hopper_block_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_warpgroup_block_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
 /// The warpgroup that sees to pairs of steps, of which the rows are those that give and the columns
 /// those that take: the weights by which they do, and what pairs add to dB and dC.
 template <typename T, int kStates>
-class HopperPairs {
+class WarpgroupGradPairs {
  public:
-  __device__ explicit HopperPairs(const HopperBlock<T, kStates>& block) : block_(block) {}
+  __device__ explicit WarpgroupGradPairs(const WarpgroupGradBlock<T, kStates>& block)
+      : block_(block) {}
 
   __device__ void run() {
     for (int i = 0; i < block_.heads; ++i) {
@@ -63,7 +64,7 @@ class HopperPairs {
   }
 
   __device__ void weigh(int i, const float (&xdy)[8][4]) {
-    const ChunkDecays<kHopperSteps>& by = block_.steps(i).decays;
+    const ChunkDecays<kWarpgroupSteps>& by = block_.steps(i).decays;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       from_[half] = by.sums[block_.row(half)];
@@ -90,7 +91,7 @@ class HopperPairs {
 
   // Of 16 steps that give and 16 that take. What a step gives itself is in both of its sums, whose
   // difference alone counts.
-  __device__ void weigh_tiles(int columns, const ChunkDecays<kHopperSteps>& by,
+  __device__ void weigh_tiles(int columns, const ChunkDecays<kWarpgroupSteps>& by,
                               const float (&xdy)[8][4], float (&weights)[2][4], float* taken) {
 #pragma unroll
     for (int k = 0; k < 2; ++k) {
@@ -113,7 +114,7 @@ class HopperPairs {
     }
   }
 
-  const HopperBlock<T, kStates>& block_;
+  const WarpgroupGradBlock<T, kStates>& block_;
   float products_[8][4], pairs_[8][4] = {};
   float from_[2], sizes_[2], given_[2];  // of the lane's rows
 };
