@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "longwave/ops/cuda/shared_address_cuda.cuh"
+
 namespace longwave::ops::gpu {
 
 // Copies that one thread begins and that run by themselves, on Hopper and newer GPUs. They see what
@@ -11,7 +13,7 @@ namespace longwave::ops::gpu {
 /// Begins to copy bytes, a multiple of 16, from shared to device memory, and closes the group.
 __device__ inline void begin_bulk_store(void* to, const void* shared, int bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to),
-               "r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))), "r"(bytes)
+               "r"(shared_address(shared)), "r"(bytes)
                : "memory");
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
@@ -30,10 +32,6 @@ __device__ inline void await_bulk_stores() {
 struct alignas(8) LoadBarrier {
   uint64_t bits;
 };
-
-__device__ inline unsigned shared_address(const void* shared) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(shared));
-}
 
 /// Makes a barrier; one thread, before a barrier of the block.
 __device__ inline void make_barrier(LoadBarrier& barrier) {

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "longwave/ops/cuda/shared_address_cuda.cuh"
+
 namespace longwave::ops::gpu {
 
 inline constexpr float kLog2E = 1.44269504088896340736f;
@@ -81,15 +83,12 @@ __device__ float2 pair_of(const T* two) {
 }
 
 __device__ inline void copy_16_bytes(void* shared, const void* global) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)),
                "l"(global)
                : "memory");
 }
 __device__ inline void copy_4_bytes(void* shared, const void* global) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
-               "l"(global)
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(shared)), "l"(global)
                : "memory");
 }
 __device__ inline void finish_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }

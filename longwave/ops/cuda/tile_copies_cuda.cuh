@@ -4,6 +4,7 @@
 #include <cuda.h>
 
 #include "longwave/ops/cuda/bulk_copy_cuda.cuh"
+#include "longwave/ops/cuda/shared_address_cuda.cuh"
 
 namespace longwave::ops::gpu {
 

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "longwave/ops/cuda/shared_address_cuda.cuh"
+
 namespace longwave::ops::gpu {
 
 /// Four 8 x 8 matrices of 16-bit numbers from shared memory: lane i gives the place of row i % 8 of
@@ -13,7 +15,7 @@ namespace longwave::ops::gpu {
 __device__ inline void load_matrices(const void* row, uint32_t (&to)[4]) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "r"(shared_address(row))
                : "memory");
 }
 
@@ -21,7 +23,7 @@ __device__ inline void load_matrices(const void* row, uint32_t (&to)[4]) {
 __device__ inline void load_transposed_matrices(const void* row, uint32_t (&to)[4]) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "r"(shared_address(row))
                : "memory");
 }
 
@@ -69,8 +71,7 @@ __device__ inline uint32_t to_tf32(float x) {
 
 /// Sends 16 bytes on their way from device memory to shared memory, or zeros unless `there`.
 __device__ inline void copy_16_bytes_or_zero(void* shared, const void* global, bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
                "l"(global), "r"(there ? 16 : 0)
                : "memory");
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/fragments_cuda.cuh"
+#include "longwave/ops/cuda/shared_address_cuda.cuh"
 
 namespace longwave::ops::gpu {
 
@@ -32,7 +33,7 @@ enum class TileOrder { kAlongSum, kAcrossSum };
 /// `part` on, with kAcrossSum rows 16 `part` on.
 template <TileOrder kOrder>
 __device__ uint64_t shared_factor(const void* tile, int part) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(tile));
+  const uint32_t address = shared_address(tile);
   constexpr int kStep = kOrder == TileOrder::kAlongSum ? 32 : 16 * kTileRowBytes;
   // In units of 16 bytes, and eight rows apart; 128 bytes are permuted.
   const uint32_t low = (address & 0x3ffff) / 16 + part * (kStep / 16) + (1u << 16);
@@ -68,11 +69,6 @@ __device__ void await_products(float (&... sums)[kTiles][4]) {
 /// Lets tensor cores see what this thread wrote to shared memory; a barrier must follow.
 __device__ inline void show_to_tensor_cores() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
-
-/// A barrier for one of the block's warpgroups.
-__device__ inline void sync_warpgroup(int which) {
-  asm volatile("bar.sync %0, %1;" ::"r"(which + 1), "n"(kWarpgroup) : "memory");
 }
 
 /// Has kRegisters for each thread from here on, a multiple of 8, and waits until others gave as
@@ -168,18 +164,17 @@ __device__ inline int transposed_factor_place(int row, int piece) {
 /// Writes four 8 x 8 matrices of 16-bit numbers to shared memory: what load_matrices reads.
 template <typename T>
 __device__ void store_matrices(const LeftFactor<T>& x, void* row) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(row))),
-               "r"(x.pairs[0].bits), "r"(x.pairs[1].bits), "r"(x.pairs[2].bits),
-               "r"(x.pairs[3].bits)
-               : "memory");
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+      "r"(x.pairs[0].bits), "r"(x.pairs[1].bits), "r"(x.pairs[2].bits), "r"(x.pairs[3].bits)
+      : "memory");
 }
 
 /// The same transposed: what load_transposed_matrices reads.
 template <typename T>
 __device__ void store_transposed_matrices(const LeftFactor<T>& x, void* row) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(row))),
+                   shared_address(row)),
                "r"(x.pairs[0].bits), "r"(x.pairs[1].bits), "r"(x.pairs[2].bits),
                "r"(x.pairs[3].bits)
                : "memory");

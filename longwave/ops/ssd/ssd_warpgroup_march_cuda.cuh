@@ -457,6 +457,7 @@ template <typename T, int kStates, SsdMarch kMarch, int kBlocks>
 __global__ void __launch_bounds__(gpu::kWarpgroup, kBlocks)
     warpgroup_march_kernel(const __grid_constant__ SsdWarpgroupLaunch<T> launch) {
   extern __shared__ unsigned char bytes[];
+  // By shared_address nvcc would order the instructions of the whole kernel otherwise.
   const auto shared = static_cast<uint32_t>(__cvta_generic_to_shared(bytes));
   using March = WarpgroupMarch<T, kStates, kMarch, kBlocks>;
   March(launch, March::place_of_block(launch.march), bytes + (1024 - shared % 1024) % 1024).run();
