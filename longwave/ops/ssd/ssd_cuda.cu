@@ -13,8 +13,7 @@
 namespace longwave::ops {
 namespace {
 
-constexpr const char* kWhere = "ssd_cuda";
-constexpr const char* kGradWhere = "ssd_cuda_backward";
+using ssd_cuda_kernels::kGradWhere, ssd_cuda_kernels::kWhere;
 
 // What forward and backward pass share.
 template <typename T>

@@ -9,8 +9,6 @@
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
 
-inline constexpr const char* kGradWhere = "ssd_cuda_backward";
-
 /// Scratch memory for `count` numbers of T.
 template <typename T>
 T* take_numbers(gpu::DeviceScratch& scratch, int64_t count) {
@@ -25,7 +23,7 @@ struct KeptState {
 
 inline KeptState kept_state(const SsdSize& size, SsdEngine engine) {
   if (engine == SsdEngine::kWarps) return {size.head_dim, size.state};
-  return {kSsdColumns, ssd_warpgroup_columns(size.state)};
+  return {kSsdColumns, warpgroup_columns(size.state)};
 }
 
 template <typename T>
@@ -145,10 +143,9 @@ void launch_sums(const SsdGradLaunch<T>& launch, cudaStream_t stream) {
 
 template <typename T>
 bool ssd_grad_fits_warpgroups(const SsdSize& size) {
-  // Rows are whole 16-byte pieces, and have room in one tile and in two.
-  return sizeof(T) == 2 && size.head_dim > 0 && size.head_dim <= kSsdColumns &&
-         size.head_dim % 8 == 0 && size.state > 0 && size.state <= 128 && size.state % 8 == 0 &&
-         size.batch > 0 && size.time > 0 && size.heads > 0 && gpu::is_hopper();
+  // Rows of head_dim have room in one tile.
+  return size.head_dim <= kSsdColumns && size.batch > 0 && size.time > 0 && size.heads > 0 &&
+         ssd_cuda_kernels::has_warpgroup_tiles<T>(size);
 }
 
 template <typename T>

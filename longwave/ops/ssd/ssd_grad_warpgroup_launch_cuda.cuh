@@ -11,18 +11,16 @@
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
 
-inline constexpr const char* kWarpgroupWhere = "ssd_cuda_backward";
-
 /// Queues a kernel whose blocks have `Shared` as their shared memory.
 template <typename Shared, typename Launch>
 void launch_warpgroup_kernel(void (*kernel)(Launch), int64_t blocks, int threads,
                              const Launch& launch, cudaStream_t stream) {
-  static_assert(sizeof(Shared) <= 227 * 1024);
+  static_assert(sizeof(Shared) <= kSharedBytes);
   gpu::require_device(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)),
-      kWarpgroupWhere);
-  kernel<<<gpu::blocks_for(blocks, 1, kWarpgroupWhere), threads, sizeof(Shared), stream>>>(launch);
-  gpu::require_device(cudaGetLastError(), kWarpgroupWhere);
+      kGradWhere);
+  kernel<<<gpu::blocks_for(blocks, 1, kGradWhere), threads, sizeof(Shared), stream>>>(launch);
+  gpu::require_device(cudaGetLastError(), kGradWhere);
 }
 
 template <typename T, int kStates>
@@ -42,16 +40,13 @@ void launch_warpgroup_kernels(const SsdWarpgroupGradLaunch<T>& launch, cudaStrea
 template <typename T>
 void ssd_grad_on_warpgroups(const SsdWarpgroupGradLaunch<T>& launch, cudaStream_t stream) {
   using namespace ssd_cuda_kernels;
-  const unsigned blocks = gpu::blocks_for(launch.steps.size(), kStepsThreads / 32, kWarpgroupWhere);
+  const unsigned blocks = gpu::blocks_for(launch.steps.size(), kStepsThreads / 32, kGradWhere);
   warpgroup_steps_kernel<T><<<blocks, kStepsThreads, 0, stream>>>(launch);
-  gpu::require_device(cudaGetLastError(), kWarpgroupWhere);
-  if (launch.common.g.extent(4) == 64) {
-    launch_warpgroup_kernels<T, 64>(launch, stream);
-  } else {
-    launch_warpgroup_kernels<T, 128>(launch, stream);
-  }
+  gpu::require_device(cudaGetLastError(), kGradWhere);
+  with_warpgroup_columns(launch.common.args.in.B.extent(3),
+                         [&](auto states) { launch_warpgroup_kernels<T, states>(launch, stream); });
   warpgroup_finish_kernel<T><<<blocks, kStepsThreads, 0, stream>>>(launch);
-  gpu::require_device(cudaGetLastError(), kWarpgroupWhere);
+  gpu::require_device(cudaGetLastError(), kGradWhere);
 }
 
 }  // namespace longwave::ops

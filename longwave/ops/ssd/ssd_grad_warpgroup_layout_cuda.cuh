@@ -4,12 +4,10 @@
 #include <cstdint>
 
 #include "longwave/ops/ssd/ssd_grad_layout_cuda.cuh"
+#include "longwave/ops/ssd/ssd_warpgroup_extents_cuda.h"
 
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
-
-/// Steps of a chunk on warpgroups, rows of its tiles in shared memory.
-inline constexpr int kWarpgroupSteps = 64;
 
 /// What all kernels need to know of the steps of a head in a chunk.
 struct alignas(16) StepsOfChunk {
@@ -38,13 +36,11 @@ __device__ float given_behind(const SumsOfChunk& from, const ChunkDecays<kSteps>
 /// `common.g`, are 64 rows of 64 or 128 numbers as tiles of shared memory: place_in_tile.
 template <typename T>
 struct SsdWarpgroupGradLaunch {
+  static_assert(ssd_cuda_kernels::kWarpgroupSteps == kSsdCudaChunk<T>);
   SsdGradLaunch<T> common;
   View<ssd_cuda_kernels::StepsOfChunk, 3> steps;  // (batch, chunks, heads)
   View<ssd_cuda_kernels::SumsOfChunk, 3> sums;    // likewise
 };
-
-/// Columns of a state as warpgroups keep it.
-inline int64_t ssd_warpgroup_columns(int64_t state) { return state <= 64 ? 64 : 128; }
 
 /// Queues all but the sums over chunks and splits.
 template <typename T>

@@ -16,11 +16,6 @@
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
 
-inline constexpr const char* kWhere = "ssd_cuda";
-
-/// Bytes of shared memory that a block can have: 227 KB on Hopper.
-inline constexpr int kSharedBytes = 227 * 1024;
-
 /// Multiprocessors of the largest chips.
 inline constexpr int64_t kMultiprocessors = 132;
 
@@ -119,6 +114,14 @@ SsdSize size_of(const SsdCudaInputs<T>& in) {
           .state = in.B.extent(3)};
 }
 
+/// Whether rows of T and of this extent lie in tiles of warpgroups, and the present GPU has them:
+/// rows come in pieces of 16 bytes, those of states in at most two tiles.
+template <typename T>
+bool has_warpgroup_tiles(const SsdSize& size) {
+  return sizeof(T) == 2 && size.head_dim > 0 && size.head_dim % 8 == 0 && size.state > 0 &&
+         size.state % 8 == 0 && size.state <= kWarpgroupStates && gpu::is_hopper();
+}
+
 }  // namespace ssd_cuda_kernels
 
 template <typename T>
@@ -180,12 +183,10 @@ SsdPlan ssd_plan(const SsdSize& size) {
 template <typename T>
 bool ssd_fits_warpgroups(const SsdSize& size) {
   using namespace ssd_cuda_kernels;
-  // Products are of 64 rows of head_dim; rows come in pieces of 16 bytes, by coordinates of 32
-  // bits.
-  return sizeof(T) == 2 && size.head_dim > kSsdColumns / 2 && size.head_dim % 8 == 0 &&
-         size.state > 0 && size.state % 8 == 0 && size.state <= kWarpgroupStates &&
+  // Products are of 64 rows of head_dim; rows come by coordinates of 32 bits.
+  return size.head_dim > kSsdColumns / 2 &&
          std::max({size.batch, size.time, size.heads}) <= std::numeric_limits<int>::max() &&
-         gpu::is_hopper();
+         has_warpgroup_tiles<T>(size);
 }
 
 template <typename T>

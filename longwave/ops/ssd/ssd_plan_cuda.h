@@ -17,6 +17,17 @@ inline constexpr int kSsdCudaChunk = sizeof(T) == 2 ? 64 : 32;
 inline constexpr int kSsdRows = 16;
 inline constexpr int kSsdColumns = 64;
 
+namespace ssd_cuda_kernels {
+
+/// Where errors of the scan and of its gradient say that they are.
+inline constexpr const char* kWhere = "ssd_cuda";
+inline constexpr const char* kGradWhere = "ssd_cuda_backward";
+
+/// Bytes of shared memory that a block can have: 227 KB on Hopper.
+inline constexpr int kSharedBytes = 227 * 1024;
+
+}  // namespace ssd_cuda_kernels
+
 /// Which kernels march through the chunks: those of any GPU, or those of Hopper.
 enum class SsdEngine { kWarps, kWarpgroups };
 

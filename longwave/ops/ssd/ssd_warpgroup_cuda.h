@@ -4,11 +4,9 @@
 #include <cuda.h>
 
 #include "longwave/ops/ssd/ssd_march_layout_cuda.cuh"
+#include "longwave/ops/ssd/ssd_warpgroup_extents_cuda.h"
 
 namespace longwave::ops::ssd_cuda_kernels {
-
-/// The most states that a warpgroup holds.
-inline constexpr int kWarpgroupStates = 128;
 
 /// What warpgroups read and write, as SsdMarchLaunch, with operands as the copy engine sees them.
 template <typename T>

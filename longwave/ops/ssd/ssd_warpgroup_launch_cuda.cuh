@@ -11,7 +11,6 @@ namespace longwave::ops::ssd_cuda_kernels {
 
 template <typename T, int kStates, SsdMarch kMarch, int kBlocks>
 void launch_warpgroups(const SsdWarpgroupLaunch<T>& launch, cudaStream_t stream) {
-  constexpr const char* kWhere = "ssd_cuda";
   constexpr int kBytes = WarpgroupLayout<kStates, kMarch, kBlocks>::kBytes;
   const auto kernel = warpgroup_march_kernel<T, kStates, kMarch, kBlocks>;
   gpu::require_device(
@@ -35,12 +34,9 @@ void launch_warpgroups(const SsdWarpgroupLaunch<T>& launch, cudaStream_t stream)
 
 template <typename T, SsdMarch kMarch>
 void launch_warpgroups(const SsdWarpgroupLaunch<T>& launch, cudaStream_t stream) {
-  static_assert(kWarpgroupStates == 128);
-  if (launch.march.in.B.extent(3) <= 64) {
-    launch_warpgroups<T, 64, kMarch>(launch, stream);
-  } else {
-    launch_warpgroups<T, 128, kMarch>(launch, stream);
-  }
+  with_warpgroup_columns(launch.march.in.B.extent(3), [&](auto states) {
+    launch_warpgroups<T, states, kMarch>(launch, stream);
+  });
 }
 
 template <typename T>

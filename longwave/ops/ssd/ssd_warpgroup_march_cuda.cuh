@@ -96,7 +96,7 @@ class WarpgroupMarch {
   }
 
  private:
-  static constexpr int kSteps = 64, kParts = Tiles::kParts, kStages = Tiles::kStages;
+  static constexpr int kSteps = kWarpgroupSteps, kParts = Tiles::kParts, kStages = Tiles::kStages;
   static_assert(kSteps == kSsdCudaChunk<T>);
   static constexpr int kEach = RawSteps<kSteps>::kEach;
   // Steps of whose outputs the block writes some at once.

@@ -8,8 +8,9 @@
 namespace longwave::ops::ssd_cuda_kernels {
 
 /// The decays of a chunk as a warpgroup wants them.
-struct WarpgroupDecays : ChunkDecays<64> {
-  float from[64];  // sums less log2 of the step size: 2^(sums[t] - from[s]) weighs step s at t
+struct WarpgroupDecays : ChunkDecays<kWarpgroupSteps> {
+  // Sums less log2 of the step size: 2^(sums[t] - from[s]) weighs step s at t.
+  float from[kWarpgroupSteps];
 };
 
 /// Chunks whose decays are found at once, one a warp, and room for those in use and the next.
@@ -92,7 +93,7 @@ class WarpgroupTiles {
  private:
   __device__ static gpu::TilePlace place(gpu::TilePlace first, int part, int i) {
     first.column += part * 64;
-    first.step += i * 64;
+    first.step += i * kWarpgroupSteps;
     return first;
   }
   __device__ gpu::LoadBarrier* arrivals() const {
