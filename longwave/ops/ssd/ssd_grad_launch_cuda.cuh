@@ -9,60 +9,81 @@
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
 
-/// Scratch memory for `count` numbers of T.
+/// Chunks of time.
 template <typename T>
-T* take_numbers(gpu::DeviceScratch& scratch, int64_t count) {
-  constexpr int64_t kEach = sizeof(float) / sizeof(T);
-  return reinterpret_cast<T*>(scratch.take((count + kEach - 1) / kEach));
+int64_t chunks_of(int64_t time) {
+  return (time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
 }
 
-/// Extents of a state in memory.
-struct KeptState {
-  int64_t rows, columns;
+/// How a gradient is cut, and what it keeps in the workspace, in floats.
+struct GradSize {
+  int64_t share, chunks, splits;      // heads of a group; parts of a group's heads
+  int64_t state_rows, state_columns;  // of a state as it is kept
+  int64_t states;                     // before all chunks, and as much for adjoints behind them
+  int64_t signals;                    // sums for dA, ddt_bias and dD
+  int64_t inputs;                     // sums for dB and dC, if cut
+  int64_t warpgroup_steps, warpgroup_sums;  // StepsOfChunk and SumsOfChunk, if on warpgroups
 };
 
-inline KeptState kept_state(const SsdSize& size, SsdEngine engine) {
-  if (engine == SsdEngine::kWarps) return {size.head_dim, size.state};
-  return {kSsdColumns, warpgroup_columns(size.state)};
+/// Of a D with so many columns.
+template <typename T>
+GradSize grad_size(const SsdSize& size, const SsdGradPlan& plan, int64_t skips) {
+  const bool warpgroups = plan.engine == SsdEngine::kWarpgroups;
+  const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
+  const int64_t chunks = chunks_of<T>(size.time), all = size.batch * chunks * size.heads;
+  const int64_t splits = std::max<int64_t>(1, (share + plan.heads - 1) / plan.heads);
+  const int64_t rows = warpgroups ? kSsdColumns : size.head_dim;
+  const int64_t columns = warpgroups ? warpgroup_columns(size.state) : size.state;
+  constexpr int64_t kEach = sizeof(float) / sizeof(T);
+  const int64_t inputs = splits * size.batch * size.time * size.groups * 2 * size.state;
+  const int64_t steps = sizeof(StepsOfChunk) / sizeof(float);
+  const int64_t sums = sizeof(SumsOfChunk) / sizeof(float);
+  return {.share = share,
+          .chunks = chunks,
+          .splits = splits,
+          .state_rows = rows,
+          .state_columns = columns,
+          .states = (all * rows * columns + kEach - 1) / kEach,
+          .signals = size.heads * (2 + skips) * size.batch * chunks,
+          .inputs = splits > 1 ? inputs : 0,
+          .warpgroup_steps = warpgroups ? all * steps : 0,
+          .warpgroup_sums = warpgroups ? all * sums : 0};
 }
 
 template <typename T>
 SsdGradLaunch<T> describe_gradient(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
-                                   KeptState kept, gpu::DeviceScratch& scratch) {
+                                   gpu::DeviceScratch& scratch) {
   const auto [batch, time, heads, head_dim, groups, state] = size_of(args.in);
-  const int64_t chunks = (time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
-  const int64_t share = heads / std::max<int64_t>(groups, 1);
-  const int64_t splits = std::max<int64_t>(1, (share + plan.heads - 1) / plan.heads);
   const int64_t skips = args.in.D.absent() ? 0 : args.in.D.extent(1);
+  const GradSize sizes = grad_size<T>(size_of(args.in), plan, skips);
+  const int64_t chunks = sizes.chunks;
   const auto wide = [](const auto& x, int64_t row) { return gpu::in_pieces(x, row, 16); };
   const auto paired = [](const auto& x) {
     // The last of an odd number of elements goes alone.
     return gpu::in_pieces(x, 2, 2 * sizeof(T)) && x.extent(3) > 1;
   };
-  const std::array<int64_t, 5> states{batch, chunks, heads, kept.rows, kept.columns};
-  const int64_t numbers = batch * chunks * heads * kept.rows * kept.columns;
-  SsdGradLaunch<T> launch{.args = args,
-                          .h = {take_numbers<T>(scratch, numbers), states},
-                          .g = {take_numbers<T>(scratch, numbers), states},
-                          .inputs = {},
-                          .signals = {scratch.take(heads * (2 + skips) * batch * chunks),
-                                      {heads, 2 + skips, batch * chunks}},
-                          .plan = plan,
-                          .share = share,
-                          .chunks = chunks,
-                          .splits = splits,
-                          .tiles = std::max<int64_t>(1, column_tiles(head_dim)),
-                          .wide_x = wide(args.in.x, head_dim),
-                          .wide_dy = wide(args.dy, head_dim),
-                          .wide_B = wide(args.in.B, state),
-                          .wide_C = wide(args.in.C, state),
-                          .wide_states = state % (16 / static_cast<int64_t>(sizeof(T))) == 0,
-                          .paired_dx = paired(args.dx),
-                          .paired_dB = paired(args.dB),
-                          .paired_dC = paired(args.dC)};
-  if (splits > 1) {
-    launch.inputs = {scratch.take(splits * batch * time * groups * 2 * state),
-                     {splits, batch, time, groups, 2, state}};
+  const std::array<int64_t, 5> states{batch, chunks, heads, sizes.state_rows, sizes.state_columns};
+  SsdGradLaunch<T> launch{
+      .args = args,
+      .h = {reinterpret_cast<T*>(scratch.take(sizes.states)), states},
+      .g = {reinterpret_cast<T*>(scratch.take(sizes.states)), states},
+      .inputs = {},
+      .signals = {scratch.take(sizes.signals), {heads, 2 + skips, batch * chunks}},
+      .plan = plan,
+      .share = sizes.share,
+      .chunks = chunks,
+      .splits = sizes.splits,
+      .tiles = std::max<int64_t>(1, column_tiles(head_dim)),
+      .wide_x = wide(args.in.x, head_dim),
+      .wide_dy = wide(args.dy, head_dim),
+      .wide_B = wide(args.in.B, state),
+      .wide_C = wide(args.in.C, state),
+      .wide_states = state % (16 / static_cast<int64_t>(sizeof(T))) == 0,
+      .paired_dx = paired(args.dx),
+      .paired_dB = paired(args.dB),
+      .paired_dC = paired(args.dC)};
+  if (sizes.splits > 1) {
+    launch.inputs = {scratch.take(sizes.inputs), {sizes.splits, batch, time, groups, 2, state}};
   }
   return launch;
 }
@@ -159,7 +180,7 @@ SsdGradPlan ssd_grad_plan(const SsdSize& size) {
   // What a block does for all its heads, in units of what it does for one.
   constexpr double kShared = 1.0;
   const int64_t share = std::max<int64_t>(1, size.heads / std::max<int64_t>(size.groups, 1));
-  const int64_t chunks = (size.time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
+  const int64_t chunks = chunks_of<T>(size.time);
   int64_t best = share;
   double least = std::numeric_limits<double>::infinity();
   for (int64_t splits = 1; splits <= std::min<int64_t>(share, 16); ++splits) {
@@ -180,24 +201,10 @@ SsdGradPlan ssd_grad_plan(const SsdSize& size) {
 template <typename T>
 size_t ssd_grad_plan_bytes(const SsdSize& size, const SsdGradPlan& plan) {
   using gpu::DeviceScratch;
-  const int64_t chunks = (size.time + kSsdCudaChunk<T> - 1) / kSsdCudaChunk<T>;
-  const int64_t rows = size.batch * chunks;
-  const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
-  const int64_t splits = std::max<int64_t>(1, (share + plan.heads - 1) / plan.heads);
-  constexpr int64_t kEach = sizeof(float) / sizeof(T);
-  const ssd_cuda_kernels::KeptState kept = ssd_cuda_kernels::kept_state(size, plan.engine);
-  const int64_t numbers = rows * size.heads * kept.rows * kept.columns;
-  size_t bytes = 2 * DeviceScratch::bytes((numbers + kEach - 1) / kEach) +
-                 DeviceScratch::bytes(size.heads * (2 + size.head_dim) * rows) +
-                 ssd_plan_bytes(size, plan.march);
-  if (splits > 1) {
-    bytes += DeviceScratch::bytes(splits * size.batch * size.time * size.groups * 2 * size.state);
-  }
-  if (plan.engine == SsdEngine::kWarpgroups) {
-    using ssd_cuda_kernels::StepsOfChunk, ssd_cuda_kernels::SumsOfChunk;
-    bytes += rows * size.heads * (sizeof(StepsOfChunk) + sizeof(SumsOfChunk));
-  }
-  return bytes;
+  const auto sizes = ssd_cuda_kernels::grad_size<T>(size, plan, size.head_dim);
+  return 2 * DeviceScratch::bytes(sizes.states) + DeviceScratch::bytes(sizes.signals) +
+         DeviceScratch::bytes(sizes.inputs) + DeviceScratch::bytes(sizes.warpgroup_steps) +
+         DeviceScratch::bytes(sizes.warpgroup_sums) + ssd_plan_bytes(size, plan.march);
 }
 
 template <typename T>
@@ -208,13 +215,13 @@ void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
   require(workspace.size() >= ssd_grad_plan_bytes<T>(size, plan), kGradWhere,
           "the workspace is too small");
   gpu::DeviceScratch scratch(workspace.data());
-  SsdGradLaunch<T> launch = describe_gradient(args, plan, kept_state(size, plan.engine), scratch);
+  SsdGradLaunch<T> launch = describe_gradient(args, plan, scratch);
   if (plan.engine == SsdEngine::kWarpgroups && has_wide_rows(launch)) {
     if constexpr (sizeof(T) == 2) {
       const std::array<int64_t, 3> extents{size.batch, launch.chunks, size.heads};
-      const int64_t count = size.batch * launch.chunks * size.heads;
-      float* const steps = scratch.take(count * (sizeof(StepsOfChunk) / sizeof(float)));
-      float* const sums = scratch.take(count * (sizeof(SumsOfChunk) / sizeof(float)));
+      const GradSize sizes = grad_size<T>(size, plan, size.head_dim);
+      float* const steps = scratch.take(sizes.warpgroup_steps);
+      float* const sums = scratch.take(sizes.warpgroup_sums);
       ssd_grad_on_warpgroups<T>({.common = launch,
                                  .steps = {reinterpret_cast<StepsOfChunk*>(steps), extents},
                                  .sums = {reinterpret_cast<SumsOfChunk*>(sums), extents}},
