@@ -45,10 +45,14 @@ struct SsdCudaInputs {
 /// Numerics   the state and all sums in float32. Factors of products are rounded to T: the state
 ///            where it is read, C B^T with its decay, and inputs with theirs; for float as three
 ///            parts of 11 bits. Decays come from sums of exponents over a chunk in double, rounded
-///            once, through ex2.approx. All sums have an order that the shapes fix: the same
-///            arguments give the same bits; it depends on the plan, so that other batch sizes,
-///            lengths or GPUs may round otherwise, and packed sequences otherwise than separate
-///            ones. What is not a number or beyond the range of T reaches other steps of its chunk.
+///            once, through ex2.approx. On Hopper the exponent of a weight that steps of a chunk
+///            have for each other also takes the step size in, through lg2.approx, and is rounded
+///            again: even a step's weight for itself, where nothing decays, has a relative error of
+///            about 2^-24 times the sum of exponents until there. All sums have an order that the
+///            shapes fix: the same arguments give the same bits; it depends on the plan, so that
+///            other batch sizes, lengths or GPUs may round otherwise, and packed sequences
+///            otherwise than separate ones. What is not a number or beyond the range of T reaches
+///            other steps of its chunk.
 /// Cost       as SsdArgs. Each operand is read once (B and C once a block, mostly from the cache);
 ///            fastest when rows of head_dim and of states are adjacent and multiples of 16 bytes.
 /// Errors     InvalidArgument if shapes disagree, groups do not divide heads, there are more than
@@ -73,12 +77,15 @@ struct SsdCudaArgs {
 ///
 /// Source     as SsdGradArgs; algorithm ours.
 /// Numerics   as the scan; states and adjoints are rounded to T in memory, and the pairs of steps
-/// of a
-///            chunk once more behind the sum over heads. Sums over time are in float32 within a
-///            chunk and in double beyond, sums over heads in float32. The gradients of step sizes
-///            are sums of what passes a step, not differences of what goes before and behind. What
-///            runs on Hopper adds in another order, and so rounds otherwise.
-/// Cost       about three times the scan. Device memory of two numbers of T a state and chunk.
+///            of a chunk once more behind the sum over heads. Sums over time are in float32 within
+///            a chunk and in double beyond, sums over heads in float32. The gradients of step sizes
+///            are sums of what passes a step, not differences of what goes before and behind; but
+///            on Hopper the sums of what a step reads and gives within a chunk both hold what it
+///            gives itself, of which their difference keeps a rounding. What runs there adds in
+///            another order too, and so rounds otherwise.
+/// Cost       about three times the scan. Device memory of two numbers of T a state and chunk; on
+///            Hopper states count as 64 rows of 64 or 128, whichever holds them, and steps and sums
+///            of chunks take another 2.6 KB a head and chunk.
 /// Errors     as the scan; InvalidArgument also if a gradient is absent or present otherwise than
 ///            its operand.
 /// Threads    as the scan.

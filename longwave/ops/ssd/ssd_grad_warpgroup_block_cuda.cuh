@@ -12,8 +12,8 @@ namespace longwave::ops::ssd_cuda_kernels {
 
 /// What the warpgroups of a block leave of one head, to be added up.
 struct WarpgroupGradSums {
-  float rows[4][kWarpgroupSteps];  // by t and warp: over s < t of L d (C B) (dy x)
-  float columns[kWarpgroupSteps];  // by s: the same over t > s
+  float rows[4][kWarpgroupSteps];  // by t and warp: over s <= t of L d (C B) (dy x)
+  float columns[kWarpgroupSteps];  // by s: the same over t >= s
   float reads[kWarpgroupSteps];    // by t: dy times what the state before the chunk gives to y
   float behind[kWarpgroupSteps];   // by s: x times what G gives to dx
   float signals[kWarpgroupSteps];  // by s: x times what all give to dx, but for d

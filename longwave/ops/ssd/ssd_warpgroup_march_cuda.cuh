@@ -15,7 +15,9 @@ namespace longwave::ops::ssd_cuda_kernels {
 ///   h          decay h + x^T (d decay) B
 ///
 /// h and y^T are spread over registers, 16 rows of head_dim a warp; h is at once the left factor
-/// of its product. While a chunk is worked on the next is on its way to the other stage.
+/// of its product. While a chunk is worked on the next is on its way: x to the other stage; B and C
+/// too with two blocks a multiprocessor, with three to the place of this chunk's, as soon as they
+/// are used up.
 template <typename T, int kStates, SsdMarch kMarch, int kBlocks>
 class WarpgroupMarch {
  public:
