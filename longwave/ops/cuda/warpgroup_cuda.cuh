@@ -66,6 +66,14 @@ __device__ void await_products(float (&... sums)[kTiles][4]) {
   (settle(sums), ...);
 }
 
+/// Waits for all products, which give these sums.
+template <int kParts, int kTiles>
+__device__ void await_products(float (&sums)[kParts][kTiles][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+#pragma unroll
+  for (int part = 0; part < kParts; ++part) settle(sums[part]);
+}
+
 /// Lets tensor cores see what this thread wrote to shared memory; a barrier must follow.
 __device__ inline void show_to_tensor_cores() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -159,6 +167,18 @@ __device__ inline int left_factor_place(int row, int piece) {
 __device__ inline int transposed_factor_place(int row, int piece) {
   const int lane = threadIdx.x % 32;
   return place_in_tile(row + lane % 8 + lane / 16 * 8, piece + lane / 8 % 2);
+}
+
+/// A left factor that lies transposed in a tile, its rows and columns from the places above on.
+template <typename T>
+__device__ LeftFactor<T> load_transposed_factor(const void* tile, int row, int piece) {
+  uint32_t bits[4];
+  load_transposed_matrices(
+      static_cast<const unsigned char*>(tile) + transposed_factor_place(row, piece), bits);
+  LeftFactor<T> x;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) x.pairs[i].bits = bits[i];
+  return x;
 }
 
 /// Writes four 8 x 8 matrices of 16-bit numbers to shared memory: what load_matrices reads.

@@ -130,6 +130,7 @@ class WarpgroupGradRows {
     gpu::LeftFactor<T> left[4];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
+      // Not as load_transposed_factor: what differs between the warpgroups stays short.
       uint32_t bits[4];
       if (reads_) {
         gpu::load_transposed_matrices(
@@ -150,9 +151,7 @@ class WarpgroupGradRows {
       }
     }
     gpu::close_products();
-    gpu::await_products<0>();
-#pragma unroll
-    for (int part = 0; part < kTiles; ++part) gpu::settle(sums_[part]);
+    gpu::await_products(sums_);
   }
 
   __device__ void store() const {

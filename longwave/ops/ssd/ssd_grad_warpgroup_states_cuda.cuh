@@ -156,15 +156,10 @@ class WarpgroupGradMarch {
   __device__ void advance(int stage) {
     const typename Shared::Stage& tiles = shared_.stages[stage];
     const typename Shared::Weights& weights = shared_.weights[stage];
-    const auto* const signals = reinterpret_cast<const unsigned char*>(tiles.signals);
     gpu::LeftFactor<T> left[4];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-      uint32_t bits[4];
-      gpu::load_transposed_matrices(signals + gpu::transposed_factor_place(16 * k, 2 * warp_),
-                                    bits);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) left[k].pairs[i].bits = bits[i];
+      left[k] = gpu::load_transposed_factor<T>(tiles.signals, 16 * k, 2 * warp_);
       gpu::scale_columns(weights.by + 16 * k, left[k]);
     }
     // What is forgotten may be no number.
@@ -188,9 +183,7 @@ class WarpgroupGradMarch {
       }
     }
     gpu::close_products();
-    gpu::await_products<0>();
-#pragma unroll
-    for (int part = 0; part < kTiles; ++part) gpu::settle(state_[part]);
+    gpu::await_products(state_);
   }
 
   const SsdCudaGradArgs<T>& args_;

@@ -212,7 +212,7 @@ class WarpgroupMarch {
       add_skip(inputs, y);
       advance(i, by, inputs);
       collect_outputs(i, y);
-      await_state();
+      gpu::await_products(state_);
       __syncthreads();
       if (kStages == 1 && thread() == 0 && i + 1 < chunks_) tiles_.send_for_rows(i + 1);
       write_outputs(i);
@@ -220,15 +220,7 @@ class WarpgroupMarch {
       load_inputs(i, inputs);
       decay_state(by.total);
       advance(i, by, inputs);
-      await_state();
-    }
-  }
-
-  __device__ void await_state() {
-    if constexpr (kParts == 1) {
-      gpu::await_products<0>(state_[0]);
-    } else {
-      gpu::await_products<0>(state_[0], state_[1]);
+      gpu::await_products(state_);
     }
   }
 
@@ -331,11 +323,7 @@ class WarpgroupMarch {
     tiles_.await_signals(i);
 #pragma unroll
     for (int k = 0; k < kSteps / 16; ++k) {
-      uint32_t bits[4];
-      gpu::load_transposed_matrices(
-          tiles_.signals(i) + gpu::transposed_factor_place(k * 16, warp() * 2), bits);
-#pragma unroll
-      for (int j = 0; j < 4; ++j) inputs[k].pairs[j].bits = bits[j];
+      inputs[k] = gpu::load_transposed_factor<T>(tiles_.signals(i), k * 16, warp() * 2);
     }
   }
 
