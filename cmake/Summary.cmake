@@ -9,7 +9,7 @@ endfunction()
 
 message(STATUS "Longwave ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}")
 longwave_say("libtorch" ${LONGWAVE_HAVE_TORCH} "no training; install libtorch-dev")
-longwave_say("CUDA compiler" ${LONGWAVE_HAVE_CUDA} "no CUDA backends; install the CUDA toolkit")
+longwave_say("CUDA compiler" ${LONGWAVE_HAVE_CUDA} "no CUDA backends; install the CUDA toolkit, 12.5 or newer")
 longwave_say("compiler cache" "${LONGWAVE_CCACHE}" "slower rebuilds; install ccache")
 longwave_say("tests" ${LONGWAVE_TESTS} "LONGWAVE_TESTS is OFF")
 longwave_say("benchmarks" ${LONGWAVE_BENCHES} "LONGWAVE_BENCHES is OFF")
