@@ -18,8 +18,8 @@ constexpr size_t kLargePage = size_t{2} << 20;
 void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) noexcept {
 #ifdef MADV_HUGEPAGE
   // Advice is for whole pages of the usual size; the system picks the large ones among them.
-  constexpr uintptr_t kPage = 4096, kWorthIt = 2 * kLargePage;
-  if (bytes < kWorthIt) return;
+  constexpr uintptr_t kPage = 4096;
+  if (bytes < kWorthLargePages) return;
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + kPage - 1) / kPage * kPage;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / kPage * kPage;
   static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));

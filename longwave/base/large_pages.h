@@ -5,6 +5,9 @@
 
 namespace longwave {
 
+/// From so many bytes on, memory of its own comes in large pages.
+inline constexpr size_t kWorthLargePages = size_t{4} << 20;
+
 /// Asks the system to make memory that is not yet written of large pages, where it is large: what
 /// is read from end to end then misses fewer translations. A hint that may be ignored.
 void prefer_large_pages(void* data, size_t bytes) noexcept;

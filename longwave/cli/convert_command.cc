@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "longwave/cli/commands.h"
+#include "longwave/cli/out_name.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/ops/quant/quant.h"
@@ -108,14 +109,12 @@ void report(const std::string& out, const std::vector<PublishedTensor>& tensors,
 
 /// What is called .gguf is to be such a file, and nothing else.
 void check_name(const fs::path& out, std::optional<PublishedFormat> format) {
-  const bool named = out.extension() == ".gguf", gguf = format == PublishedFormat::kGguf;
-  if (named == gguf) return;
+  if (format != PublishedFormat::kGguf) return require_folder_name(out, "add --to gguf");
+  if (out.extension() == ".gguf") return;
   throw ConfigError({.where = out.string(),
-                     .what = gguf
-                                 ? "the name of a GGUF file must end in .gguf"
-                                 : "this is the name of a GGUF file, and a folder is to be written",
+                     .what = "the name of a GGUF file must end in .gguf",
                      .got = out.filename().string(),
-                     .fix = gguf ? "write to " + out.string() + ".gguf" : "add --to gguf"});
+                     .fix = "write to " + out.string() + ".gguf"});
 }
 
 ExitCode run_convert(Call& call) {

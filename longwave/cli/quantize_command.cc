@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "longwave/cli/commands.h"
+#include "longwave/cli/out_name.h"
 #include "longwave/inspect/number_text.h"
 #include "longwave/io/atomic_file.h"
 #include "longwave/runtime/companions.h"
@@ -66,13 +67,8 @@ ExitCode run_quantize(Call& call) {
   const std::string& in = call.words.at(0);
   const std::string& out = call.options.text("out");
   io::require_new(out);
-  if (std::filesystem::path(out).extension() == ".gguf") {
-    throw ConfigError({.where = "--out",
-                       .what = "this is the name of a GGUF file, and a folder is to be written",
-                       .got = out,
-                       .fix = "name a folder, or write the file by longwave convert MODEL " + out +
-                              " --to gguf --type " + call.options.text("to")});
-  }
+  require_folder_name(out, "name a folder, or write the file by longwave convert MODEL " + out +
+                               " --to gguf --type " + call.options.text("to"));
   const DType to = type_of(call.options.text("to"));
   const runtime::ModelSource model = runtime::open_model_folder(in);
   Totals totals;

@@ -165,10 +165,7 @@ struct GgufItem {
 };
 
 /// One whose bytes are there; they must outlive the call.
-struct GgufTensor {
-  std::string name;
-  const GgufType* type = nullptr;
-  Shape shape;
+struct GgufTensor : GgufItem {
   std::span<const std::byte> data;
 };
 

@@ -176,7 +176,7 @@ void check_bytes(const std::string& name, size_t got, uint64_t expected) {
 std::vector<GgufItem> items_of(std::span<const GgufTensor> tensors) {
   std::vector<GgufItem> items;
   for (const GgufTensor& tensor : tensors) {
-    items.push_back({tensor.name, tensor.type, tensor.shape});
+    items.push_back(tensor);
     check_bytes(tensor.name, tensor.data.size(), bytes_of_item(items.back()));
   }
   return items;

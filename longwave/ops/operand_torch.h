@@ -32,8 +32,7 @@ inline c10::optional<torch::Tensor> optional(const torch::Tensor& tensor) {
 /// Requires an operand of a given rank, and of the type and device of `wanted`.
 ///
 /// Errors     InvalidArgument, with the operator `where` and the operand's name, if it is missing
-/// or
-///            is another.
+///            or is another.
 void require_tensor(const char* where, const char* name, const torch::Tensor& tensor,
                     const torch::TensorOptions& wanted, int64_t rank);
 

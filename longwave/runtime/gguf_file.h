@@ -19,8 +19,8 @@ bool is_gguf_file(const std::filesystem::path& path);
 /// Reads a model, tensor by tensor; the architecture's family says what its keys and names mean.
 ///
 /// Errors     IoError; DataError if the file is damaged, and, when the tensors are read, if they
-/// are
-///            of a type that Longwave does not compute with, not finite, or not those of the model;
+///            are of a type that Longwave does not compute with, not finite, or not those of the
+///            model;
 ///            ConfigError for an architecture or a value that is not supported.
 ModelSource open_gguf_model(const std::filesystem::path& path,
                             ReadPages pages = ReadPages::kForgotten);

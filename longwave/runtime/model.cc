@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "longwave/base/error.h"
+#include "longwave/base/large_pages.h"
 #include "longwave/base/parallel.h"
 #include "longwave/ops/quant/panels.h"
 #include "longwave/runtime/hash.h"
@@ -48,11 +49,10 @@ uint64_t fingerprint_of(const models::Config& config, const Weights& weights, do
 /// Lays the rows of blocks out as products want them, side by side in large pages, together with
 /// tensors that are too small to have large pages of their own. One at a time is there twice.
 void arrange(Weights& weights) {
-  constexpr size_t kSmall = size_t{4} << 20;
   std::vector<std::string> names;
   size_t bytes = 0;
   for (const auto& [name, tensor] : weights.all()) {
-    if (!ops::has_panels(tensor.dtype()) && tensor.bytes() >= kSmall) continue;
+    if (!ops::has_panels(tensor.dtype()) && tensor.bytes() >= kWorthLargePages) continue;
     names.push_back(name);
     bytes += LargePages::room_for(tensor.bytes());
   }

@@ -63,7 +63,7 @@ struct ModelSource {
 };
 
 /// The same model as `load_model_folder` reads; what is wrong with a tensor is said when it is
-/// read. Errors as there.
+/// read. `pages` is for published folders and GGUF files. Errors as there.
 ModelSource open_model_folder(const std::filesystem::path& path,
                               ReadPages pages = ReadPages::kForgotten);
 

@@ -28,6 +28,14 @@ using longwave::testing::TemporaryFolder;
 
 bool has_gpu() { return ops::gpu::kBuiltIn && torch::cuda::is_available(); }
 
+/// What needs a GPU.
+class Device : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+  }
+};
+
 Options recipe_on(const char* device, std::vector<std::string> changes) {
   changes.push_back(std::string("train.device=") + device);
   const auto names_source = [](const std::string& change) {
@@ -71,8 +79,7 @@ std::vector<double> losses(Trainer& trainer, int64_t steps) {
   return result;
 }
 
-TEST(Device, GradientsOfAGpuAreThoseOfTheCpu) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, GradientsOfAGpuAreThoseOfTheCpu) {
   for (const auto& model : kModels) {
     Trainer cpu(recipe_on("cpu", model)), gpu(recipe_on("cuda", model));
     const double expected = cpu.step().loss, got = gpu.step().loss;
@@ -89,8 +96,7 @@ TEST(Device, GradientsOfAGpuAreThoseOfTheCpu) {
   }
 }
 
-TEST(Device, TrainingOnAGpuFollowsTheCpu) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, TrainingOnAGpuFollowsTheCpu) {
   for (const auto& model : kModels) {
     Trainer cpu(recipe_on("cpu", model)), gpu(recipe_on("cuda", model));
     const std::vector<double> expected = losses(cpu, 8), got = losses(gpu, 8);
@@ -100,7 +106,7 @@ TEST(Device, TrainingOnAGpuFollowsTheCpu) {
   }
 }
 
-TEST(Device, NoFamilyIsLeftOut) {
+TEST(DeviceModels, NoFamilyIsLeftOut) {
   for (const mixers::Family& family : mixers::families()) {
     const auto has_it = [&](const std::vector<std::string>& model) {
       const models::Pattern pattern = models::parse_pattern(model.front().substr(14));
@@ -126,8 +132,7 @@ std::vector<std::vector<std::string>> models_in_bfloat() {
 
 // Both are measured against the same model in float32: what a GPU rounds is what the CPU rounds, up
 // to where a sum falls on the other side of a half.
-TEST(Device, BfloatGradientsOfAGpuAreAsCloseToFloatAsThoseOfTheCpu) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, BfloatGradientsOfAGpuAreAsCloseToFloatAsThoseOfTheCpu) {
   for (const auto& model : models_in_bfloat()) {
     Trainer cpu(recipe_on("cpu", model)), exact(recipe_on("cpu", model));
     std::vector<std::string> changes = model;
@@ -153,8 +158,7 @@ TEST(Device, BfloatGradientsOfAGpuAreAsCloseToFloatAsThoseOfTheCpu) {
   }
 }
 
-TEST(Device, TrainingInBfloatFollowsFloat) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, TrainingInBfloatFollowsFloat) {
   for (const auto& model : models_in_bfloat()) {
     std::vector<std::string> changes = model;
     Trainer exact(recipe_on("cuda", changes));
@@ -167,8 +171,7 @@ TEST(Device, TrainingInBfloatFollowsFloat) {
   }
 }
 
-TEST(Device, TensorCoresOfFloatStayClose) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, TensorCoresOfFloatStayClose) {
   Trainer exact(recipe_on("cuda", {"model.pattern=mamba*2"}));
   const double expected = exact.step().loss;
   Trainer fast(recipe_on("cuda", {"model.pattern=mamba*2", "train.precision=tf32"}));
@@ -187,8 +190,7 @@ std::vector<std::vector<std::string>> all_models() {
   return models;
 }
 
-TEST(Device, SameSeedSameBitsAndResumeIsBitExactOnAGpu) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, SameSeedSameBitsAndResumeIsBitExactOnAGpu) {
   for (const auto& model : all_models()) {
     const TemporaryFolder folder;
     const Options recipe = recipe_on("cuda", model);
@@ -213,8 +215,7 @@ bool can_be_recorded(const std::vector<std::string>& model) {
       model, [](const std::string& change) { return change.find("moe") != std::string::npos; });
 }
 
-TEST(Device, RecordedStepsGiveTheBitsOfQueuedOnes) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, RecordedStepsGiveTheBitsOfQueuedOnes) {
   for (std::vector<std::string> model : all_models()) {
     Trainer recorded(recipe_on("cuda", model));
     model.emplace_back("train.graphs=off");
@@ -233,8 +234,7 @@ TEST(Device, RecordedStepsGiveTheBitsOfQueuedOnes) {
   }
 }
 
-TEST(Device, RecordedStepsThatAreNotFiniteAreDroppedLikeQueuedOnes) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, RecordedStepsThatAreNotFiniteAreDroppedLikeQueuedOnes) {
   for (const char* norm : {"model.norm=batch", "model.norm=rms"}) {
     std::vector<std::vector<double>> got;
     std::vector<Weights> weights;
@@ -253,8 +253,7 @@ TEST(Device, RecordedStepsThatAreNotFiniteAreDroppedLikeQueuedOnes) {
   }
 }
 
-TEST(Device, StepsOfOtherShapesAreQueuedBetweenRecordedOnes) {
-  if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
+TEST_F(Device, StepsOfOtherShapesAreQueuedBetweenRecordedOnes) {
   const std::vector<std::string> model = {"model.pattern=mamba2*2", "mamba2.head_dim=4"};
   Trainer recorded(recipe_on("cuda", model)), queued(recipe_on("cuda", model));
   Trainer other(recipe_on("cuda", {model[0], model[1], "train.batch=3", "train.graphs=off"}));
@@ -268,7 +267,7 @@ TEST(Device, StepsOfOtherShapesAreQueuedBetweenRecordedOnes) {
   EXPECT_EQ(first_difference(recorded.model().weights(), queued.model().weights()), "");
 }
 
-TEST(Device, AMissingGpuIsRefused) {
+TEST(DeviceModels, AMissingGpuIsRefused) {
   if (has_gpu()) GTEST_SKIP() << "there is one";
   EXPECT_THROW(Trainer(recipe_on("cuda", {})), ConfigError);
 }

@@ -3,6 +3,7 @@
 
 #include "longwave/ops/gated_rnn/gated_rnn.h"
 #include "longwave/ops/gated_rnn/gated_rnn_operations_torch.h"
+#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -27,7 +28,7 @@ torch::Tensor states_before(const torch::Tensor& y, const torch::Tensor& h0,
   return before.reshape({-1, y.size(2)});
 }
 
-torch::Tensor or_zeros(const torch::Tensor& gradient, const torch::Tensor& like) {
+torch::Tensor dense_or_zeros(const torch::Tensor& gradient, const torch::Tensor& like) {
   return gradient.defined() ? gradient.clone(torch::MemoryFormat::Contiguous)
                             : torch::zeros_like(like, torch::MemoryFormat::Contiguous);
 }
@@ -119,7 +120,7 @@ class LstmScanFunction : public torch::autograd::Function<LstmScanFunction> {
     const torch::Tensor c = saved[2].contiguous();
     const torch::Tensor dy =
         gradients[0].defined() ? gradients[0].contiguous() : torch::zeros_like(y);
-    const torch::Tensor dh = or_zeros(gradients[1], h), dc = or_zeros(gradients[2], c);
+    const torch::Tensor dh = dense_or_zeros(gradients[1], h), dc = dense_or_zeros(gradients[2], c);
     const torch::Tensor dp = torch::empty_like(gates);
     run_lstm_back({gates, cells, c, W, starts, dy, dh, dc, dp});
     const torch::Tensor dW = torch::mm(dp.view({-1, W.size(0)}).t(), states_before(y, h, starts));
@@ -149,7 +150,7 @@ class GruScanFunction : public torch::autograd::Function<GruScanFunction> {
     const torch::Tensor h = saved[1].contiguous();
     const torch::Tensor dy =
         gradients[0].defined() ? gradients[0].contiguous() : torch::zeros_like(y);
-    const torch::Tensor dh = or_zeros(gradients[1], h), d = torch::empty_like(gates);
+    const torch::Tensor dh = dense_or_zeros(gradients[1], h), d = torch::empty_like(gates);
     run_gru_back({gates, y, h, W, starts, dy, dh, d});
     const int64_t hidden = y.size(2);
     const torch::Tensor products = d.slice(2, 0, 3 * hidden).reshape({-1, 3 * hidden});
@@ -159,10 +160,6 @@ class GruScanFunction : public torch::autograd::Function<GruScanFunction> {
     return {dp, dW, db, dh, torch::Tensor()};
   }
 };
-
-OptionalTensor optional(const torch::Tensor& tensor) {
-  return tensor.defined() ? OptionalTensor(tensor) : OptionalTensor();
-}
 
 }  // namespace
 
