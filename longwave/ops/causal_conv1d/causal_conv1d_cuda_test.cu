@@ -1,33 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <limits>
-#include <memory>
-#include <string>
+#include <algorithm>
 #include <vector>
 
 #include "longwave/base/error.h"
-#include "longwave/base/philox.h"
-#include "longwave/base/testing/tolerance.h"
-#include "longwave/ops/causal_conv1d/causal_conv1d_cuda.h"
-#include "longwave/ops/causal_conv1d/causal_conv1d_ref.h"
-#include "longwave/ops/testing/device_agree.h"
-#include "longwave/ops/testing/device_buffer.h"
+#include "longwave/ops/causal_conv1d/testing/conv_device.h"
 
 namespace longwave::ops {
 namespace {
 
-using longwave::testing::Tolerance;
-using longwave::testing::Worst;
-using testing::DeviceBuffer;
-using testing::noise;
-
-struct Case {
-  int64_t batch, time, channels, width;
-  ConvActivation activation = ConvActivation::kSilu;
-  bool optional = true;  // bias, history, starts and the final gradient are there
-};
+using testing::ConvDevice;
+using testing::expect_close;
+using Case = testing::ConvCase;
 
 constexpr ConvActivation kNone = ConvActivation::kNone;
 constexpr Case kCases[] = {
@@ -38,150 +23,6 @@ constexpr Case kCases[] = {
     {2, 64, 300, 8},        {1, 67, 5, 5},         {1, 3, 5, 8},
     {1, 128, 129, 4, kNone}};
 
-std::string name(const Case& c) {
-  return "batch " + std::to_string(c.batch) + " time " + std::to_string(c.time) + " channels " +
-         std::to_string(c.channels) + " width " + std::to_string(c.width);
-}
-
-/// Operands and results on the host in double, and on the device as T.
-template <typename T>
-struct ConvRun {
-  explicit ConvRun(const Case& c)
-      : size(c),
-        pitch(c.channels % 4 == 0 ? c.channels + 4 : c.channels + 3),
-        x(noise<T>(c.batch * c.time * pitch, 1)),
-        w(noise<float>(c.channels * c.width, 2)),
-        b(noise<float>(c.channels, 3)),
-        history(noise<T>(c.batch * (c.width - 1) * c.channels, 4)),
-        dy(noise<T>(x.size(), 5)),
-        dfinal(noise<T>(history.size(), 6)),
-        y(x.size(), std::numeric_limits<double>::quiet_NaN()),
-        dx(y),
-        final(history.size()),
-        dhistory(history.size()),
-        dw(w.size()),
-        db(b.size()),
-        x_on(x),
-        history_on(history),
-        dy_on(dy),
-        dfinal_on(dfinal),
-        y_on(x.size()),
-        dx_on(x.size()),
-        final_on(history.size()),
-        dhistory_on(history.size()),
-        w_on(w),
-        b_on(b),
-        dw_on(w.size()),
-        db_on(b.size()) {
-    Random random(2);
-    for (int64_t i = 0; i < c.batch * c.time; ++i) starts.push_back(random.integer(6) == 0);
-    starts_on = std::make_unique<DeviceBuffer<uint8_t>>(starts);
-  }
-
-  template <typename Number, typename Buffer>
-  View<Number, 3> signal(Buffer& data) const {
-    return {data.data(), {size.batch, size.time, size.channels}, {size.time * pitch, pitch, 1}};
-  }
-  template <typename Number, typename Buffer>
-  View<Number, 3> rows(Buffer& data) const {
-    return {data.data(), {size.batch, size.width - 1, size.channels}};
-  }
-  template <typename Number, typename Buffer>
-  View<Number, 3> optional_rows(Buffer& data) const {
-    return size.optional ? rows<Number>(data) : View<Number, 3>();
-  }
-  View<const uint8_t, 2> optional_starts(const uint8_t* data) const {
-    if (!size.optional) return {};
-    return {data, {size.batch, size.time}};
-  }
-
-  void on_host() {
-    const View<const double, 1> bias =
-        size.optional ? View<const double, 1>(b.data(), {size.channels}) : View<const double, 1>();
-    const uint8_t* begins = starts.data();
-    causal_conv1d_ref<double>({.activation = size.activation,
-                               .x = signal<const double>(x),
-                               .w = {w.data(), {size.channels, size.width}},
-                               .b = bias,
-                               .history = optional_rows<const double>(history),
-                               .starts = optional_starts(begins),
-                               .y = signal<double>(y),
-                               .final_history = rows<double>(final)});
-    causal_conv1d_backward_ref<double>({.activation = size.activation,
-                                        .x = signal<const double>(x),
-                                        .w = {w.data(), {size.channels, size.width}},
-                                        .b = bias,
-                                        .history = optional_rows<const double>(history),
-                                        .starts = optional_starts(begins),
-                                        .dy = signal<const double>(dy),
-                                        .dfinal = optional_rows<const double>(dfinal),
-                                        .dx = signal<double>(dx),
-                                        .dw = {dw.data(), {size.channels, size.width}},
-                                        .db = {db.data(), {size.channels}},
-                                        .dhistory = rows<double>(dhistory)});
-  }
-
-  void on_device() {
-    const View<const float, 1> bias =
-        size.optional ? View<const float, 1>(b_on.data(), {size.channels}) : View<const float, 1>();
-    const uint8_t* begins = starts_on->data();
-    causal_conv1d_cuda<T>({.activation = size.activation,
-                           .x = signal<const T>(x_on),
-                           .w = {w_on.data(), {size.channels, size.width}},
-                           .b = bias,
-                           .history = optional_rows<const T>(history_on),
-                           .starts = optional_starts(begins),
-                           .y = signal<T>(y_on),
-                           .final_history = rows<T>(final_on)},
-                          nullptr);
-    const size_t bytes = causal_conv1d_cuda_backward_workspace_bytes(
-        {size.batch, size.time, size.channels, size.width});
-    DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-    causal_conv1d_cuda_backward<T>({.activation = size.activation,
-                                    .x = signal<const T>(x_on),
-                                    .w = {w_on.data(), {size.channels, size.width}},
-                                    .b = bias,
-                                    .history = optional_rows<const T>(history_on),
-                                    .starts = optional_starts(begins),
-                                    .dy = signal<const T>(dy_on),
-                                    .dfinal = optional_rows<const T>(dfinal_on),
-                                    .dx = signal<T>(dx_on),
-                                    .dw = {dw_on.data(), {size.channels, size.width}},
-                                    .db = {db_on.data(), {size.channels}},
-                                    .dhistory = rows<T>(dhistory_on)},
-                                   {workspace.data(), bytes}, nullptr);
-    testing::require_cuda(cudaDeviceSynchronize());
-  }
-
-  Case size;
-  int64_t pitch;
-  std::vector<double> x, w, b, history, dy, dfinal;
-  std::vector<double> y, dx, final, dhistory, dw, db;
-  std::vector<uint8_t> starts;
-  DeviceBuffer<T> x_on, history_on, dy_on, dfinal_on, y_on, dx_on, final_on, dhistory_on;
-  DeviceBuffer<float> w_on, b_on, dw_on, db_on;
-  std::unique_ptr<DeviceBuffer<uint8_t>> starts_on;
-};
-
-// NaN of the padding between rows is where it was.
-template <typename T>
-void expect_close(const std::string& what, const std::vector<double>& expected,
-                  const std::vector<double>& got, int64_t terms) {
-  ASSERT_EQ(expected.size(), got.size()) << what;
-  double largest = 1;
-  for (const double x : expected) largest = std::max(largest, std::isnan(x) ? 0 : std::abs(x));
-  Worst worst(what);
-  bool any = false;
-  for (size_t i = 0; i < got.size(); ++i) {
-    if (std::isnan(expected[i])) continue;
-    Tolerance bound = Tolerance::sum<float>(terms, largest);
-    bound.bound += testing::rounding<T>(expected[i]);
-    worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
-    any = true;
-  }
-  if (any) EXPECT_TRUE(worst.ok());
-}
-
 template <typename T>
 class CausalConv1dCuda : public ::testing::Test {};
 using Types = ::testing::Types<float, __half, __nv_bfloat16>;
@@ -189,22 +30,130 @@ TYPED_TEST_SUITE(CausalConv1dCuda, Types);
 
 TYPED_TEST(CausalConv1dCuda, AgreesWithTheOracle) {
   for (const Case& size : kCases) {
-    ConvRun<TypeParam> run(size);
+    ConvDevice<TypeParam> run(size);
     run.on_host();
     run.on_device();
     const int64_t terms = 8 * (size.width + 4), sums = terms + size.batch * size.time;
-    expect_close<TypeParam>(name(size) + " y", run.y, run.y_on.wide(), terms);
+    const auto signals = [&](const char* what, const std::vector<double>& expected,
+                             const std::vector<double>& got) {
+      expect_close<TypeParam>(name(size) + what, run.dense(expected), run.dense(got), terms);
+    };
+    signals(" y", run.y, run.y_on.wide());
+    signals(" dx", run.dx, run.dx_on.wide());
     expect_close<TypeParam>(name(size) + " final", run.final, run.final_on.wide(), terms);
-    expect_close<TypeParam>(name(size) + " dx", run.dx, run.dx_on.wide(), terms);
     expect_close<TypeParam>(name(size) + " dhistory", run.dhistory, run.dhistory_on.wide(), terms);
     expect_close<float>(name(size) + " dw", run.dw, run.dw_on.wide(), sums);
     expect_close<float>(name(size) + " db", run.db, run.db_on.wide(), sums);
   }
 }
 
-TYPED_TEST(CausalConv1dCuda, LongFiltersAreRefused) {
-  ConvRun<TypeParam> run(Case{1, 5, 3, 9});
-  EXPECT_THROW(run.on_device(), InvalidArgument);
+TYPED_TEST(CausalConv1dCuda, SameArgumentsSameBits) {
+  for (const Case& size : {Case{3, 200, 130, 4}, Case{2, 90, 40, 4, kNone}, Case{2, 70, 33, 3}}) {
+    ConvDevice<TypeParam> one(size), other(size);
+    one.on_device();
+    other.on_device();
+    EXPECT_EQ(one.dense(one.y_on.wide()), other.dense(other.y_on.wide()));
+    EXPECT_EQ(one.dense(one.dx_on.wide()), other.dense(other.dx_on.wide()));
+    EXPECT_EQ(one.final_on.wide(), other.final_on.wide());
+    EXPECT_EQ(one.dhistory_on.wide(), other.dhistory_on.wide());
+    EXPECT_EQ(one.dw_on.wide(), other.dw_on.wide());
+    EXPECT_EQ(one.db_on.wide(), other.db_on.wide());
+  }
+}
+
+// Runs steps [begin, begin + count) from one history to the other.
+template <typename T>
+void run_part(ConvDevice<T>& device, int64_t begin, int64_t count, const View<T, 3>& from,
+              const View<T, 3>& to) {
+  CausalConv1dCudaArgs<T> args = device.args();
+  args.x = args.x.slice(1, begin, count);
+  args.y = args.y.slice(1, begin, count);
+  if (!args.starts.absent()) args.starts = args.starts.slice(1, begin, count);
+  args.history = from;
+  args.final_history = to;
+  causal_conv1d_cuda<T>(args, nullptr);
+}
+
+// Odd shapes, filters of every plan, packed and not.
+constexpr Case kParts[] = {
+    {2, 150, 40, 4}, {3, 67, 33, 4}, {1, 70, 129, 3}, {2, 40, 20, 8}, {2, 66, 132, 4, kNone, false},
+    {2, 33, 7, 1}};
+
+TYPED_TEST(CausalConv1dCuda, SplitInvariance) {
+  for (const Case& size : kParts) {
+    ConvDevice<TypeParam> whole(size), parts(size);
+    const View<TypeParam, 3> absent, first = parts.rows(parts.history_on.data());
+    whole.on_device();
+    // What lies between has a place of its own.
+    testing::DeviceBuffer<TypeParam> between(
+        static_cast<int64_t>(size.batch * (size.width - 1) * size.channels));
+    const View<TypeParam, 3> middle = parts.rows(between.data());
+    const View<TypeParam, 3> last = parts.rows(parts.final_on.data());
+    for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{2}, int64_t{31}, size.time}) {
+      run_part(parts, 0, cut, size.optional ? first : absent, middle);
+      run_part(parts, cut, size.time - cut, middle, last);
+      EXPECT_EQ(whole.dense(whole.y_on.wide()), parts.dense(parts.y_on.wide()))
+          << name(size) << " cut at " << cut;
+      EXPECT_EQ(whole.final_on.wide(), parts.final_on.wide()) << name(size) << " cut at " << cut;
+    }
+  }
+}
+
+TYPED_TEST(CausalConv1dCuda, StepsEqualTheWhole) {
+  for (const Case& size : kParts) {
+    ConvDevice<TypeParam> whole(size), steps(size);
+    whole.on_device();
+    // Histories take turns.
+    View<TypeParam, 3> from, to = steps.rows(steps.final_on.data());
+    const View<TypeParam, 3> other = steps.rows(steps.history_on.data());
+    if (size.optional) from = other;
+    for (int64_t t = 0; t < size.time; ++t) {
+      run_part(steps, t, 1, from, to);
+      from = to;
+      to = t % 2 == 0 ? other : steps.rows(steps.final_on.data());
+    }
+    const auto& last = size.time % 2 == 0 ? steps.history_on : steps.final_on;
+    EXPECT_EQ(whole.dense(whole.y_on.wide()), steps.dense(steps.y_on.wide())) << name(size);
+    EXPECT_EQ(whole.final_on.wide(), last.wide()) << name(size);
+  }
+}
+
+TYPED_TEST(CausalConv1dCuda, Causality) {
+  for (const Case& size : {Case{1, 150, 40, 4}, Case{1, 67, 33, 3}}) {
+    for (const int64_t changed : {int64_t{0}, int64_t{5}, int64_t{63}, size.time - 1}) {
+      ConvDevice<TypeParam> one(size), other(size);
+      for (size_t i = changed * one.pitch; i < other.x.size(); ++i) other.x[i] += 8.0;
+      testing::DeviceBuffer<TypeParam> later(other.x);
+      auto args = other.args();
+      args.x = other.signal(later.data());
+      causal_conv1d_cuda<TypeParam>(one.args(), nullptr);
+      causal_conv1d_cuda<TypeParam>(args, nullptr);
+      const auto expected = one.dense(one.y_on.wide()), got = other.dense(other.y_on.wide());
+      EXPECT_TRUE(std::equal(got.begin(), got.begin() + changed * size.channels, expected.begin()))
+          << name(size) << " step " << changed;
+      EXPECT_NE(expected, got);
+    }
+  }
+}
+
+TYPED_TEST(CausalConv1dCuda, WrongShapesAreRefused) {
+  EXPECT_THROW(ConvDevice<TypeParam>(Case{1, 5, 3, 9}).on_device(), InvalidArgument)
+      << "a long filter";
+  ConvDevice<TypeParam> device(Case{2, 9, 8, 4});
+  auto args = device.args();
+  args.w = args.w.slice(0, 0, 7);
+  EXPECT_THROW(causal_conv1d_cuda<TypeParam>(args, nullptr), InvalidArgument);
+  args = device.args();
+  args.history = args.history.slice(1, 0, 2);
+  EXPECT_THROW(causal_conv1d_cuda<TypeParam>(args, nullptr), InvalidArgument);
+  args = device.args();
+  args.starts = args.starts.slice(1, 0, 8);
+  EXPECT_THROW(causal_conv1d_cuda<TypeParam>(args, nullptr), InvalidArgument);
+  auto grads = device.grad_args();
+  grads.dx = grads.dx.slice(2, 0, 7);
+  EXPECT_THROW(causal_conv1d_cuda_backward<TypeParam>(grads, {}, nullptr), InvalidArgument);
+  EXPECT_THROW(causal_conv1d_cuda_backward<TypeParam>(device.grad_args(), {}, nullptr),
+               InvalidArgument);
 }
 
 }  // namespace

@@ -6,82 +6,32 @@
 #include <utility>
 #include <vector>
 
-#include "longwave/ops/gated_norm/gated_norm_cuda.h"
-#include "longwave/ops/gated_norm/gated_norm_ref.h"
-#include "longwave/ops/testing/device_agree.h"
-#include "longwave/ops/testing/device_buffer.h"
+#include "longwave/base/error.h"
+#include "longwave/ops/gated_norm/testing/gated_norm_device.h"
 
 namespace longwave::ops {
 namespace {
 
-using testing::DeviceBuffer;
 using testing::expect_close;
-using testing::noise;
-
-struct Case {
-  GateOrder order;
-  bool gated;
-  int64_t rows, channels, groups;
-};
+using testing::GatedNormDevice;
+using Case = testing::GatedNormCase;
 
 template <typename T>
 void agree(const Case& of) {
-  const auto [order, gated, rows, channels, groups] = of;
-  const std::string what = "rows " + std::to_string(rows) + " channels " +
-                           std::to_string(channels) + " groups " + std::to_string(groups);
-  const std::vector<double> x = noise<T>(rows * channels, 1), z = noise<T>(rows * channels, 2);
-  const std::vector<double> dy = noise<T>(rows * channels, 3), w = noise<float>(channels, 4);
-  std::vector<double> y(x.size()), inverse(rows * groups), dx(x.size()), dz(x.size());
-  std::vector<double> dw(channels);
-  const View<const double, 2> gate(gated ? z.data() : nullptr, {rows, channels});
-  gated_norm_ref<double>({.order = order,
-                          .groups = groups,
-                          .x = {x.data(), {rows, channels}},
-                          .z = gate,
-                          .w = {w.data(), {channels}},
-                          .y = {y.data(), {rows, channels}},
-                          .inverse = {inverse.data(), {rows, groups}}});
-  gated_norm_backward_ref<double>({.order = order,
-                                   .x = {x.data(), {rows, channels}},
-                                   .z = gate,
-                                   .w = {w.data(), {channels}},
-                                   .inverse = {inverse.data(), {rows, groups}},
-                                   .dy = {dy.data(), {rows, channels}},
-                                   .dx = {dx.data(), {rows, channels}},
-                                   .dz = {gated ? dz.data() : nullptr, {rows, channels}},
-                                   .dw = {dw.data(), {channels}}});
-  DeviceBuffer<T> x_on(x), z_on(z), dy_on(dy), y_on(x.size()), dx_on(x.size()), dz_on(x.size());
-  DeviceBuffer<float> w_on(w), inverse_on(rows * groups), dw_on(channels);
-  const View<const T, 2> gate_on(gated ? z_on.data() : nullptr, {rows, channels});
-  gated_norm_cuda<T>({.order = order,
-                      .groups = groups,
-                      .x = {x_on.data(), {rows, channels}},
-                      .z = gate_on,
-                      .w = {w_on.data(), {channels}},
-                      .y = {y_on.data(), {rows, channels}},
-                      .inverse = {inverse_on.data(), {rows, groups}}},
-                     nullptr);
-  const size_t bytes = gated_norm_cuda_backward_workspace_bytes(rows, channels);
-  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-  gated_norm_cuda_backward<T>({.order = order,
-                               .x = {x_on.data(), {rows, channels}},
-                               .z = gate_on,
-                               .w = {w_on.data(), {channels}},
-                               .inverse = {inverse_on.data(), {rows, groups}},
-                               .dy = {dy_on.data(), {rows, channels}},
-                               .dx = {dx_on.data(), {rows, channels}},
-                               .dz = {gated ? dz_on.data() : nullptr, {rows, channels}},
-                               .dw = {dw_on.data(), {channels}}},
-                              {workspace.data(), bytes}, nullptr);
+  GatedNormDevice<T> run(of);
+  run.on_host();
+  run.on_device();
+  const std::string what = name(of);
+  const int64_t rows = of.rows, channels = of.channels;
   // Gradients are differences of numbers as large as the inverse deviation makes them, and so are
   // the factors of dw.
   double steepest = 1;
-  for (const double each : inverse) steepest = std::max(steepest, 10 * each);
-  expect_close<T>(what + " y", y, y_on.wide(), 16 + channels);
-  expect_close<float>(what + " inverse", inverse, inverse_on.wide(), 16 + channels);
-  expect_close<T>(what + " dx", dx, dx_on.wide(), 32 + channels, steepest);
-  if (gated) expect_close<T>(what + " dz", dz, dz_on.wide(), 32 + channels, steepest);
-  expect_close<float>(what + " dw", dw, dw_on.wide(), 32 + rows + channels, steepest);
+  for (const double each : run.inverse) steepest = std::max(steepest, 10 * each);
+  expect_close<T>(what + " y", run.y, run.y_on.wide(), 16 + channels);
+  expect_close<float>(what + " inverse", run.inverse, run.inverse_on.wide(), 16 + channels);
+  expect_close<T>(what + " dx", run.dx, run.dx_on.wide(), 32 + channels, steepest);
+  if (of.gated) expect_close<T>(what + " dz", run.dz, run.dz_on.wide(), 32 + channels, steepest);
+  expect_close<float>(what + " dw", run.dw, run.dw_on.wide(), 32 + rows + channels, steepest);
 }
 
 template <typename T>
@@ -105,6 +55,46 @@ TYPED_TEST(GatedNormCuda, AgreesWithTheOracle) {
       }
     }
   }
+}
+
+// Shapes of each way in which the gradient is spread: in packs and not, a block a row, groups.
+constexpr Case kKinds[] = {{GateOrder::kBefore, true, 130, 1536, 1},
+                           {GateOrder::kAfter, true, 70, 4096, 1},
+                           {GateOrder::kAfter, true, 67, 129, 3},
+                           {GateOrder::kBefore, false, 65, 1000, 2}};
+
+TYPED_TEST(GatedNormCuda, SameArgumentsSameBits) {
+  for (const Case& of : kKinds) {
+    GatedNormDevice<TypeParam> one(of), other(of);
+    one.on_device();
+    other.on_device();
+    EXPECT_EQ(one.y_on.wide(), other.y_on.wide());
+    EXPECT_EQ(one.inverse_on.wide(), other.inverse_on.wide());
+    EXPECT_EQ(one.dx_on.wide(), other.dx_on.wide());
+    EXPECT_EQ(one.dw_on.wide(), other.dw_on.wide());
+    if (of.gated) EXPECT_EQ(one.dz_on.wide(), other.dz_on.wide());
+  }
+}
+
+TYPED_TEST(GatedNormCuda, WrongShapesAreRefused) {
+  GatedNormDevice<TypeParam> device({GateOrder::kBefore, true, 5, 12, 2});
+  auto args = device.args();
+  args.groups = 5;
+  EXPECT_THROW(gated_norm_cuda(args, nullptr), InvalidArgument);
+  args = device.args();
+  args.z = args.z.slice(1, 0, 11);
+  EXPECT_THROW(gated_norm_cuda(args, nullptr), InvalidArgument);
+  args = device.args();
+  args.inverse = args.inverse.slice(1, 0, 1);
+  EXPECT_THROW(gated_norm_cuda(args, nullptr), InvalidArgument);
+  auto grads = device.grad_args();
+  grads.dz = {};
+  EXPECT_THROW(gated_norm_cuda_backward(grads, {}, nullptr), InvalidArgument);
+  grads = device.grad_args();
+  grads.dw = grads.dw.slice(0, 0, 11);
+  EXPECT_THROW(gated_norm_cuda_backward(grads, {}, nullptr), InvalidArgument);
+  EXPECT_THROW(gated_norm_cuda_backward(device.grad_args(), {}, nullptr), InvalidArgument)
+      << "no workspace";
 }
 
 }  // namespace

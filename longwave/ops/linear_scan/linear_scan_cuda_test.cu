@@ -11,9 +11,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/testing/tolerance.h"
 #include "longwave/ops/linear_scan/linear_scan_cuda.h"
-#include "longwave/ops/linear_scan/linear_scan_ref.h"
-#include "longwave/ops/linear_scan/testing/linear_problem.h"
-#include "longwave/ops/testing/device_buffer.h"
+#include "longwave/ops/linear_scan/testing/linear_device.h"
 
 namespace longwave::ops {
 namespace {
@@ -21,129 +19,25 @@ namespace {
 using longwave::testing::Tolerance;
 using longwave::testing::Worst;
 using testing::DeviceBuffer;
+using testing::host;
 using testing::kLinearSizes;
 using testing::kSharings;
 using testing::Sharing;
 using Size = testing::LinearSize;
 
-// The judge's numbers: double, or complex of it.
 template <typename T>
-using Double =
-    std::conditional_t<std::is_same_v<T, std::complex<float>>, std::complex<double>, double>;
+using Double = testing::LinearDouble<T>;
 template <typename T>
-using Oracle = testing::LinearProblem<Double<T>>;
-
-double epsilon(__nv_bfloat16) { return testing::kEpsilon<__nv_bfloat16>; }
-double epsilon(float) { return testing::kEpsilon<float>; }
-double epsilon(std::complex<float>) { return testing::kEpsilon<float>; }
-
-double widened(__nv_bfloat16 x) { return static_cast<double>(static_cast<float>(x)); }
-double widened(float x) { return x; }
-std::complex<double> widened(std::complex<float> x) { return x; }
-
-__nv_bfloat16 narrowed(double x, __nv_bfloat16) { return static_cast<__nv_bfloat16>(float(x)); }
-float narrowed(double x, float) { return static_cast<float>(x); }
-std::complex<float> narrowed(std::complex<double> x, std::complex<float>) {
-  return std::complex<float>(x);
-}
-
-template <typename T, typename From>
-std::vector<T> narrowed_all(const std::vector<From>& numbers) {
-  std::vector<T> narrow;
-  for (const From& x : numbers) narrow.push_back(narrowed(x, T()));
-  return narrow;
-}
-
+using Oracle = testing::LinearOracle<T>;
 template <typename T>
-auto host(const DeviceBuffer<T>& buffer) {
-  std::vector<decltype(widened(T()))> numbers;
-  for (const T& x : buffer.host()) numbers.push_back(widened(x));
-  return numbers;
-}
-
-// Operands and results of both passes on a GPU; outputs start as NaN.
+using Device = testing::LinearDevice<T>;
 template <typename T>
-struct Device {
-  using State = LinearScanState<T>;
-
-  Device(const Oracle<T>& oracle, const std::vector<Double<T>>& states)
-      : size(oracle.size),
-        rows(oracle.rows),
-        steps(oracle.steps),
-        a(narrowed_all<T>(oracle.a)),
-        b(narrowed_all<T>(oracle.b)),
-        h(static_cast<int64_t>(oracle.b.size())),
-        states(narrowed_all<T>(states)),
-        dh(narrowed_all<T>(oracle.dh)),
-        da(static_cast<int64_t>(oracle.a.size())),
-        db(static_cast<int64_t>(oracle.b.size())),
-        h0(narrowed_all<State>(oracle.h0)),
-        final(static_cast<int64_t>(oracle.h0.size())),
-        dfinal(narrowed_all<State>(oracle.dfinal)),
-        dh0(static_cast<int64_t>(oracle.h0.size())) {}
-
-  View<T, 3> signal(DeviceBuffer<T>& data) const {
-    return {data.data(), {size.batch, size.time, size.channels}};
-  }
-  View<T, 3> factor(DeviceBuffer<T>& data) const {
-    return {data.data(), {rows, steps, size.channels}};
-  }
-  View<State, 2> row(DeviceBuffer<State>& data) const {
-    return {data.data(), {size.batch, size.channels}};
-  }
-  LinearScanCudaArgs<T> args() {
-    return {.a = factor(a), .b = signal(b), .h0 = row(h0), .h = signal(h), .final = row(final)};
-  }
-  LinearScanCudaGradArgs<T> grad_args() {
-    return {.a = factor(a),
-            .h = signal(states),
-            .h0 = row(h0),
-            .dh = signal(dh),
-            .dfinal = row(dfinal),
-            .da = factor(da),
-            .db = signal(db),
-            .dh0 = row(dh0)};
-  }
-
-  void run(int64_t segments) { run(args(), grad_args(), segments); }
-  void run(const LinearScanCudaArgs<T>& args, const LinearScanCudaGradArgs<T>& grads,
-           int64_t segments) {
-    const size_t bytes =
-        linear_scan_cuda_workspace_bytes({size.batch, size.time, size.channels}, segments);
-    DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-    linear_scan_cuda(args, segments, {workspace.data(), bytes}, nullptr);
-    linear_scan_cuda_backward(grads, segments, {workspace.data(), bytes}, nullptr);
-    testing::require_cuda(cudaDeviceSynchronize());
-  }
-
-  Size size;
-  int64_t rows, steps;
-  DeviceBuffer<T> a, b, h, states, dh, da, db;
-  DeviceBuffer<State> h0, final, dfinal, dh0;
-};
+using Solved = testing::LinearSolved<T>;
 
 template <typename T>
 class LinearScanCuda : public ::testing::Test {};
 using Types = ::testing::Types<float, __nv_bfloat16, std::complex<float>>;
 TYPED_TEST_SUITE(LinearScanCuda, Types);
-
-// A problem that T holds, solved: the gradient is that of the states as T holds them.
-template <typename T>
-struct Solved {
-  Solved(const Size& size, const Sharing& sharing, uint64_t seed) : oracle(size, sharing, seed) {
-    for (auto* numbers : {&oracle.a, &oracle.b, &oracle.dh}) {
-      for (auto& x : *numbers) x = widened(narrowed(x, T()));
-    }
-    linear_scan_ref(oracle.args());
-    const auto exact = oracle.h;
-    for (auto& x : oracle.h) x = widened(narrowed(x, T()));
-    states = oracle.h;
-    linear_scan_backward_ref(oracle.grad_args());
-    oracle.h = exact;
-  }
-  Oracle<T> oracle;
-  std::vector<Double<T>> states;
-};
 
 template <typename Expected, typename T>
 void expect_close(const std::string& what, const std::vector<Expected>& expected,
@@ -154,7 +48,7 @@ void expect_close(const std::string& what, const std::vector<Expected>& expected
   Worst worst(what);
   for (size_t i = 0; i < got.size(); ++i) {
     Tolerance bound = Tolerance::sum<float>(terms, magnitude);
-    bound.bound += epsilon(T()) / 2 * std::abs(expected[i]);
+    bound.bound += testing::kPartEpsilon<T> / 2 * std::abs(expected[i]);
     worst.compare(static_cast<int64_t>(i), expected[i], got[i], bound);
   }
   EXPECT_TRUE(worst.ok());
@@ -169,7 +63,7 @@ void expect_results(const std::string& what, const Oracle<T>& oracle, const Devi
   expect_close(what + " dh0", oracle.dh0, got.dh0, 50, 50);
   // What rounding of db leaves of a sum over the batch.
   const double rounded = std::is_same_v<T, __nv_bfloat16> && got.rows == 1
-                             ? epsilon(T()) / testing::kEpsilon<float>
+                             ? testing::kPartEpsilon<T> / testing::kEpsilon<float>
                              : 1.0;
   expect_close(what + " da", oracle.da, got.da, 50 + oracle.size.batch * oracle.size.time,
                2500 * rounded);
@@ -187,7 +81,7 @@ TYPED_TEST(LinearScanCuda, AgreesWithTheOracle) {
       const Solved<TypeParam> solved(size, sharing, 1);
       for (const int64_t segments :
            {linear_scan_segments({size.batch, size.time, size.channels}), int64_t{1}, int64_t{3}}) {
-        Device<TypeParam> device(solved.oracle, solved.states);
+        Device<TypeParam> device(solved);
         device.run(segments);
         expect_results(name(size, sharing) + " segments " + std::to_string(segments), solved.oracle,
                        device);
@@ -202,7 +96,7 @@ TYPED_TEST(LinearScanCuda, OptionalOperandsCountAsZero) {
   std::fill(zero.h0.begin(), zero.h0.end(), Double<TypeParam>(0));
   std::fill(zero.dfinal.begin(), zero.dfinal.end(), Double<TypeParam>(0));
   for (const int64_t segments : {1, 2}) {
-    Device<TypeParam> given(zero, solved.states), absent(solved.oracle, solved.states);
+    Device<TypeParam> given(zero, solved.states), absent(solved);
     given.run(segments);
     auto args = absent.args();
     args.h0 = {};
@@ -222,7 +116,7 @@ TYPED_TEST(LinearScanCuda, OptionalOperandsCountAsZero) {
 TYPED_TEST(LinearScanCuda, StatesMayReplaceInputs) {
   const Solved<TypeParam> solved({2, 300, 40}, {0, 0}, 3);
   for (const int64_t segments : {1, 2}) {
-    Device<TypeParam> apart(solved.oracle, solved.states), inside(solved.oracle, solved.states);
+    Device<TypeParam> apart(solved), inside(solved);
     apart.run(segments);
     auto args = inside.args();
     args.h = inside.signal(inside.b);
@@ -238,7 +132,7 @@ TYPED_TEST(LinearScanCuda, StatesMayReplaceInputs) {
 TYPED_TEST(LinearScanCuda, SameArgumentsSameBits) {
   const Solved<TypeParam> solved({3, 400, 50}, {0, 1}, 4);
   for (const int64_t segments : {1, 3}) {
-    Device<TypeParam> one(solved.oracle, solved.states), other(solved.oracle, solved.states);
+    Device<TypeParam> one(solved), other(solved);
     one.run(segments);
     other.run(segments);
     EXPECT_EQ(host(one.h), host(other.h));
@@ -247,9 +141,84 @@ TYPED_TEST(LinearScanCuda, SameArgumentsSameBits) {
   }
 }
 
+// The same operands for steps [begin, begin + count), from the state `first`.
+template <typename T>
+LinearScanCudaArgs<T> steps(LinearScanCudaArgs<T> args, int64_t begin, int64_t count,
+                            const View<LinearScanState<T>, 2>& first) {
+  if (args.a.extent(1) != 1) args.a = args.a.slice(1, begin, count);
+  args.b = args.b.slice(1, begin, count);
+  args.h = args.h.slice(1, begin, count);
+  args.h0 = first;
+  return args;
+}
+
+template <typename T>
+void expect_states(const std::string& what, const Oracle<T>& oracle, const Device<T>& got) {
+  expect_close(what + " h", oracle.h, got.h, 50, 50);
+  expect_close(what + " final", oracle.final, got.final, 50, 50);
+}
+
+TYPED_TEST(LinearScanCuda, SplitInvariance) {
+  for (const Sharing& sharing : kSharings) {
+    const Solved<TypeParam> solved({2, 300, 37}, sharing, 6);
+    const int64_t time = solved.oracle.size.time;
+    for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{64}, int64_t{133}, time - 1, time}) {
+      Device<TypeParam> parts(solved);
+      const auto whole = parts.args();
+      parts.run(steps(whole, 0, cut, parts.row(parts.h0)), 2);
+      // Steps go on from the state in place.
+      parts.run(steps(whole, cut, time - cut, parts.row(parts.final)), 2);
+      expect_states(name(solved.oracle.size, sharing) + " cut at " + std::to_string(cut),
+                    solved.oracle, parts);
+    }
+  }
+}
+
+TYPED_TEST(LinearScanCuda, StepsEqualTheScan) {
+  for (const Size& size : {Size{1, 40, 1}, Size{3, 70, 37}, Size{2, 65, 130}}) {
+    for (const Sharing& sharing : kSharings) {
+      const Solved<TypeParam> solved(size, sharing, 7);
+      Device<TypeParam> device(solved);
+      for (int64_t t = 0; t < size.time; ++t) {
+        const auto from = device.row(t == 0 ? device.h0 : device.final);
+        device.run(steps(device.args(), t, 1, from), 1);
+      }
+      expect_states(name(size, sharing), solved.oracle, device);
+    }
+  }
+}
+
+TYPED_TEST(LinearScanCuda, Causality) {
+  const Size size{2, 300, 37};
+  for (const int64_t changed : {0, 7, 64, 200, 299}) {
+    const Solved<TypeParam> clean(size, {0, 0}, 8);
+    Solved<TypeParam> dirty = clean;
+    for (int64_t row = 0; row < size.batch; ++row) {
+      const int64_t first = (row * size.time + changed) * size.channels;
+      for (int64_t i = first; i < (row + 1) * size.time * size.channels; ++i) {
+        dirty.oracle.a[i] *= 0.5;
+        dirty.oracle.b[i] += 8.0;
+      }
+    }
+    for (const int64_t segments : {1, 3}) {
+      Device<TypeParam> one(clean), other(dirty);
+      one.run(one.args(), segments);
+      other.run(other.args(), segments);
+      const auto expected = host(one.h), got = host(other.h);
+      for (int64_t row = 0; row < size.batch; ++row) {
+        const int64_t first = row * size.time * size.channels;
+        EXPECT_TRUE(std::equal(got.begin() + first, got.begin() + first + changed * size.channels,
+                               expected.begin() + first))
+            << "step " << changed << " segments " << segments;
+      }
+      EXPECT_NE(expected, got);
+    }
+  }
+}
+
 TYPED_TEST(LinearScanCuda, WrongShapesAreRefused) {
   const Solved<TypeParam> solved({2, 9, 8}, {0, 0}, 5);
-  Device<TypeParam> device(solved.oracle, solved.states);
+  Device<TypeParam> device(solved);
   auto args = device.args();
   args.a = args.a.slice(1, 0, 3);
   EXPECT_THROW(linear_scan_cuda(args, 1, {}, nullptr), InvalidArgument);

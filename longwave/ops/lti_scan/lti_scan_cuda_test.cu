@@ -217,6 +217,21 @@ TYPED_TEST(LtiScanCuda, SplitInvariance) {
   }
 }
 
+TYPED_TEST(LtiScanCuda, StepsEqualTheScan) {
+  for (const Size& size : {Size{1, 40, 3, 33}, Size{2, 70, 24, 16}, Size{5, 33, 7, 2}}) {
+    Oracle oracle = operands<TypeParam>(size, 10);
+    LtiDevice<TypeParam> device(oracle);
+    lti_scan_ref(oracle.args());
+    const LtiScanPlan plan = lti_scan_plan<TypeParam>({size.batch, 1, size.channels, size.modes});
+    for (int64_t t = 0; t < size.time; ++t) device.run(steps(device.args(), t, 1), plan);
+    // The error of a split factor is the same in each of the 50 steps that a state remembers.
+    const Tolerance bound =
+        split_sum(state_terms(size), 50 * largest(oracle.u) * largest(oracle.c));
+    expect_close<TypeParam>(name(size) + " y", size, oracle.y, device.y(), bound);
+    expect_close<float>(name(size) + " h", size, oracle.h, device.h(), bound);
+  }
+}
+
 TYPED_TEST(LtiScanCuda, Causality) {
   const Size size{1, 100, 16, 8};
   const Oracle clean = operands<TypeParam>(size, 7);

@@ -5,10 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "longwave/ops/norm/norm_cuda.h"
-#include "longwave/ops/norm/norm_kernels.h"
-#include "longwave/ops/testing/device_agree.h"
-#include "longwave/ops/testing/device_buffer.h"
+#include "longwave/base/error.h"
+#include "longwave/ops/norm/testing/norm_device.h"
 
 namespace longwave::ops {
 namespace {
@@ -16,6 +14,7 @@ namespace {
 using testing::DeviceBuffer;
 using testing::expect_close;
 using testing::noise;
+using testing::NormDevice;
 
 template <typename T>
 class RowNormCuda : public ::testing::Test {};
@@ -24,55 +23,18 @@ TYPED_TEST_SUITE(RowNormCuda, Types);
 
 template <typename T, typename Y = T>
 void agree(RowNorm kind, int64_t rows, int64_t channels) {
-  const std::string what = "rows " + std::to_string(rows) + " channels " + std::to_string(channels);
-  const std::vector<double> x = noise<T>(rows * channels, 1), dy = noise<Y>(rows * channels, 2);
-  const std::vector<double> w = noise<float>(channels, 3), b = noise<float>(channels, 4);
-  std::vector<double> y(x.size()), moments(2 * rows), dx(x.size()), dw(channels), db(channels);
-  const bool centred = kind == RowNorm::kLayer;
-  row_norm_ref<double>({.kind = kind,
-                        .epsilon = 1e-5,
-                        .x = {x.data(), {rows, channels}},
-                        .w = {w.data(), {channels}},
-                        .b = {centred ? b.data() : nullptr, {channels}},
-                        .y = {y.data(), {rows, channels}},
-                        .moments = {moments.data(), {rows, 2}}});
-  row_norm_grad_ref<double>({.kind = kind,
-                             .x = {x.data(), {rows, channels}},
-                             .w = {w.data(), {channels}},
-                             .moments = {moments.data(), {rows, 2}},
-                             .dy = {dy.data(), {rows, channels}},
-                             .dx = {dx.data(), {rows, channels}},
-                             .dw = {dw.data(), {channels}},
-                             .db = {db.data(), {channels}}});
-  DeviceBuffer<T> x_on(x), dx_on(x.size());
-  DeviceBuffer<Y> dy_on(dy), y_on(x.size());
-  DeviceBuffer<float> w_on(w), b_on(b), moments_on(2 * rows), dw_on(channels), db_on(channels);
-  row_norm_cuda<T, Y>({.kind = kind,
-                       .x = {x_on.data(), {rows, channels}},
-                       .w = {w_on.data(), {channels}},
-                       .b = {centred ? b_on.data() : nullptr, {channels}},
-                       .y = {y_on.data(), {rows, channels}},
-                       .moments = {moments_on.data(), {rows, 2}}},
-                      nullptr);
-  const size_t bytes = row_norm_cuda_backward_workspace_bytes(rows, channels);
-  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-  row_norm_cuda_backward<T, Y>({.kind = kind,
-                                .x = {x_on.data(), {rows, channels}},
-                                .w = {w_on.data(), {channels}},
-                                .moments = {moments_on.data(), {rows, 2}},
-                                .dy = {dy_on.data(), {rows, channels}},
-                                .dx = {dx_on.data(), {rows, channels}},
-                                .dw = {dw_on.data(), {channels}},
-                                .db = {db_on.data(), {channels}}},
-                               {workspace.data(), bytes}, nullptr);
-  expect_close<Y>(what + " y", y, y_on.wide(), 8 + channels);
-  expect_close<float>(what + " moments", moments, moments_on.wide(), 8 + channels);
+  NormDevice<T, Y> run({kind, rows, channels});
+  run.on_host();
+  run.on_device();
+  const std::string what = name(run.size);
+  expect_close<Y>(what + " y", run.y, run.y_on.wide(), 8 + channels);
+  expect_close<float>(what + " moments", run.moments, run.moments_on.wide(), 8 + channels);
   // Gradients are differences of numbers as large as the inverse deviation makes them.
   double steepest = 1;
-  for (int64_t r = 0; r < rows; ++r) steepest = std::max(steepest, 10 * moments[2 * r + 1]);
-  expect_close<T>(what + " dx", dx, dx_on.wide(), 16 + channels, steepest);
-  expect_close<float>(what + " dw", dw, dw_on.wide(), 16 + rows + channels);
-  expect_close<float>(what + " db", db, db_on.wide(), 16 + rows);
+  for (int64_t r = 0; r < rows; ++r) steepest = std::max(steepest, 10 * run.moments[2 * r + 1]);
+  expect_close<T>(what + " dx", run.dx, run.dx_on.wide(), 16 + channels, steepest);
+  expect_close<float>(what + " dw", run.dw, run.dw_on.wide(), 16 + rows + channels);
+  expect_close<float>(what + " db", run.db, run.db_on.wide(), 16 + rows);
 }
 
 TYPED_TEST(RowNormCuda, AgreesWithTheOracle) {
@@ -83,6 +45,39 @@ TYPED_TEST(RowNormCuda, AgreesWithTheOracle) {
       }
     }
   }
+}
+
+TYPED_TEST(RowNormCuda, SameArgumentsSameBits) {
+  for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
+    for (const int64_t channels : {129, 768, 1536, 4096}) {
+      NormDevice<TypeParam> one({kind, 200, channels}), other({kind, 200, channels});
+      one.on_device();
+      other.on_device();
+      EXPECT_EQ(one.y_on.wide(), other.y_on.wide());
+      EXPECT_EQ(one.moments_on.wide(), other.moments_on.wide());
+      EXPECT_EQ(one.dx_on.wide(), other.dx_on.wide());
+      EXPECT_EQ(one.dw_on.wide(), other.dw_on.wide());
+      EXPECT_EQ(one.db_on.wide(), other.db_on.wide());
+    }
+  }
+}
+
+TYPED_TEST(RowNormCuda, WrongShapesAreRefused) {
+  NormDevice<TypeParam> device({RowNorm::kLayer, 5, 8});
+  auto args = device.args();
+  args.w = args.w.slice(0, 0, 7);
+  EXPECT_THROW(row_norm_cuda(args, nullptr), InvalidArgument);
+  args = device.args();
+  args.y = args.y.slice(0, 0, 4);
+  EXPECT_THROW(row_norm_cuda(args, nullptr), InvalidArgument);
+  args = device.args();
+  args.branch = device.args().y;
+  EXPECT_THROW(row_norm_cuda(args, nullptr), InvalidArgument) << "a branch without a sum";
+  auto grads = device.grad_args();
+  grads.moments = grads.moments.slice(1, 0, 1);
+  EXPECT_THROW(row_norm_cuda_backward(grads, {}, nullptr), InvalidArgument);
+  EXPECT_THROW(row_norm_cuda_backward(device.grad_args(), {}, nullptr), InvalidArgument)
+      << "no workspace";
 }
 
 TEST(RowNormCudaMixed, RoundsWhatItReadsInFloat) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -121,7 +122,7 @@ SelectiveScanCudaArgs<T> steps(SelectiveScanCudaArgs<T> args, int64_t begin, int
   SelectiveScanCudaInputs<T>& in = args.in;
   for (auto* view : {&in.u, &in.dt, &in.z}) *view = view->slice(1, begin, count);
   for (auto* view : {&in.B, &in.C}) *view = view->slice(1, begin, count);
-  in.starts = in.starts.slice(1, begin, count);
+  if (!in.starts.absent()) in.starts = in.starts.slice(1, begin, count);
   args.y = args.y.slice(1, begin, count);
   args.states = {};
   return args;
@@ -141,6 +142,43 @@ TYPED_TEST(SelectiveScanCuda, SplitInvariance) {
       parts.run(steps(parts.args(), cut, size.time - cut), plan);
       EXPECT_EQ(whole.y(), parts.y()) << name(size) << " cut at " << cut;
       EXPECT_EQ(whole.h(), parts.h()) << name(size) << " cut at " << cut;
+    }
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, StepsEqualTheScan) {
+  for (const Size& size : {Size{3, 40, 17, 1, 16}, Size{1, 70, 34, 2, 21}, Size{2, 33, 128, 4, 64},
+                           Size{1, 20, 9, 1, 100}}) {
+    for (const Variant& variant : {kPacked, Variant{}}) {
+      Oracle oracle = operands<TypeParam>(size, 9, variant);
+      SelectiveDevice<TypeParam> device(oracle);
+      oracle.forward();
+      const SelectiveScanPlan plan =
+          selective_scan_plan({size.batch, 1, size.channels, size.groups, size.state});
+      for (int64_t t = 0; t < size.time; ++t) device.run(steps(device.args(), t, 1), plan);
+      expect_outputs(name(size), oracle, device);
+    }
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, Causality) {
+  const Size size{1, 150, 34, 2, 16};
+  const Oracle clean = operands<TypeParam>(size, 10, kPacked);
+  for (const int64_t changed : {0, 5, 64, 149}) {
+    Oracle dirty = clean;
+    for (auto* numbers : {&dirty.u, &dirty.dt, &dirty.B, &dirty.C, &dirty.z}) {
+      const int64_t row = std::ssize(*numbers) / size.time;
+      for (int64_t i = changed * row; i < std::ssize(*numbers); ++i) (*numbers)[i] += 1.0;
+    }
+    const SelectiveDevice<TypeParam> shape(clean);
+    for (const SelectiveScanPlan& plan : plans(shape.size())) {
+      SelectiveDevice<TypeParam> one(clean), other(dirty);
+      one.run(one.args(), plan);
+      other.run(other.args(), plan);
+      const std::vector<double> expected = one.y(), got = other.y();
+      EXPECT_TRUE(std::equal(got.begin(), got.begin() + changed * size.channels, expected.begin()))
+          << "step " << changed << " lanes " << plan.lanes << " segments " << plan.segments;
+      EXPECT_NE(expected, got);
     }
   }
 }

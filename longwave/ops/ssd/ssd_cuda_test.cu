@@ -152,7 +152,7 @@ SsdCudaArgs<T> cut(SsdCudaArgs<T> args, int64_t begin, int64_t count) {
   in.dt = in.dt.slice(1, begin, count);
   in.B = in.B.slice(1, begin, count);
   in.C = in.C.slice(1, begin, count);
-  in.starts = in.starts.slice(1, begin, count);
+  if (!in.starts.absent()) in.starts = in.starts.slice(1, begin, count);
   args.y = args.y.slice(1, begin, count);
   return args;
 }
@@ -172,6 +172,21 @@ TYPED_TEST(SsdCuda, SplitInvariance) {
       if (at % 64 != 0) continue;
       EXPECT_EQ(whole.y(), parts.y()) << "cut at " << at;
       EXPECT_EQ(whole.h(), parts.h()) << "cut at " << at;
+    }
+  }
+}
+
+TYPED_TEST(SsdCuda, StepsEqualTheScan) {
+  for (const SsdCase& what :
+       {SsdCase{{2, 40, 6, 24, 3, 40}, kSsdPacked}, SsdCase{{1, 70, 5, 64, 1, 128}, kSsdPacked},
+        SsdCase{{2, 33, 4, 5, 2, 7}, {.skips = 2, .limits = true}}}) {
+    const Solved oracle(operands<TypeParam>(what, 9));
+    SsdSize one = what.size;
+    one.time = 1;
+    for (const SsdPlan& plan : chosen<TypeParam>(one)) {
+      SsdDevice<TypeParam> device(oracle.before);
+      for (int64_t t = 0; t < what.size.time; ++t) device.run(cut(device.args(), t, 1), plan);
+      expect_outputs(name(what.size) + " " + name(plan), oracle, device);
     }
   }
 }
