@@ -69,31 +69,26 @@ class Operands {
         dd_(size.channels),
         h_(std::vector<float>(2 * size.batch * size.channels * size.modes, 0.0f)),
         dh0_(size.batch * size.channels * size.modes) {
-    for (auto& set : sets_) {
-      for (auto& signal : set) signal = random();
-    }
+    for (auto& signal : signals_) signal = random();
   }
 
-  // Operands of the i-th repetition: sets take turns, so that none is left in the cache.
-  LtiScanCudaArgs<T> args(int i) {
-    auto& set = sets_[i % kSets];
-    return {.u = signal(*set[0]),
+  LtiScanCudaArgs<T> args() {
+    return {.u = signal(*signals_[0]),
             .a = factor(a_),
             .c = factor(c_),
             .d = {d_.data(), {size_.channels}},
             .h = state(h_.data()),
-            .y = signal(*set[1])};
+            .y = signal(*signals_[1])};
   }
-  LtiScanCudaGradArgs<T> grad_args(int i) {
-    auto& set = sets_[i % kSets];
-    return {.u = signal(*set[0]),
+  LtiScanCudaGradArgs<T> grad_args() {
+    return {.u = signal(*signals_[0]),
             .a = factor(a_),
             .c = factor(c_),
             .d = {d_.data(), {size_.channels}},
             .h0 = state(h_.data()),
-            .dy = signal(*set[1]),
+            .dy = signal(*signals_[1]),
             .dh = {},
-            .du = signal(*set[2]),
+            .du = signal(*signals_[2]),
             .da = factor(da_),
             .dc = factor(dc_),
             .dd = {dd_.data(), {size_.channels}},
@@ -102,9 +97,9 @@ class Operands {
 
   LtiScanCudaSize size() const { return {size_.batch, size_.time, size_.channels, size_.modes}; }
   double signal_bytes() const { return static_cast<double>(signal_) * sizeof(T); }
+  double footprint() const { return 2 * signal_bytes(); }
 
  private:
-  static constexpr int kSets = 3;
   enum class Factor { kPole, kReadout };
 
   static std::vector<std::complex<float>> factors(const LtiSize& size, Factor which) {
@@ -139,7 +134,7 @@ class Operands {
   DeviceBuffer<std::complex<float>> a_, c_, da_, dc_;
   DeviceBuffer<float> d_, dd_, h_;
   DeviceBuffer<std::complex<float>> dh0_;
-  std::unique_ptr<DeviceBuffer<T>> sets_[kSets][3];
+  std::unique_ptr<DeviceBuffer<T>> signals_[3];
 };
 
 void print(const char* type, const LtiSize& size, const char* what, const DeviceTime& time,
@@ -152,20 +147,22 @@ void print(const char* type, const LtiSize& size, const char* what, const Device
 
 template <typename T>
 void time_shape(const char* type, const LtiSize& size, double copy_speed) {
-  Operands<T> operands(size);
-  const size_t bytes = std::max(lti_scan_cuda_workspace_bytes<T>(operands.size()),
-                                lti_scan_cuda_backward_workspace_bytes<T>(operands.size()));
+  testing::Rotating<Operands<T>> operands(size);
+  const LtiScanCudaSize extents = operands[0].size();
+  const double signal = operands[0].signal_bytes();
+  const size_t bytes = std::max(lti_scan_cuda_workspace_bytes<T>(extents),
+                                lti_scan_cuda_backward_workspace_bytes<T>(extents));
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
   const std::span<std::byte> scratch{workspace.data(), bytes};
   print(type, size, "forward",
-        testing::time_on_device(kRepeats,
-                                [&](int i) { lti_scan_cuda(operands.args(i), scratch, nullptr); }),
-        2 * operands.signal_bytes(), copy_speed);
+        testing::time_on_device(
+            kRepeats, [&](int i) { lti_scan_cuda(operands[i].args(), scratch, nullptr); }),
+        2 * signal, copy_speed);
   print(type, size, "backward",
         testing::time_on_device(
             kRepeats,
-            [&](int i) { lti_scan_cuda_backward(operands.grad_args(i), scratch, nullptr); }),
-        3 * operands.signal_bytes(), copy_speed);
+            [&](int i) { lti_scan_cuda_backward(operands[i].grad_args(), scratch, nullptr); }),
+        3 * signal, copy_speed);
 }
 
 int main_of() {

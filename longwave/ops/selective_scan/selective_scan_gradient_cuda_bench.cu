@@ -41,7 +41,7 @@ bool is_right(const SelectiveSize& size, int64_t segments, SelectiveCarry carry)
   return true;
 }
 
-/// Random operands, made on the host once and repeated; far more of them than a cache holds.
+/// Random operands of any size, made on the host once and repeated.
 template <typename T>
 class Operands {
  public:
@@ -101,6 +101,7 @@ class Operands {
     const double states = signal * size_.state / selective_scan_chunk(size_.state);
     return sizeof(T) * (7 * signal + 4 * inputs) + 4 * states;
   }
+  double footprint() const { return bytes(); }
 
  private:
   template <typename Number>
@@ -119,14 +120,17 @@ class Operands {
 };
 
 template <typename T>
-void time_plan(const char* type, const SelectiveSize& size, Operands<T>& operands,
+using Sets = testing::Rotating<Operands<T>>;
+
+template <typename T>
+void time_plan(const char* type, const SelectiveSize& size, Sets<T>& operands,
                const SelectiveScanPlan& plan, double copy_speed) {
-  const size_t bytes = selective_grad_plan_bytes(operands.size(), plan);
+  const size_t bytes = selective_grad_plan_bytes(operands[0].size(), plan);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-  const DeviceTime time = testing::time_on_device(kRepeats, [&](int) {
-    selective_scan_grad_by_plan(operands.args(), plan, {workspace.data(), bytes}, nullptr);
+  const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
+    selective_scan_grad_by_plan(operands[i].args(), plan, {workspace.data(), bytes}, nullptr);
   });
-  const double floor = operands.bytes() / copy_speed * 1e3;
+  const double floor = operands[0].bytes() / copy_speed * 1e3;
   std::printf("%-8s B%-2ld D%-5ld L%-6ld N%-3ld %3ld %s %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n",
               type, size.batch, size.channels, size.time, size.state, plan.segments,
               plan.carry == SelectiveCarry::kPass ? "pass" : "hand", time.median, time.least,
@@ -135,14 +139,14 @@ void time_plan(const char* type, const SelectiveSize& size, Operands<T>& operand
 
 template <typename T>
 void time_shape(const char* type, const SelectiveSize& size, double copy_speed, bool all) {
-  Operands<T> operands(size);
-  time_plan(type, size, operands, selective_grad_plan_of<T>(operands.size()), copy_speed);
+  Sets<T> operands(size);
+  const SelectiveScanCudaSize extents = operands[0].size();
+  time_plan(type, size, operands, selective_grad_plan_of<T>(extents), copy_speed);
   if (!all) return;
-  time_plan(type, size, operands, selective_grad_plan(operands.size(), 1), copy_speed);
+  time_plan(type, size, operands, selective_grad_plan(extents, 1), copy_speed);
   for (const SelectiveCarry carry : {SelectiveCarry::kPass, SelectiveCarry::kHandOver}) {
     for (const int64_t segments : {2, 4, 8, 16}) {
-      time_plan(type, size, operands, selective_grad_plan(operands.size(), segments, carry),
-                copy_speed);
+      time_plan(type, size, operands, selective_grad_plan(extents, segments, carry), copy_speed);
     }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times ssd and its gradient on a GPU against the time that its bytes need at the speed of a copy
-// in the same run. Checks against the reference first, and refuses to time a wrong kernel.
+// Times ssd, its gradient and its step on a GPU against the time that its bytes need at the speed
+// of a copy in the same run. Checks against the reference first, and refuses to time a wrong
+// kernel.
 //
 // usage: ssd_cuda_bench [--plans]     --plans times other plans and both engines, not only the
 //        chosen ones; of the forward pass on warpgroups, /wg, blocks a multiprocessor stand for
@@ -56,8 +57,7 @@ bool is_gradient_right(const SsdSize& size) {
   return true;
 }
 
-/// Random operands of any size, made on the host once and repeated; sets of them take turns, so
-/// that none is left in the cache.
+/// Random operands of any size, made on the host once and repeated.
 template <typename T>
 class Operands {
  public:
@@ -66,41 +66,36 @@ class Operands {
         A_(numbers(size.heads, -4, -0.1)),
         D_(numbers(size.heads, -1, 1)),
         bias_(numbers(size.heads, -5, -2)),
-        h_(size.batch * size.heads * size.head_dim * size.state),
+        h_(states()),
         dA_(size.heads),
         dD_(size.heads),
         dbias_(size.heads),
-        dh0_(size.batch * size.heads * size.head_dim * size.state) {
-    testing::require_cuda(cudaMemset(
-        h_.data(), 0, size.batch * size.heads * size.head_dim * size.state * sizeof(float)));
-    for (Set& set : sets_) {
-      for (auto* signal : {&set.x, &set.y, &set.dx}) *signal = random(signals());
-      for (auto* rows : {&set.B, &set.C, &set.dB, &set.dC}) *rows = random(inputs());
-      for (auto* sizes : {&set.dt, &set.ddt}) *sizes = random(steps());
-    }
+        dh0_(states()) {
+    testing::require_cuda(cudaMemset(h_.data(), 0, states() * sizeof(float)));
+    for (auto* signal : {&x_, &y_, &dx_}) *signal = random(signals());
+    for (auto* rows : {&B_, &C_, &dB_, &dC_}) *rows = random(inputs());
+    for (auto* sizes : {&dt_, &ddt_}) *sizes = random(steps());
   }
 
-  SsdCudaArgs<T> args(int i) {
-    Set& set = sets_[i % kSets];
+  SsdCudaArgs<T> args() {
     const auto [batch, time, heads, head_dim, groups, state] = size_;
-    return {.in = inputs_of(set),
+    return {.in = in(),
             .h = {h_.data(), {batch, heads, head_dim, state}},
-            .y = {set.y->data(), {batch, time, heads, head_dim}}};
+            .y = {y_->data(), {batch, time, heads, head_dim}}};
   }
 
   // With y in the place of dy.
-  SsdCudaGradArgs<T> grad_args(int i) {
-    Set& set = sets_[i % kSets];
+  SsdCudaGradArgs<T> grad_args() {
     const auto [batch, time, heads, head_dim, groups, state] = size_;
-    return {.in = inputs_of(set),
+    return {.in = in(),
             .h0 = {},
-            .dy = {set.y->data(), {batch, time, heads, head_dim}},
+            .dy = {y_->data(), {batch, time, heads, head_dim}},
             .dh = {},
-            .dx = {set.dx->data(), {batch, time, heads, head_dim}},
-            .ddt = {set.ddt->data(), {batch, time, heads}},
+            .dx = {dx_->data(), {batch, time, heads, head_dim}},
+            .ddt = {ddt_->data(), {batch, time, heads}},
             .dA = {dA_.data(), {heads}},
-            .dB = {set.dB->data(), {batch, time, groups, state}},
-            .dC = {set.dC->data(), {batch, time, groups, state}},
+            .dB = {dB_->data(), {batch, time, groups, state}},
+            .dC = {dC_->data(), {batch, time, groups, state}},
             .dD = {dD_.data(), {heads, 1}},
             .ddt_bias = {dbias_.data(), {heads}},
             .dh0 = {dh0_.data(), {batch, heads, head_dim, state}}};
@@ -110,25 +105,25 @@ class Operands {
     return sizeof(T) * (3.0 * signals() + 4.0 * inputs() + 2.0 * steps());
   }
   double bytes() const { return sizeof(T) * (2.0 * signals() + 2.0 * inputs() + 1.0 * steps()); }
+  // The state is read and written.
+  double step_bytes() const { return bytes() + 2.0 * sizeof(float) * states(); }
+  double footprint() const { return bytes() + (size_.time == 1 ? sizeof(float) * states() : 0); }
 
  private:
-  static constexpr int kSets = 3;
   using Buffer = std::unique_ptr<DeviceBuffer<T>>;
-  struct Set {
-    Buffer x, y, B, C, dt, dx, dB, dC, ddt;
-  };
 
   int64_t steps() const { return size_.batch * size_.time * size_.heads; }
+  int64_t states() const { return size_.batch * size_.heads * size_.head_dim * size_.state; }
   int64_t signals() const { return steps() * size_.head_dim; }
   int64_t inputs() const { return size_.batch * size_.time * size_.groups * size_.state; }
 
-  SsdCudaInputs<T> inputs_of(Set& set) {
+  SsdCudaInputs<T> in() {
     const auto [batch, time, heads, head_dim, groups, state] = size_;
-    return {.x = {set.x->data(), {batch, time, heads, head_dim}},
-            .dt = {set.dt->data(), {batch, time, heads}},
+    return {.x = {x_->data(), {batch, time, heads, head_dim}},
+            .dt = {dt_->data(), {batch, time, heads}},
             .A = {A_.data(), {heads}},
-            .B = {set.B->data(), {batch, time, groups, state}},
-            .C = {set.C->data(), {batch, time, groups, state}},
+            .B = {B_->data(), {batch, time, groups, state}},
+            .C = {C_->data(), {batch, time, groups, state}},
             .D = {D_.data(), {heads, 1}},
             .dt_bias = {bias_.data(), {heads}},
             .starts = {},
@@ -148,8 +143,11 @@ class Operands {
   SsdSize size_;
   Random random_{1};
   DeviceBuffer<float> A_, D_, bias_, h_, dA_, dD_, dbias_, dh0_;
-  Set sets_[kSets];
+  Buffer x_, y_, B_, C_, dt_, dx_, dB_, dC_, ddt_;
 };
+
+template <typename T>
+using Sets = testing::Rotating<Operands<T>>;
 
 void report(const char* what, const char* type, const SsdSize& size, int64_t heads, int64_t cuts,
             const DeviceTime& time, double bytes, double copy_speed) {
@@ -162,34 +160,34 @@ void report(const char* what, const char* type, const SsdSize& size, int64_t hea
 }
 
 template <typename T>
-void time_plan(const char* type, const SsdSize& size, Operands<T>& operands, const SsdPlan& plan,
+void time_plan(const char* type, const SsdSize& size, Sets<T>& operands, const SsdPlan& plan,
                double copy_speed) {
   const size_t bytes = ssd_plan_bytes(size, plan);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
   const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
-    ssd_by_plan(operands.args(i), plan, {workspace.data(), bytes}, nullptr);
+    ssd_by_plan(operands[i].args(), plan, {workspace.data(), bytes}, nullptr);
   });
   const bool warps = plan.engine == SsdEngine::kWarps;
   report(warps ? "forward" : "forward/wg", type, size, warps ? plan.heads : plan.blocks,
-         plan.segments, time, operands.bytes(), copy_speed);
+         plan.segments, time, operands[0].bytes(), copy_speed);
 }
 
 template <typename T>
-void time_gradient(const char* type, const SsdSize& size, Operands<T>& operands,
+void time_gradient(const char* type, const SsdSize& size, Sets<T>& operands,
                    const SsdGradPlan& plan, double copy_speed) {
   const size_t bytes = ssd_grad_plan_bytes<T>(size, plan);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
   const DeviceTime time = testing::time_on_device(kRepeats, [&](int i) {
-    ssd_grad_by_plan(operands.grad_args(i), plan, {workspace.data(), bytes}, nullptr);
+    ssd_grad_by_plan(operands[i].grad_args(), plan, {workspace.data(), bytes}, nullptr);
   });
   const bool warps = plan.engine == SsdEngine::kWarps;
   report(warps ? "gradient" : "gradient/wg", type, size, plan.heads,
-         warps ? plan.march.segments : 1, time, operands.grad_bytes(), copy_speed);
+         warps ? plan.march.segments : 1, time, operands[0].grad_bytes(), copy_speed);
 }
 
 template <typename T>
 void time_shape(const char* type, const SsdSize& size, double copy_speed, bool all) {
-  Operands<T> operands(size);
+  Sets<T> operands(size);
   time_plan(type, size, operands, ssd_scan_plan<T>(size), copy_speed);
   const SsdGradPlan plan = ssd_grad_plan<T>(size);
   time_gradient(type, size, operands, plan, copy_speed);
@@ -209,6 +207,21 @@ void time_shape(const char* type, const SsdSize& size, double copy_speed, bool a
       time_plan(type, size, operands, ssd_warpgroup_plan<T>(size, blocks, segments), copy_speed);
     }
   }
+}
+
+template <typename T>
+void time_step(const char* type, const SsdSize& size, double copy_speed) {
+  Sets<T> operands(size);
+  const SsdPlan plan = ssd_scan_plan<T>(size);
+  const size_t bytes = ssd_plan_bytes(size, plan);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  const DeviceTime time =
+      testing::time_steps(kRepeats, operands, [&](int64_t i, cudaStream_t stream) {
+        ssd_by_plan(operands[i].args(), plan, {workspace.data(), bytes}, stream);
+      });
+  std::printf("%-11s %-8s B%-2ld L1      H%-4ld P%-3ld G%-2ld N%-4ld %s\n", "step", type,
+              size.batch, size.heads, size.head_dim, size.groups, size.state,
+              testing::step_timing(time, operands[0].step_bytes(), copy_speed).c_str());
 }
 
 // The forward pass by some plans of either engine; says which is wrong.
@@ -232,7 +245,13 @@ bool is_forward_right() {
       return false;
     }
   }
-  return true;
+  const SsdSize step{2, 1, 10, 64, 1, 128};
+  if (is_right<T>(step, ssd_scan_plan<T>(step)) &&
+      is_right<float>(step, ssd_scan_plan<float>(step))) {
+    return true;
+  }
+  std::printf("step: wrong result, not timed\n");
+  return false;
 }
 
 int main_of(bool all) {
@@ -255,6 +274,12 @@ int main_of(bool all) {
     time_shape<__nv_bfloat16>("bfloat16", size, copy_speed, all);
   }
   time_shape<float>("float32", {8, 2048, 24, 64, 1, 128}, copy_speed, all);
+  for (const int64_t heads : {24, 80}) {
+    for (const int64_t batch : {1, 64}) {
+      time_step<__nv_bfloat16>("bfloat16", {batch, 1, heads, 64, 1, 128}, copy_speed);
+      time_step<float>("float32", {batch, 1, heads, 64, 1, 128}, copy_speed);
+    }
+  }
   return 0;
 }
 

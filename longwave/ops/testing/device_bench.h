@@ -1,30 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "longwave/ops/testing/device_timer.h"
 
 namespace longwave::ops::testing {
 
-/// Operands of a benchmark in memory of a GPU: up to a quarter of a million numbers of `draw()`,
-/// made on the host once and repeated.
+/// Operands of a benchmark in memory of a GPU: some thousand numbers of `draw()`, made on the host
+/// once and repeated.
 template <typename T, typename Draw>
 std::unique_ptr<DeviceBuffer<T>> repeated_on_device(int64_t count, Draw&& draw) {
-  const int64_t once = std::min<int64_t>(count, 1 << 18);
+  const int64_t once = std::min<int64_t>(count, 1 << 12);
   std::vector<T> some;
   some.reserve(once);
   for (int64_t i = 0; i < once; ++i) some.push_back(static_cast<T>(static_cast<float>(draw())));
   auto buffer = std::make_unique<DeviceBuffer<T>>(count);
-  for (int64_t i = 0; i < count; i += once) {
-    require_cuda(cudaMemcpy(buffer->data() + i, some.data(), std::min(once, count - i) * sizeof(T),
-                            cudaMemcpyHostToDevice));
+  T* const data = buffer->data();
+  require_cuda(cudaMemcpy(data, some.data(), once * sizeof(T), cudaMemcpyHostToDevice));
+  for (int64_t made = once; made < count; made *= 2) {
+    const int64_t more = std::min(made, count - made);
+    require_cuda(cudaMemcpy(data + made, data, more * sizeof(T), cudaMemcpyDeviceToDevice));
   }
   return buffer;
+}
+
+/// Sets of operands that take turns, as many that what is used between two turns of one is twice
+/// what the L2 cache holds: none is left in it. Operands says by `footprint()` how many bytes of it
+/// the pass that needs fewest of them uses.
+template <typename Operands>
+class Rotating {
+ public:
+  template <typename... Shape>
+  explicit Rotating(const Shape&... shape) {
+    int device = 0, cache = 0;
+    require_cuda(cudaGetDevice(&device));
+    require_cuda(cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, device));
+    sets_.push_back(std::make_unique<Operands>(shape...));
+    const double others = std::ceil(2.0 * cache / sets_[0]->footprint());
+    for (int i = 0; i < others; ++i) sets_.push_back(std::make_unique<Operands>(shape...));
+  }
+
+  int64_t count() const { return static_cast<int64_t>(sets_.size()); }
+
+  /// The operands of the i-th repetition.
+  Operands& operator[](int64_t i) { return *sets_[i % count()]; }
+
+ private:
+  std::vector<std::unique_ptr<Operands>> sets_;
+};
+
+/// Times `step(i, stream)` for rotating operands, recorded: each set takes part as often.
+template <typename Operands, typename Step>
+DeviceTime time_steps(int repeats, const Rotating<Operands>& operands, Step&& step) {
+  constexpr int64_t kLeast = 32;
+  const int64_t sets = operands.count();
+  return time_recorded(repeats, (kLeast + sets - 1) / sets * sets, step);
 }
 
 /// Whether the largest error is within `bound` of the largest number, or of 1 if all are smaller.
@@ -47,6 +86,21 @@ inline double announce_device() {
   const double copy_speed = device_copy_speed();
   std::printf("%s, copy %.2f TB/s read and written\n", device.name, copy_speed / 1e12);
   return copy_speed;
+}
+
+/// What a benchmark's row ends with: the median with its spread, the time that `bytes` need at the
+/// speed of a copy, in milliseconds, and what share of the median that is.
+inline std::string timing(const DeviceTime& time, double bytes, double copy_speed) {
+  const double floor = bytes / copy_speed * 1e3;
+  return fmt::format("{:8.4f} ({:.4f} to {:.4f})  {:8.4f} {:5.1f}%", time.median, time.least,
+                     time.most, floor, 100 * floor / time.median);
+}
+
+/// The same in microseconds, for steps.
+inline std::string step_timing(const DeviceTime& time, double bytes, double copy_speed) {
+  const double floor = bytes / copy_speed * 1e6;
+  return fmt::format("{:8.2f} us ({:.2f} to {:.2f})  {:8.2f} us {:5.1f}%", 1e3 * time.median,
+                     1e3 * time.least, 1e3 * time.most, floor, 0.1 * floor / time.median);
 }
 
 }  // namespace longwave::ops::testing

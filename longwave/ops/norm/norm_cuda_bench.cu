@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times row_norm and its gradient on a GPU against the time that their bytes need at the speed of a
+// copy in the same run. Checks against the reference first, and refuses to time a wrong kernel.
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <memory>
+#include <type_traits>
+
+#include "longwave/ops/norm/testing/norm_device.h"
+#include "longwave/ops/testing/device_bench.h"
+
+namespace longwave::ops {
+namespace {
+
+using testing::DeviceBuffer;
+
+constexpr int kRepeats = 20;
+
+template <typename T, typename Y>
+bool is_right(const testing::NormCase& size) {
+  testing::NormDevice<T, Y> run(size);
+  run.on_host();
+  run.on_device();
+  return testing::is_close(run.y, run.y_on.wide(), testing::kEpsilon<Y> + 1e-5) &&
+         testing::is_close(run.dx, run.dx_on.wide(), testing::kEpsilon<T> + 1e-5) &&
+         testing::is_close(run.dw, run.dw_on.wide(), 1e-5) &&
+         testing::is_close(run.db, run.db_on.wide(), 1e-5);
+}
+
+// A root-mean-square norm; where T and Y differ as between layers in training: of the sum of a
+// float and a bfloat16 signal, whose own gradient joins. Random operands of any size, made on the
+// host once and repeated.
+template <typename T, typename Y>
+class Operands {
+ public:
+  Operands(int64_t rows, int64_t channels)
+      : rows_(rows),
+        channels_(channels),
+        w_(random<float>(channels)),
+        dw_(random<float>(channels)) {
+    for (auto* signal : {&x_, &dx_, &sum_, &dsum_}) *signal = random<T>(rows * channels);
+    for (auto* signal : {&y_, &dy_, &branch_, &dbranch_}) *signal = random<Y>(rows * channels);
+    moments_ = testing::repeated_on_device<float>(2 * rows, [] { return 1.0; });
+  }
+
+  RowNormCudaArgs<T, Y> args() {
+    RowNormCudaArgs<T, Y> args{.kind = RowNorm::kRms,
+                               .x = table(x_),
+                               .w = {w_->data(), {channels_}},
+                               .y = table(y_),
+                               .moments = {moments_->data(), {rows_, 2}}};
+    if (kSums) {
+      args.branch = table(branch_);
+      args.sum = table(sum_);
+    }
+    return args;
+  }
+
+  RowNormCudaGradArgs<T, Y> grad_args() {
+    RowNormCudaGradArgs<T, Y> args{.kind = RowNorm::kRms,
+                                   .x = table(x_),
+                                   .w = {w_->data(), {channels_}},
+                                   .moments = {moments_->data(), {rows_, 2}},
+                                   .dy = table(dy_),
+                                   .dx = table(dx_),
+                                   .dw = {dw_->data(), {channels_}}};
+    if (kSums) {
+      args.dsum = table(dsum_);
+      args.dbranch = table(dbranch_);
+    }
+    return args;
+  }
+
+  double bytes() const { return count() * (kSums ? 2 * sizeof(T) + 2 * sizeof(Y) : 2 * sizeof(T)); }
+  double grad_bytes() const {
+    return count() * (kSums ? 3 * sizeof(T) + 2 * sizeof(Y) : 3 * sizeof(T));
+  }
+  double footprint() const { return bytes(); }
+
+ private:
+  static constexpr bool kSums = !std::is_same_v<T, Y>;
+  template <typename Number>
+  using Buffer = std::unique_ptr<DeviceBuffer<Number>>;
+
+  template <typename Number>
+  Buffer<Number> random(int64_t count) {
+    return testing::repeated_on_device<Number>(count, [&] { return random_.normal(); });
+  }
+  double count() const { return static_cast<double>(rows_ * channels_); }
+  template <typename Number>
+  View<Number, 2> table(const Buffer<Number>& x) const {
+    return {x->data(), {rows_, channels_}};
+  }
+
+  Random random_{1};
+  int64_t rows_, channels_;
+  Buffer<float> w_, dw_, moments_;
+  Buffer<T> x_, dx_, sum_, dsum_;
+  Buffer<Y> y_, dy_, branch_, dbranch_;
+};
+
+template <typename T, typename Y>
+void time_shape(const char* type, int64_t rows, int64_t channels, double copy_speed) {
+  testing::Rotating<Operands<T, Y>> operands(rows, channels);
+  const size_t bytes = row_norm_cuda_backward_workspace_bytes(rows, channels);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  const auto print = [&](const char* what, const testing::DeviceTime& time, double moved) {
+    std::printf("%-12s rows %ld D%-5ld %-8s %s\n", type, rows, channels, what,
+                testing::timing(time, moved, copy_speed).c_str());
+  };
+  const auto forward =
+      testing::time_on_device(kRepeats, [&](int i) { row_norm_cuda(operands[i].args(), nullptr); });
+  print("forward", forward, operands[0].bytes());
+  const auto backward = testing::time_on_device(kRepeats, [&](int i) {
+    row_norm_cuda_backward(operands[i].grad_args(), {workspace.data(), bytes}, nullptr);
+  });
+  print("backward", backward, operands[0].grad_bytes());
+}
+
+int main_of() {
+  for (const int64_t channels : {768, 4096}) {
+    const testing::NormCase size{RowNorm::kRms, 300, channels};
+    if (is_right<float, float>(size) && is_right<__nv_bfloat16, __nv_bfloat16>(size) &&
+        is_right<float, __nv_bfloat16>(size)) {
+      continue;
+    }
+    std::printf("channels %ld: wrong result, not timed\n", channels);
+    return 1;
+  }
+  const double copy_speed = testing::announce_device();
+  std::printf("type         shape            pass     median ms (least to most)     floor ms\n");
+  for (const int64_t channels : {768, 4096}) {
+    constexpr int64_t kRows = 16384;
+    time_shape<__nv_bfloat16, __nv_bfloat16>("bfloat16", kRows, channels, copy_speed);
+    time_shape<float, float>("float32", kRows, channels, copy_speed);
+    time_shape<float, __nv_bfloat16>("float32+bf16", kRows, channels, copy_speed);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace longwave::ops
+
+int main() { return longwave::ops::main_of(); }
