@@ -12,15 +12,11 @@ usage: mamba_ssm_gpu.py [BUILD] [--operators selective_scan ssd] [--shapes N]
 
 import argparse
 import re
-import statistics
-import subprocess
-import sys
 
+import gpu_timing
 import torch
 from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
-
-REPEATS, WARM_UPS, SETS = 20, 3, 3
 
 # (batch, channels, length, state) and (batch, length, heads, head_dim, groups, state)
 SELECTIVE = [
@@ -36,19 +32,6 @@ SSD = [
     (torch.bfloat16, (8, 2048, 80, 64, 8, 64)),
     (torch.bfloat16, (4, 4096, 128, 64, 8, 128)),
 ]
-
-
-def milliseconds(work):
-    times = []
-    for i in range(WARM_UPS + REPEATS):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        work(i % SETS)
-        end.record()
-        end.synchronize()
-        if i >= WARM_UPS:
-            times.append(begin.elapsed_time(end))
-    return statistics.median(times)
 
 
 def selective_operands(dtype, size):
@@ -98,20 +81,9 @@ def ssd(operands):
     return mamba_chunk_scan_combined(x, dt, A, B, C, 256, D=D, dt_bias=bias, dt_softplus=True)
 
 
-def recorded(work):
-    """The same work from a CUDA graph for each set of operands."""
-    graphs = []
-    for i in range(SETS):
-        work(i)
-        graphs.append(torch.cuda.CUDAGraph())
-        with torch.cuda.graph(graphs[i], stream=torch.cuda.current_stream()):
-            work(i)
-    return lambda i: graphs[i].replay()
-
-
 def times_of(operation, operands_of, dtype, size):
     """Of the forward and of the backward pass: milliseconds as queued, and as recorded."""
-    operands = [operands_of(dtype, size) for _ in range(SETS)]
+    operands = [operands_of(dtype, size) for _ in range(gpu_timing.SETS)]
 
     def forward(i):
         with torch.no_grad():
@@ -123,7 +95,7 @@ def times_of(operation, operands_of, dtype, size):
     def backward(i):
         torch.autograd.grad(outputs[i], operands[i], gradients[i], retain_graph=True)
 
-    return [(milliseconds(work), milliseconds(recorded(work))) for work in (forward, backward)]
+    return [gpu_timing.queued_and_recorded(work) for work in (forward, backward)]
 
 
 def ours(build, operators):
@@ -137,13 +109,8 @@ def ours(build, operators):
     ):
         if operator not in operators:
             continue
-        text = subprocess.run([f"{build}/{program}"], capture_output=True, text=True, check=True)
-        print(text.stdout)
-        for line in text.stdout.splitlines():
-            match = re.match(
-                rf"(?:(forward|gradient)(?:/wg)? +)?(\w+) +{sizes}.*?(\d+\.\d+) \(", line)
-            if not match:
-                continue
+        pattern = rf"(?:(forward|gradient)(?:/wg)? +)?(\w+) +{sizes}.*?(\d+\.\d+) \("
+        for match in gpu_timing.rows(build, program, pattern):
             name = direction or {"forward": "forward", "gradient": "backward"}[match[1]]
             numbers = tuple(int(n) for n in re.findall(r"\d+", match[3]))
             found.setdefault((operator, name, match[2], numbers), float(match[4]))
@@ -171,14 +138,13 @@ def main():
         for dtype, size in shapes[:arguments.shapes] if operator in arguments.operators else ():
             kind = str(dtype).removeprefix("torch.")
             shape = " ".join(f"{letter}{n}" for letter, n in zip(letters, size))
-            # A graph records one stream, that of all the work; the default one cannot be recorded.
-            with torch.cuda.stream(torch.cuda.Stream()):
+            with gpu_timing.own_stream():
                 times = times_of(operation, operands_of, dtype, size)
             for name, (queued, replayed) in zip(("forward", "backward"), times):
                 here = mine.get((operator, name, kind, size))
-                best = min(queued, replayed)
+                best = min(queued.median, replayed.median)
                 mine_text = f"{here:.3f} | {best / here:.2f}" if here else "| "
-                print(f"| {operator} | {kind} | {shape} | {name} | {queued:.3f} | {replayed:.3f} "
+                print(f"| {operator} | {kind} | {shape} | {name} | {queued} | {replayed} "
                       f"| {mine_text} |", flush=True)
 
 
