@@ -61,7 +61,7 @@ class Rotating {
 /// Times `step(i, stream)` for rotating operands, recorded: each set takes part as often.
 template <typename Operands, typename Step>
 DeviceTime time_steps(int repeats, const Rotating<Operands>& operands, Step&& step) {
-  constexpr int64_t kLeast = 32;
+  constexpr int64_t kLeast = 128;
   const int64_t sets = operands.count();
   return time_recorded(repeats, (kLeast + sets - 1) / sets * sets, step);
 }
