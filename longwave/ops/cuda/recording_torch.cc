@@ -27,6 +27,15 @@ void chain(const CUDAStream& first, const CUDAStream& then) {
   reached.block(then);
 }
 
+/// Calls `undo`, which may fail itself: the error to report is another.
+template <typename Undo>
+void leave(const Undo& undo) {
+  try {
+    undo();
+  } catch (const c10::Error&) {
+  }
+}
+
 }  // namespace
 
 struct Recording::Parts {
@@ -40,9 +49,13 @@ Recording::~Recording() = default;
 void Recording::run(FunctionRef<void()> work) {
   const CUDAStream outside = c10::cuda::getCurrentCUDAStream();
   chain(outside, parts_->stream);
-  {
+  try {
     const c10::cuda::CUDAStreamGuard guard(parts_->stream);
     work();
+  } catch (...) {
+    // What was queued before still runs, and what follows may free or write what it uses.
+    leave([&] { chain(parts_->stream, outside); });
+    throw;
   }
   chain(parts_->stream, outside);
 }
@@ -51,16 +64,8 @@ void Recording::run(FunctionRef<void()> work) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 11)
 namespace {
 
-/// Calls `undo`, which fails where there is nothing to undo: the error to report is another.
-template <typename Undo>
-void leave(const Undo& undo) {
-  try {
-    undo();
-  } catch (const c10::Error&) {
-  }
-}
-
-/// Ends a recording that failed: the stream and torch's memory are as they were before it.
+/// Ends a recording that failed: the stream and torch's memory are as they were before it. What
+/// there is nothing to undo of fails.
 void abandon(at::cuda::CUDAGraph& graph, c10::DeviceIndex device, const c10::MempoolId_t& pool) {
   using namespace c10::cuda::CUDACachingAllocator;
   leave([&] { graph.capture_end(); });

@@ -23,6 +23,8 @@ class Recording {
 
   /// Runs `work` where it can be recorded later, behind what is queued and before what will be. To
   /// run it so first loads its kernels and makes the memory of libraries.
+  ///
+  /// Errors     what `work` throws; what it queued until then is before what will be queued.
   void run(FunctionRef<void()> work);
 
   /// Records what `work` queues, instead of running it. Gives memory that torch keeps for later
