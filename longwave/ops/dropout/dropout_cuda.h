@@ -9,9 +9,7 @@ struct CUstream_st;
 
 namespace longwave::ops {
 
-/// A mask of dropout on a GPU: 0 with probability `rate`, else 1 / (1 - rate).
-///
-///   mask[i] = 0 where word i mod 4 of philox(seed, i / 4, place) is less than rate 2^32
+/// A mask of dropout on a GPU; see DropoutRule.
 ///
 /// The seed is read where the kernel runs, so that a recorded kernel draws anew each time.
 ///
