@@ -25,6 +25,14 @@ constexpr int64_t conv_tile(int64_t width) {
 
 constexpr int64_t conv_pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
+/// The part of the operands that is worked on at once: some channels and steps of a sequence.
+struct ConvTile {
+  int64_t sequence;
+  int64_t first;  // channel
+  int64_t channels;
+  int64_t begin, end;  // steps
+};
+
 /// The float kernels, for widths up to kConvMaxWidth and adjacent channels.
 void causal_conv1d_cpu(const CausalConv1dArgs<float>& args);
 
