@@ -61,14 +61,11 @@ void launch(const CausalConv1dCudaArgs<T>& args, cudaStream_t stream) {
 
 template <typename T>
 void causal_conv1d_cuda(const CausalConv1dCudaArgs<T>& args, cudaStream_t stream) {
-  check_operands(kWhere, args);
-  require_shape(kWhere, "y", args.y, args.x.extents());
+  check_width(kWhere, check_conv(kWhere, args));
   if (args.x.size() > 0) {
     launch(args, stream);
   }
   if (args.final_history.absent() || args.final_history.size() == 0) return;
-  require_shape(kWhere, "final_history", args.final_history,
-                {args.x.extent(0), args.w.extent(1) - 1, args.x.extent(2)});
   history_kernel<T>
       <<<gpu::blocks_for(args.final_history.size(), kThreads, kWhere), kThreads, 0, stream>>>(args);
   gpu::require_device(cudaGetLastError(), kWhere);

@@ -142,22 +142,6 @@ __global__ void history_grad_kernel(const __grid_constant__ CausalConv1dCudaGrad
 }
 
 template <typename T>
-void check(const CausalConv1dCudaGradArgs<T>& args) {
-  const int64_t batch = args.x.extent(0), channels = args.x.extent(2), kept = args.w.extent(1) - 1;
-  check_operands(kGradWhere, args);
-  require_shape(kGradWhere, "dy", args.dy, args.x.extents());
-  if (!args.dfinal.absent()) {
-    require_shape(kGradWhere, "dfinal", args.dfinal, {batch, kept, channels});
-  }
-  require_shape(kGradWhere, "dx", args.dx, args.x.extents());
-  require_shape(kGradWhere, "dw", args.dw, args.w.extents());
-  if (!args.db.absent()) require_shape(kGradWhere, "db", args.db, {channels});
-  if (!args.dhistory.absent()) {
-    require_shape(kGradWhere, "dhistory", args.dhistory, {batch, kept, channels});
-  }
-}
-
-template <typename T>
 void launch(const GradLaunch<T>& grad, cudaStream_t stream) {
   const auto with = [&]<typename P>(P) {
     const unsigned blocks = blocks_of(grad.args, P::kPack, kGradWhere);
@@ -177,12 +161,12 @@ size_t causal_conv1d_cuda_backward_workspace_bytes(const CausalConv1dShape& shap
 template <typename T>
 void causal_conv1d_cuda_backward(const CausalConv1dCudaGradArgs<T>& args,
                                  std::span<std::byte> workspace, cudaStream_t stream) {
-  check(args);
-  const int64_t batch = args.x.extent(0), time = args.x.extent(1), channels = args.x.extent(2);
-  const int64_t width = args.w.extent(1), rows = batch * stretches(time);
-  require(workspace.size() >=
-              causal_conv1d_cuda_backward_workspace_bytes({batch, time, channels, width}),
-          kGradWhere, "the workspace is too small");
+  const CausalConv1dShape shape = check_conv_gradient(kGradWhere, args);
+  check_width(kGradWhere, shape);
+  const int64_t channels = shape.channels, width = shape.width;
+  const int64_t rows = shape.batch * stretches(shape.time);
+  require(workspace.size() >= causal_conv1d_cuda_backward_workspace_bytes(shape), kGradWhere,
+          "the workspace is too small");
   gpu::DeviceScratch scratch(workspace.data());
   const GradLaunch<T> grad{
       args, {scratch.take(rows * (width + 1) * channels), {rows, width + 1, channels}}};

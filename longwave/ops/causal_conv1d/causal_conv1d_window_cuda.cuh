@@ -3,10 +3,10 @@
 
 #include <cuda_runtime.h>
 
+#include "longwave/ops/causal_conv1d/causal_conv1d_check.h"
 #include "longwave/ops/causal_conv1d/causal_conv1d_cuda.h"
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/cuda/pack_cuda.cuh"
-#include "longwave/ops/require_shape.h"
 
 namespace longwave::ops::conv_cuda {
 
@@ -116,17 +116,8 @@ struct Window {
   }
 };
 
-template <typename Args>
-void check_operands(const char* where, const Args& args) {
-  const int64_t batch = args.x.extent(0), time = args.x.extent(1), channels = args.x.extent(2);
-  const int64_t width = args.w.extent(1);
-  require(width >= 1 && width <= kCausalConv1dCudaWidth, where, "the filter must have 1 to 8 taps");
-  require_shape(where, "w", args.w, {channels, width});
-  if (!args.b.absent()) require_shape(where, "b", args.b, {channels});
-  if (!args.history.absent()) {
-    require_shape(where, "history", args.history, {batch, width - 1, channels});
-  }
-  if (!args.starts.absent()) require_shape(where, "starts", args.starts, {batch, time});
+inline void check_width(const char* where, const CausalConv1dShape& shape) {
+  require(shape.width <= kCausalConv1dCudaWidth, where, "the filter must have 1 to 8 taps");
 }
 
 // Calls body(plan) with what suits these operands.

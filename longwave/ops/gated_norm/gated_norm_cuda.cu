@@ -4,8 +4,8 @@
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/cuda/pack_cuda.cuh"
 #include "longwave/ops/cuda/sum_rows_cuda.h"
+#include "longwave/ops/gated_norm/gated_norm_check.h"
 #include "longwave/ops/gated_norm/gated_norm_cuda.h"
-#include "longwave/ops/require_shape.h"
 
 namespace longwave::ops {
 namespace {
@@ -235,10 +235,6 @@ void launch(const GatedNormCudaGradArgs<T>& args, const View<float, 3>& sums, cu
   gpu::require_device(cudaGetLastError(), kGradWhere);
 }
 
-void require_groups(const char* where, int64_t channels, int64_t groups) {
-  require(groups >= 1 && channels % groups == 0, where, "channels must be a multiple of groups");
-}
-
 }  // namespace
 
 size_t gated_norm_cuda_backward_workspace_bytes(int64_t rows, int64_t channels) {
@@ -248,10 +244,7 @@ size_t gated_norm_cuda_backward_workspace_bytes(int64_t rows, int64_t channels) 
 template <typename T>
 void gated_norm_cuda(const GatedNormCudaArgs<T>& args, cudaStream_t stream) {
   const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
-  require_groups(kWhere, channels, args.groups);
-  if (!args.z.absent()) require_shape(kWhere, "z", args.z, args.x.extents());
-  require_shape(kWhere, "w", args.w, {channels});
-  require_shape(kWhere, "y", args.y, args.x.extents());
+  check_gated_norm(kWhere, args);
   require_shape(kWhere, "inverse", args.inverse, {rows, args.groups});
   if (args.x.size() == 0) return;
   const unsigned blocks = gpu::blocks_for(rows * args.groups, kThreads / kWarp, kWhere);
@@ -268,15 +261,8 @@ void gated_norm_cuda_backward(const GatedNormCudaGradArgs<T>& args, std::span<st
                               cudaStream_t stream) {
   const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
   const int64_t groups = args.inverse.extent(1);
-  require_groups(kGradWhere, channels, groups);
-  if (!args.z.absent()) require_shape(kGradWhere, "z", args.z, args.x.extents());
-  require_shape(kGradWhere, "w", args.w, {channels});
-  require_shape(kGradWhere, "inverse", args.inverse, {rows, groups});
-  require_shape(kGradWhere, "dy", args.dy, args.x.extents());
-  require_shape(kGradWhere, "dx", args.dx, args.x.extents());
-  require_shape(kGradWhere, "dw", args.dw, {channels});
+  check_gated_norm_gradient(kGradWhere, args);
   require(args.dz.absent() == args.z.absent(), kGradWhere, "dz must be there if and only if z is");
-  if (!args.dz.absent()) require_shape(kGradWhere, "dz", args.dz, args.x.extents());
   require(workspace.size() >= gated_norm_cuda_backward_workspace_bytes(rows, channels), kGradWhere,
           "the workspace is too small");
   gpu::DeviceScratch scratch(workspace.data());

@@ -19,8 +19,8 @@ namespace longwave::ops {
 ///
 /// Numerics   as GatedNormArgs in float32; y is rounded once.
 /// Cost       one read from memory, one more from the cache, one write; two exponentials an
-/// element. Errors     InvalidArgument if shapes disagree or channels is no multiple of groups;
-/// DeviceError
+///            element.
+/// Errors     InvalidArgument if shapes disagree or channels is no multiple of groups; DeviceError
 ///            if the driver refuses.
 /// Threads    safe for distinct outputs; runs behind what is in the stream.
 template <typename T>

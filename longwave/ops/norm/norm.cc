@@ -5,6 +5,7 @@
 #include <concepts>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/norm/norm_check.h"
 #include "longwave/ops/norm/norm_kernels.h"
 #include "longwave/ops/rows.h"
 
@@ -27,12 +28,7 @@ void check_valid(std::span<const uint8_t> valid, int64_t rows, const char* where
 
 template <typename T>
 void row_norm(const RowNormArgs<T>& args) {
-  const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
-  require(args.y.extents() == args.x.extents() && holds(args.w, channels) &&
-              (args.b.absent() || holds(args.b, channels)),
-          "row_norm", "x and y must be (rows, channels), w and b (channels)");
-  require(args.moments.absent() || (args.moments.extent(0) == rows && args.moments.extent(1) == 2),
-          "row_norm", "moments must be (rows, 2)");
+  check_row_norm("row_norm", args);
   if constexpr (std::same_as<T, float>) {
     if (adjacent(args.x, args.w, args.b, args.y, args.moments)) return row_norm_cpu(args);
   }
@@ -41,13 +37,7 @@ void row_norm(const RowNormArgs<T>& args) {
 
 template <typename T>
 void row_norm_grad(const RowNormGradArgs<T>& args, Workspace& workspace) {
-  const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
-  require(args.dy.extents() == args.x.extents() && args.dx.extents() == args.x.extents() &&
-              holds(args.w, channels) && holds(args.dw, channels) &&
-              (args.db.absent() || holds(args.db, channels)),
-          "row_norm_grad", "x, dy and dx must be (rows, channels), w, dw and db (channels)");
-  require(args.moments.extent(0) == rows && args.moments.extent(1) == 2, "row_norm_grad",
-          "moments must be (rows, 2)");
+  check_row_norm_gradient("row_norm_grad", args);
   if constexpr (std::same_as<T, float>) {
     if (adjacent(args.x, args.w, args.moments, args.dy, args.dx, args.dw, args.db)) {
       return row_norm_grad_cpu(args, workspace);

@@ -4,8 +4,8 @@
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/cuda/pack_cuda.cuh"
 #include "longwave/ops/cuda/sum_rows_cuda.h"
+#include "longwave/ops/norm/norm_check.h"
 #include "longwave/ops/norm/norm_cuda.h"
-#include "longwave/ops/require_shape.h"
 
 namespace longwave::ops {
 namespace {
@@ -256,18 +256,14 @@ size_t row_norm_cuda_backward_workspace_bytes(int64_t rows, int64_t channels) {
 
 template <typename T, typename Y>
 void row_norm_cuda(const RowNormCudaArgs<T, Y>& args, cudaStream_t stream) {
-  const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
-  require_shape(kWhere, "w", args.w, {channels});
-  if (!args.b.absent()) require_shape(kWhere, "b", args.b, {channels});
-  require_shape(kWhere, "y", args.y, args.x.extents());
-  if (!args.moments.absent()) require_shape(kWhere, "moments", args.moments, {rows, 2});
+  check_row_norm(kWhere, args);
   require(args.branch.absent() == args.sum.absent(), kWhere,
           "sum must be there if and only if branch is");
   if (!args.branch.absent()) {
     require_shape(kWhere, "branch", args.branch, args.x.extents());
     require_shape(kWhere, "sum", args.sum, args.x.extents());
   }
-  if (rows == 0) return;
+  if (args.x.extent(0) == 0) return;
   launch(args, stream);
   gpu::require_device(cudaGetLastError(), kWhere);
 }
@@ -276,12 +272,7 @@ template <typename T, typename Y>
 void row_norm_cuda_backward(const RowNormCudaGradArgs<T, Y>& args, std::span<std::byte> workspace,
                             cudaStream_t stream) {
   const int64_t rows = args.x.extent(0), channels = args.x.extent(1);
-  require_shape(kGradWhere, "w", args.w, {channels});
-  require_shape(kGradWhere, "moments", args.moments, {rows, 2});
-  require_shape(kGradWhere, "dy", args.dy, args.x.extents());
-  require_shape(kGradWhere, "dx", args.dx, args.x.extents());
-  require_shape(kGradWhere, "dw", args.dw, {channels});
-  if (!args.db.absent()) require_shape(kGradWhere, "db", args.db, {channels});
+  check_row_norm_gradient(kGradWhere, args);
   if (!args.dsum.absent()) require_shape(kGradWhere, "dsum", args.dsum, args.x.extents());
   if (!args.dbranch.absent()) {
     require_shape(kGradWhere, "dbranch", args.dbranch, args.x.extents());
