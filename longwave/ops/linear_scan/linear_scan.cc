@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/linear_scan/linear_scan.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <complex>
 
-#include "longwave/base/error.h"
-#include "longwave/base/joined.h"
 #include "longwave/base/parallel.h"
+#include "longwave/ops/linear_scan/linear_scan_check.h"
 #include "longwave/ops/linear_scan/linear_scan_cpu.h"
 #include "longwave/ops/linear_scan/linear_scan_ref.h"
-#include "longwave/ops/require_shape.h"
 #include "longwave/ops/simd/flush_subnormals.h"
 
 namespace longwave::ops {
@@ -26,43 +22,6 @@ template <typename T>
 constexpr Field kFieldOf = std::is_floating_point_v<T> ? Field::kReal : Field::kComplex;
 template <typename T>
 constexpr int64_t kFloats = sizeof(T) / sizeof(float);
-
-// a and da may have extent 1 where the others have batch and time.
-template <typename T>
-void check_factor(const char* where, const View<const T, 3>& a,
-                  const std::array<int64_t, 3>& signal) {
-  bool fits = a.extent(2) == signal[2];
-  for (int i = 0; i < 2; ++i) fits = fits && (a.extent(i) == 1 || a.extent(i) == signal[i]);
-  if (fits) return;
-  throw InvalidArgument(
-      {.where = where,
-       .what = "a has a shape that does not fit",
-       .got = fmt::format("({})", joined(a.extents(), ", ")),
-       .fix = fmt::format("give it as ({} or 1, {} or 1, {})", signal[0], signal[1], signal[2])});
-}
-
-template <typename T>
-void check(const LinearScanArgs<T>& args) {
-  const char* where = "linear_scan";
-  const std::array<int64_t, 2> state{args.b.extent(0), args.b.extent(2)};
-  check_factor(where, args.a, args.b.extents());
-  require_shape(where, "h", args.h, args.b.extents());
-  require_shape(where, "final", args.final, state);
-  if (!args.h0.absent()) require_shape(where, "h0", args.h0, state);
-}
-
-template <typename T>
-void check(const LinearScanGradArgs<T>& args) {
-  const char* where = "linear_scan_backward";
-  const std::array<int64_t, 2> state{args.h.extent(0), args.h.extent(2)};
-  check_factor(where, args.a, args.h.extents());
-  require_shape(where, "dh", args.dh, args.h.extents());
-  require_shape(where, "db", args.db, args.h.extents());
-  require_shape(where, "dh0", args.dh0, state);
-  if (!args.h0.absent()) require_shape(where, "h0", args.h0, state);
-  if (!args.dfinal.absent()) require_shape(where, "dfinal", args.dfinal, state);
-  if (!args.da.absent()) require_shape(where, "da", args.da, args.a.extents());
-}
 
 template <typename... Views>
 bool adjacent(const Views&... views) {
@@ -211,7 +170,7 @@ size_t linear_scan_backward_workspace_bytes(int64_t batch, int64_t channels) {
 
 template <typename T>
 void linear_scan(const LinearScanArgs<T>& args) {
-  check(args);
+  check_linear_scan("linear_scan", args);
   if constexpr (kHasKernel<T>) {
     if (adjacent(args.a, args.b, args.h0, args.h, args.final)) return scan_cpu(args);
   }
@@ -220,7 +179,7 @@ void linear_scan(const LinearScanArgs<T>& args) {
 
 template <typename T>
 void linear_scan_backward(const LinearScanGradArgs<T>& args, Workspace& workspace) {
-  check(args);
+  check_linear_scan_gradient("linear_scan_backward", args);
   // Without sequences nothing would write the zero gradient of a shared factor.
   if constexpr (kHasKernel<T>) {
     if (args.h.extent(0) > 0 &&

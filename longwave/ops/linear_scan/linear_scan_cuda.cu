@@ -3,8 +3,9 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
+#include "longwave/ops/linear_scan/linear_scan_check.h"
 #include "longwave/ops/linear_scan/linear_scan_kernel_cuda.cuh"
-#include "longwave/ops/require_shape.h"
+#include "longwave/ops/linear_scan/linear_scan_ref.h"
 
 namespace longwave::ops {
 namespace {
@@ -35,30 +36,13 @@ void require_aligned(const char* where, const Views&... operands) {
   require((aligned(operands) && ...), where, "an operand is not aligned to its numbers");
 }
 
-// The factor with its extents of 1 repeated.
-template <typename T>
-View<const T, 3> repeated(const View<const T, 3>& a, int64_t batch, int64_t time) {
-  return {a.data(),
-          {batch, time, a.extent(2)},
-          {a.extent(0) == 1 ? 0 : a.stride(0), a.extent(1) == 1 ? 0 : a.stride(1), a.stride(2)}};
-}
-
-// The same signal from its last step to its first.
+// The signal from its last step to its first.
 template <typename T>
 View<T, 3> reversed(const View<T, 3>& signal) {
   const int64_t last = std::max<int64_t>(0, signal.extent(1) - 1), stride = signal.stride(1);
   return {signal.data() + last * stride,
           signal.extents(),
           {signal.stride(0), -stride, signal.stride(2)}};
-}
-
-template <typename T>
-void require_factor(const char* where, const View<const T, 3>& a, const View<const T, 3>& b) {
-  for (int i = 0; i < 2; ++i) {
-    require(a.extent(i) == 1 || a.extent(i) == b.extent(i), where,
-            "a must have extent 1 or that of the states in batch and time");
-  }
-  require(a.extent(2) == b.extent(2), where, "a must have as many channels as the states");
 }
 
 template <typename T>
@@ -135,10 +119,7 @@ template <typename T>
 void linear_scan_cuda(const LinearScanCudaArgs<T>& args, int64_t segments,
                       std::span<std::byte> workspace, cudaStream_t stream) {
   const int64_t batch = args.b.extent(0), time = args.b.extent(1), channels = args.b.extent(2);
-  require_factor(kWhere, args.a, args.b);
-  if (!args.h0.absent()) require_shape(kWhere, "h0", args.h0, {batch, channels});
-  require_shape(kWhere, "h", args.h, args.b.extents());
-  require_shape(kWhere, "final", args.final, {batch, channels});
+  check_linear_scan(kWhere, args);
   require_aligned(kWhere, args.a, args.b, args.h0, args.h, args.final);
   ScanLaunch<T> launch{};
   launch.batch = batch;
@@ -158,13 +139,7 @@ template <typename T>
 void linear_scan_cuda_backward(const LinearScanCudaGradArgs<T>& args, int64_t segments,
                                std::span<std::byte> workspace, cudaStream_t stream) {
   const int64_t batch = args.dh.extent(0), time = args.dh.extent(1), channels = args.dh.extent(2);
-  require_factor(kGradWhere, args.a, args.dh);
-  require_shape(kGradWhere, "h", args.h, args.dh.extents());
-  if (!args.h0.absent()) require_shape(kGradWhere, "h0", args.h0, {batch, channels});
-  if (!args.dfinal.absent()) require_shape(kGradWhere, "dfinal", args.dfinal, {batch, channels});
-  if (!args.da.absent()) require_shape(kGradWhere, "da", args.da, args.a.extents());
-  require_shape(kGradWhere, "db", args.db, args.dh.extents());
-  require_shape(kGradWhere, "dh0", args.dh0, {batch, channels});
+  check_linear_scan_gradient(kGradWhere, args);
   require_aligned(kGradWhere, args.a, args.h, args.h0, args.dh, args.dfinal, args.da, args.db,
                   args.dh0);
   const bool rows_share = args.a.extent(0) != batch, steps_share = args.a.extent(1) != time;
@@ -196,11 +171,15 @@ void linear_scan_cuda_backward(const LinearScanCudaGradArgs<T>& args, int64_t se
 
 template void linear_scan_cuda(const LinearScanCudaArgs<float>&, int64_t, std::span<std::byte>,
                                cudaStream_t);
+template void linear_scan_cuda(const LinearScanCudaArgs<__half>&, int64_t, std::span<std::byte>,
+                               cudaStream_t);
 template void linear_scan_cuda(const LinearScanCudaArgs<__nv_bfloat16>&, int64_t,
                                std::span<std::byte>, cudaStream_t);
 template void linear_scan_cuda(const LinearScanCudaArgs<std::complex<float>>&, int64_t,
                                std::span<std::byte>, cudaStream_t);
 template void linear_scan_cuda_backward(const LinearScanCudaGradArgs<float>&, int64_t,
+                                        std::span<std::byte>, cudaStream_t);
+template void linear_scan_cuda_backward(const LinearScanCudaGradArgs<__half>&, int64_t,
                                         std::span<std::byte>, cudaStream_t);
 template void linear_scan_cuda_backward(const LinearScanCudaGradArgs<__nv_bfloat16>&, int64_t,
                                         std::span<std::byte>, cudaStream_t);

@@ -9,14 +9,19 @@
 #include "longwave/base/view.h"
 
 struct CUstream_st;
+struct __half;
 struct __nv_bfloat16;
 
 namespace longwave::ops {
 
-/// What states are kept in between calls: the type of the operands, but float for bfloat16.
+/// What states are kept in between calls: the type of the operands, but float for 16-bit numbers.
 template <typename T>
 struct LinearScanStateOf {
   using Type = T;
+};
+template <>
+struct LinearScanStateOf<__half> {
+  using Type = float;
 };
 template <>
 struct LinearScanStateOf<__nv_bfloat16> {
@@ -25,7 +30,7 @@ struct LinearScanStateOf<__nv_bfloat16> {
 template <typename T>
 using LinearScanState = typename LinearScanStateOf<T>::Type;
 
-/// linear_scan on a GPU: device pointers, T is float, __nv_bfloat16 or std::complex<float>.
+/// linear_scan on a GPU: device pointers, T is float, __half, __nv_bfloat16 or std::complex<float>.
 ///
 ///   h[t] = a[t] h[t-1] + b[t]
 ///
@@ -57,8 +62,7 @@ struct LinearScanCudaArgs {
 ///
 /// Numerics   as the scan; sums over time and over the batch in double.
 /// Cost       one read of a, h and dh and one write of db, and of da; another read of a and dh
-/// where
-///            time is cut, and of h and db where a has extent 1 in batch alone.
+///            where time is cut, and of h and db where a has extent 1 in batch alone.
 /// Errors     as the scan.
 /// Threads    as the scan.
 template <typename T>

@@ -33,11 +33,13 @@ template <typename T>
 using Sum = typename WideOf<T>::Sum;
 
 __device__ inline float read(const float* x) { return *x; }
+__device__ inline float read(const __half* x) { return gpu::widen(*x); }
 __device__ inline float read(const __nv_bfloat16* x) { return gpu::widen(*x); }
 __device__ inline float2 read(const std::complex<float>* x) {
   return *reinterpret_cast<const float2*>(x);
 }
 __device__ inline void write(float value, float* x) { *x = value; }
+__device__ inline void write(float value, __half* x) { gpu::narrow(value, *x); }
 __device__ inline void write(float value, __nv_bfloat16* x) { gpu::narrow(value, *x); }
 __device__ inline void write(float2 value, std::complex<float>* x) {
   *reinterpret_cast<float2*>(x) = value;
