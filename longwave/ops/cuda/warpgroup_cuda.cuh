@@ -107,6 +107,17 @@ struct FactorName<__nv_bfloat16> {
 /// Whether a sum begins with the product or goes on.
 enum class Sum { kNew, kMore };
 
+// A sum as both products below write it: its numbers, the first operands, by name and as operands.
+#define LONGWAVE_NAMES_OF_SUM                                               \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}"
+#define LONGWAVE_OPERANDS_OF_TILE(tile) "+f"(tile[0]), "+f"(tile[1]), "+f"(tile[2]), "+f"(tile[3])
+#define LONGWAVE_OPERANDS_OF_SUM(sum)                                       \
+  LONGWAVE_OPERANDS_OF_TILE(sum[0]), LONGWAVE_OPERANDS_OF_TILE(sum[1]),     \
+      LONGWAVE_OPERANDS_OF_TILE(sum[2]), LONGWAVE_OPERANDS_OF_TILE(sum[3]), \
+      LONGWAVE_OPERANDS_OF_TILE(sum[4]), LONGWAVE_OPERANDS_OF_TILE(sum[5]), \
+      LONGWAVE_OPERANDS_OF_TILE(sum[6]), LONGWAVE_OPERANDS_OF_TILE(sum[7])
+
 /// sum = a b or sum += a b, 64 x 16 times 16 x 64; b lies in a tile. Begins only: a and sum stay
 /// untouched until await_products.
 template <TileOrder kOrder, typename T>
@@ -115,18 +126,11 @@ __device__ void multiply(const LeftFactor<T>& a, uint64_t b, Sum so_far, float (
       "{\n"
       ".reg .pred more;\n"
       "setp.ne.b32 more, %37, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.%39.%39 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.%39.%39 " LONGWAVE_NAMES_OF_SUM
+      ", "
       "{%32, %33, %34, %35}, %36, more, 1, 1, %38;\n"
       "}\n"
-      : "+f"(sum[0][0]), "+f"(sum[0][1]), "+f"(sum[0][2]), "+f"(sum[0][3]), "+f"(sum[1][0]),
-        "+f"(sum[1][1]), "+f"(sum[1][2]), "+f"(sum[1][3]), "+f"(sum[2][0]), "+f"(sum[2][1]),
-        "+f"(sum[2][2]), "+f"(sum[2][3]), "+f"(sum[3][0]), "+f"(sum[3][1]), "+f"(sum[3][2]),
-        "+f"(sum[3][3]), "+f"(sum[4][0]), "+f"(sum[4][1]), "+f"(sum[4][2]), "+f"(sum[4][3]),
-        "+f"(sum[5][0]), "+f"(sum[5][1]), "+f"(sum[5][2]), "+f"(sum[5][3]), "+f"(sum[6][0]),
-        "+f"(sum[6][1]), "+f"(sum[6][2]), "+f"(sum[6][3]), "+f"(sum[7][0]), "+f"(sum[7][1]),
-        "+f"(sum[7][2]), "+f"(sum[7][3])
+      : LONGWAVE_OPERANDS_OF_SUM(sum)
       : "r"(a.pairs[0].bits), "r"(a.pairs[1].bits), "r"(a.pairs[2].bits), "r"(a.pairs[3].bits),
         "l"(b), "r"(so_far == Sum::kMore ? 1 : 0), "n"(kOrder == TileOrder::kAcrossSum ? 1 : 0),
         "C"(FactorName<T>::kName));
@@ -139,21 +143,18 @@ __device__ void multiply(T, uint64_t a, uint64_t b, Sum so_far, float (&sum)[8][
       "{\n"
       ".reg .pred more;\n"
       "setp.ne.b32 more, %34, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.%36.%36 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.%36.%36 " LONGWAVE_NAMES_OF_SUM
+      ", "
       "%32, %33, more, 1, 1, 0, %35;\n"
       "}\n"
-      : "+f"(sum[0][0]), "+f"(sum[0][1]), "+f"(sum[0][2]), "+f"(sum[0][3]), "+f"(sum[1][0]),
-        "+f"(sum[1][1]), "+f"(sum[1][2]), "+f"(sum[1][3]), "+f"(sum[2][0]), "+f"(sum[2][1]),
-        "+f"(sum[2][2]), "+f"(sum[2][3]), "+f"(sum[3][0]), "+f"(sum[3][1]), "+f"(sum[3][2]),
-        "+f"(sum[3][3]), "+f"(sum[4][0]), "+f"(sum[4][1]), "+f"(sum[4][2]), "+f"(sum[4][3]),
-        "+f"(sum[5][0]), "+f"(sum[5][1]), "+f"(sum[5][2]), "+f"(sum[5][3]), "+f"(sum[6][0]),
-        "+f"(sum[6][1]), "+f"(sum[6][2]), "+f"(sum[6][3]), "+f"(sum[7][0]), "+f"(sum[7][1]),
-        "+f"(sum[7][2]), "+f"(sum[7][3])
+      : LONGWAVE_OPERANDS_OF_SUM(sum)
       : "l"(a), "l"(b), "r"(so_far == Sum::kMore ? 1 : 0),
         "n"(kOrder == TileOrder::kAcrossSum ? 1 : 0), "C"(FactorName<T>::kName));
 }
+
+#undef LONGWAVE_OPERANDS_OF_SUM
+#undef LONGWAVE_OPERANDS_OF_TILE
+#undef LONGWAVE_NAMES_OF_SUM
 
 /// Where a lane points to for 16 rows and pieces of a tile, as load_matrices and store_matrices
 /// want it: the four matrices are a left factor of rows `row` on and columns of `piece` on.
