@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "longwave/base/error.h"
 #include "longwave/base/philox.h"
 #include "longwave/ops/dropout/dropout_cuda.h"
-#include "longwave/ops/testing/device_buffer.h"
+#include "longwave/ops/testing/device_large.h"
 
 namespace longwave::ops {
 namespace {
@@ -36,6 +37,23 @@ TEST(DropoutCuda, DrawsTheWordsOfPhilox) {
       }
     }
   }
+}
+
+TEST(DropoutCuda, DrawsTheWordsOfPhiloxBehind2To31Numbers) {
+  constexpr int64_t kLast = 1000, kCount = testing::kLarge + kLast;
+  constexpr double kRate = 0.5;
+  const std::string lack = testing::shortage(kCount * static_cast<int64_t>(sizeof(float)));
+  if (!lack.empty()) GTEST_SKIP() << lack;
+  DeviceBuffer<int64_t> seed(std::vector<int64_t>{7});
+  DeviceBuffer<float> mask(kCount);
+  dropout_mask_cuda(
+      {.rate = kRate, .seed = {seed.data(), {1}}, .place = 3, .mask = {mask.data(), {kCount}}},
+      nullptr);
+  std::vector<float> expected;
+  for (int64_t i = testing::kLarge; i < kCount; ++i) {
+    expected.push_back(philox(7, i / 4, 3)[i % 4] >= kRate * 4294967296.0 ? 2.0f : 0.0f);
+  }
+  EXPECT_EQ(expected, mask.host(kLast));
 }
 
 TEST(DropoutCuda, RefusesARateOfOne) {

@@ -46,18 +46,21 @@ class DeviceBuffer {
 
   T* data() { return static_cast<T*>(data_); }
 
-  /// The numbers, after all queued work.
-  std::vector<T> host() const {
+  /// The numbers, after all queued work; or the last `count` of them.
+  std::vector<T> host() const { return host(count_); }
+  std::vector<T> host(int64_t count) const {
     require_cuda(cudaDeviceSynchronize());
-    std::vector<T> numbers(count_);
-    require_cuda(cudaMemcpy(numbers.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost));
+    std::vector<T> numbers(count);
+    require_cuda(cudaMemcpy(numbers.data(), static_cast<const T*>(data_) + (count_ - count),
+                            count * sizeof(T), cudaMemcpyDeviceToHost));
     return numbers;
   }
 
-  /// The numbers as double.
-  std::vector<double> wide() const {
+  /// The same as double.
+  std::vector<double> wide() const { return wide(count_); }
+  std::vector<double> wide(int64_t count) const {
     std::vector<double> numbers;
-    for (const T& x : host()) numbers.push_back(static_cast<double>(static_cast<float>(x)));
+    for (const T& x : host(count)) numbers.push_back(static_cast<double>(static_cast<float>(x)));
     return numbers;
   }
 
