@@ -164,18 +164,22 @@ TYPED_TEST(SsdGradientCuda, StridedRowsAgreeWithTheOracle) {
 }
 
 TYPED_TEST(SsdGradientCuda, AbsentStatesAreZeros) {
-  Oracle oracle({2, 70, 2, 9, 1, 11}, kSsdPacked, 4);
-  testing::round_operands<TypeParam>(oracle);
-  std::fill(oracle.h.begin(), oracle.h.end(), 0.0);
-  std::fill(oracle.dh.begin(), oracle.dh.end(), 0.0);
-  SsdGradDevice<TypeParam> zeros(oracle), absent(oracle);
-  const SsdGradPlan plan = ssd_grad_plan<TypeParam>(oracle.size);
-  zeros.run(zeros.grad_args(), plan);
-  auto args = absent.grad_args();
-  args.h0 = {};
-  args.dh = {};
-  absent.run(args, plan);
-  EXPECT_EQ(zeros.gradients(), absent.gradients());
+  // Of the second size warpgroups find the gradients, too.
+  for (const SsdSize& size : {SsdSize{2, 70, 2, 9, 1, 11}, SsdSize{2, 70, 2, 64, 1, 64}}) {
+    Oracle oracle(size, kSsdPacked, 4);
+    testing::round_operands<TypeParam>(oracle);
+    std::fill(oracle.h.begin(), oracle.h.end(), 0.0);
+    std::fill(oracle.dh.begin(), oracle.dh.end(), 0.0);
+    for (const SsdGradPlan& plan : plans<TypeParam>(size)) {
+      SsdGradDevice<TypeParam> zeros(oracle), absent(oracle);
+      zeros.run(zeros.grad_args(), plan);
+      auto args = absent.grad_args();
+      args.h0 = {};
+      args.dh = {};
+      absent.run(args, plan);
+      EXPECT_EQ(zeros.gradients(), absent.gradients()) << name(size);
+    }
+  }
 }
 
 TYPED_TEST(SsdGradientCuda, SameArgumentsSameBits) {
@@ -189,16 +193,18 @@ TYPED_TEST(SsdGradientCuda, SameArgumentsSameBits) {
 }
 
 TYPED_TEST(SsdGradientCuda, WhatPrecededASequenceDoesNotMatter) {
-  Oracle clean({1, 150, 2, 37, 1, 16}, kSsdPacked, 6), dirty = clean;
-  testing::round_operands<TypeParam>(clean);
-  testing::round_operands<TypeParam>(dirty);
-  clean.starts[0] = dirty.starts[0] = 1;
-  std::fill(dirty.h.begin(), dirty.h.end(), std::numeric_limits<double>::infinity());
-  for (const SsdGradPlan& plan : plans<TypeParam>(clean.size)) {
-    SsdGradDevice<TypeParam> one(clean), other(dirty);
-    one.run(one.grad_args(), plan);
-    other.run(other.grad_args(), plan);
-    EXPECT_EQ(one.gradients(), other.gradients());
+  for (const SsdSize& size : {SsdSize{1, 150, 2, 37, 1, 16}, SsdSize{1, 150, 2, 64, 1, 64}}) {
+    Oracle clean(size, kSsdPacked, 6);
+    testing::round_operands<TypeParam>(clean);
+    clean.starts[0] = 1;
+    Oracle dirty = clean;
+    std::fill(dirty.h.begin(), dirty.h.end(), std::numeric_limits<double>::infinity());
+    for (const SsdGradPlan& plan : plans<TypeParam>(size)) {
+      SsdGradDevice<TypeParam> one(clean), other(dirty);
+      one.run(one.grad_args(), plan);
+      other.run(other.grad_args(), plan);
+      EXPECT_EQ(one.gradients(), other.gradients()) << name(size);
+    }
   }
 }
 
