@@ -5,19 +5,9 @@
 
 #include "longwave/base/workspace.h"
 #include "longwave/ops/ssd/ssd.h"
+#include "longwave/ops/ssd/ssd_size.h"
 
 namespace longwave::ops {
-
-/// The extents that operands have.
-template <typename Args>
-SsdSize ssd_size_of(const Args& args) {
-  return {.batch = args.x.extent(0),
-          .time = args.x.extent(1),
-          .heads = args.x.extent(2),
-          .head_dim = args.x.extent(3),
-          .groups = args.B.extent(2),
-          .state = args.B.extent(3)};
-}
 
 /// The chunked forms in float32, on checked operands.
 size_t ssd_forward_cpu_bytes(const SsdSize& size);

@@ -4,8 +4,7 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/fragments_cuda.cuh"
-#include "longwave/ops/ssd/ssd_grad_layout_cuda.cuh"
-#include "longwave/ops/ssd/ssd_grad_steps_cuda.cuh"
+#include "longwave/ops/ssd/ssd_grad_chunk_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
@@ -16,50 +15,35 @@ class ChunkGradient {
   using Shared = GradLayout<T, kStates>;
 
   __device__ ChunkGradient(const SsdGradLaunch<T>& launch, Shared& shared)
-      : launch_(launch), shared_(shared) {
-    int64_t index = blockIdx.x;
-    split_ = index % launch.splits;
-    index /= launch.splits;
-    const int64_t groups = launch.args.in.B.extent(2);
-    group_ = index % groups;
-    index /= groups;
-    chunk_ = index % launch.chunks;
-    b_ = index / launch.chunks;
-    t_ = chunk_ * kSteps;
-    const int64_t left = launch.args.in.x.extent(1) - t_;
-    count_ = left < kSteps ? static_cast<int>(left) : kSteps;
-    const int64_t begin = split_ * launch.plan.heads;
-    const int64_t end = min(begin + launch.plan.heads, launch.share);
-    first_ = group_ * launch.share + begin;
-    items_ = end > begin ? (end - begin) * launch.tiles : 0;
+      : launch_(launch), shared_(shared), chunk_(launch, shared) {
     const int warp = threadIdx.x / 32;
     down_ = warp / Shared::kAcross * 16;
     across_ = warp % Shared::kAcross;
   }
 
   __device__ void run() {
-    load_rows(launch_.args.in.B, launch_.wide_B, shared_.B);
-    load_rows(launch_.args.in.C, launch_.wide_C, shared_.C);
-    Item item;
-    if (Shared::kStages > 1 && items_ > 0) load(item);
+    chunk_.load_rows(launch_.args.in.B, launch_.wide_B, shared_.B);
+    chunk_.load_rows(launch_.args.in.C, launch_.wide_C, shared_.C);
+    GradItem item;
+    if (Shared::kStages > 1 && chunk_.items > 0) chunk_.load(item);
     gpu::close_copies();
     // Of pairs of steps above the diagonal there is nothing to add.
     float* const sums = reinterpret_cast<float*>(shared_.sums);
     for (int i = threadIdx.x; i < sizeof(shared_.sums) / sizeof(float); i += Shared::kWarps * 32) {
       sums[i] = 0.0f;
     }
-    if (spare() && items_ > 0) prepare(item);
+    if (spare() && chunk_.items > 0) chunk_.prepare(item);
     gpu::await_copies<0>();
     __syncthreads();
     multiply_rows();
-    Item last;
-    for (int64_t i = 0; i < items_; ++i) {
+    GradItem last;
+    for (int64_t i = 0; i < chunk_.items; ++i) {
       step(i, last, item);
       last = item;
-      item = next(item);
+      item = chunk_.next(item);
     }
     __syncthreads();
-    if (spare() && items_ > 0) finish(last);
+    if (spare() && chunk_.items > 0) chunk_.finish(last);
     add_rest();
     store_sums();
   }
@@ -71,118 +55,29 @@ class ChunkGradient {
   static constexpr int kColumns = kStates / Shared::kAcross;  // of states, a warp
   static constexpr int kTiles = kColumns / 8;
 
-  // A tile of head_dim of a head of the block, and which of the stages has it.
-  struct Item {
-    int head = 0, tile = 0, stage = 0;
-  };
-  __device__ Item next(const Item& item) const {
-    const bool more = item.tile + 1 < launch_.tiles;
-    return {more ? item.head : item.head + 1, more ? item.tile + 1 : 0,
-            (item.stage + 1) % Shared::kStages};
-  }
-  __device__ int64_t head(const Item& item) const { return first_ + item.head; }
-  __device__ int64_t column(const Item& item) const { return item.tile * kSsdColumns; }
-  __device__ typename Shared::Stage& stage(const Item& item) const {
-    return shared_.stages[item.stage];
-  }
-  __device__ ChunkDecays<kSteps>& decays(const Item& item) const {
-    return shared_.decays[item.head % 2];
-  }
-  __device__ GradSums<T>& sums(const Item& item) const { return shared_.sums[item.head % 2]; }
   // The steps that the warp has of a tile of pairs of steps; those above the diagonal are idle.
   __device__ int from() const { return across_ * 16; }
   __device__ bool below() const { return from() <= down_; }
   // Whether the warp is one of the latter and has another's work.
   __device__ bool spare() const { return down_ == 0 && across_ == 3; }
 
-  __device__ void load_rows(const View<const T, 4>& from, bool wide, T* to) const {
-    gpu::load_tile<kSteps, kStates>(
-        gpu::TileToLoad<T>{.from = from.data() + b_ * from.stride(0) + t_ * from.stride(1) +
-                                   group_ * from.stride(2),
-                           .row_stride = from.stride(1),
-                           .stride = from.stride(3),
-                           .rows = count_,
-                           .count = static_cast<int>(from.extent(3)),
-                           .wide = wide},
-        to);
-  }
-
-  __device__ void load(const Item& item) const {
-    typename Shared::Stage& to = stage(item);
-    load_signals(launch_.args.in.x, launch_.wide_x, item, to.x);
-    load_signals(launch_.args.dy, launch_.wide_dy, item, to.dy);
-    load_state(launch_.h, item, to.h);
-    load_state(launch_.g, item, to.g);
-  }
-
-  __device__ int width(const Item& item) const {
-    const int64_t left = launch_.args.in.x.extent(3) - column(item);
-    return left < kSsdColumns ? static_cast<int>(left) : kSsdColumns;
-  }
-
-  __device__ void load_signals(const View<const T, 4>& from, bool wide, const Item& item,
-                               T* to) const {
-    gpu::load_tile<kSteps, kSsdColumns>(
-        gpu::TileToLoad<T>{.from = from.data() + b_ * from.stride(0) + t_ * from.stride(1) +
-                                   head(item) * from.stride(2) + column(item) * from.stride(3),
-                           .row_stride = from.stride(1),
-                           .stride = from.stride(3),
-                           .rows = count_,
-                           .count = width(item),
-                           .wide = wide},
-        to);
-  }
-
-  __device__ void load_state(const View<T, 5>& from, const Item& item, T* to) const {
-    gpu::load_tile<kSsdColumns, kStates>(
-        gpu::TileToLoad<T>{.from = from.data() + b_ * from.stride(0) + chunk_ * from.stride(1) +
-                                   head(item) * from.stride(2) + column(item) * from.stride(3),
-                           .row_stride = from.stride(3),
-                           .stride = from.stride(4),
-                           .rows = width(item),
-                           .count = static_cast<int>(from.extent(4)),
-                           .wide = launch_.wide_states},
-        to);
-  }
-
-  // Decays of a head; a warp at a time.
-  __device__ void prepare(const Item& item) const {
-    const SsdCudaInputs<T>& in = launch_.args.in;
-    const RawSteps<kSteps> raw = read_steps<kSteps>(in, b_, t_, count_, head(item));
-    find_decays(in, raw, count_, head(item), decays(item));
-    const float bias = in.dt_bias.absent() ? 0.0f : in.dt_bias(head(item));
-#pragma unroll
-    for (int i = 0; i < raw.kEach; ++i) {
-      shared_.raw[item.head % 2][threadIdx.x % 32 * raw.kEach + i] = raw.dt[i] + bias;
-    }
-  }
-
-  // The gradients of steps and skips of an item whose sums are there.
-  __device__ void finish(const Item& item) const {
-    const ChunkPlace at{.b = b_, .chunk = chunk_, .t = t_, .head = head(item)};
-    finish_skips(launch_, at, column(item), width(item), sums(item));
-    if (item.tile + 1 == launch_.tiles) {
-      finish_steps(launch_, at, count_, decays(item), shared_.raw[item.head % 2], sums(item));
-    }
-  }
-
-  __device__ void step(int64_t i, const Item& last, const Item& item) {
+  __device__ void step(int64_t i, const GradItem& last, const GradItem& item) {
     if (Shared::kStages == 1) {
       __syncthreads();
-      load(item);
+      chunk_.load(item);
       gpu::close_copies();
     }
     gpu::await_copies<0>();
     __syncthreads();
-    const bool more = i + 1 < items_;
-    const Item following = next(item);
+    const bool more = i + 1 < chunk_.items;
+    const GradItem following = chunk_.next(item);
     if (Shared::kStages > 1 && more) {
-      load(following);
+      chunk_.load(following);
       gpu::close_copies();
     }
     if (spare()) {
-      if (i > 0) finish(last);
-      if (more && following.head != item.head) prepare(following);
+      if (i > 0) chunk_.finish(last);
+      if (more && following.head != item.head) chunk_.prepare(following);
     }
     if (below()) weigh(item);
     __syncthreads();
@@ -206,8 +101,8 @@ class ChunkGradient {
   }
 
   // dy x^T of the warp's pairs of steps, with their weights.
-  __device__ void weigh(const Item& item) {
-    const typename Shared::Stage& tiles = stage(item);
+  __device__ void weigh(const GradItem& item) {
+    const typename Shared::Stage& tiles = chunk_.stage(item);
     float dyx[2][4] = {};
 #pragma unroll
     for (int k = 0; k < kSsdColumns; k += 16) {
@@ -217,7 +112,7 @@ class ChunkGradient {
       gpu::add_product(left, right[0], dyx[0]);
       gpu::add_product(left, right[1], dyx[1]);
     }
-    const ChunkDecays<kSteps>& by = decays(item);
+    const ChunkDecays<kSteps>& by = chunk_.decays(item);
     float rows[2] = {}, columns[4] = {};
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
@@ -242,43 +137,15 @@ class ChunkGradient {
             gpu::factor_pair(T(), weights);
       }
     }
-    GradSums<T>& to = sums(item);
-    add_along_row(item, rows, to.rows[across_]);
-    add_along_column(item, columns, to.columns[down_ / 16] + from());
-  }
-
-  // Adds numbers of rows g and g + 8 up over a row's lanes.
-  __device__ void add_along_row(const Item& item, float (&numbers)[2], float* to) const {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float sum = numbers[half];
-      sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-      sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-      if (threadIdx.x % 4 == 0) put(item, sum, to[down_ + gpu::lane_row() + half * 8]);
-    }
-  }
-
-  // Adds numbers of four columns up over a column's lanes.
-  __device__ void add_along_column(const Item& item, float (&numbers)[4], float* to) const {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float sum = numbers[i];
-      sum += __shfl_xor_sync(0xffffffffu, sum, 4);
-      sum += __shfl_xor_sync(0xffffffffu, sum, 8);
-      sum += __shfl_xor_sync(0xffffffffu, sum, 16);
-      if (threadIdx.x % 32 < 4) put(item, sum, to[i / 2 * 8 + gpu::lane_column() + i % 2]);
-    }
-  }
-
-  // The first tile of head_dim begins a sum.
-  __device__ void put(const Item& item, float number, float& to) const {
-    to = item.tile == 0 ? number : to + number;
+    GradSums<T>& to = chunk_.sums(item);
+    chunk_.add_along_row(item, rows, to.rows[across_] + down_);
+    chunk_.add_along_column(item, columns, to.columns[down_ / 16] + from());
   }
 
   // dx, of the warp's 16 steps and a quarter of the columns.
-  __device__ void add_signals(const Item& item) {
-    const typename Shared::Stage& tiles = stage(item);
-    const ChunkDecays<kSteps>& by = decays(item);
+  __device__ void add_signals(const GradItem& item) {
+    const typename Shared::Stage& tiles = chunk_.stage(item);
+    const ChunkDecays<kSteps>& by = chunk_.decays(item);
     const int first = across_ * 16;
     float dx[2][4] = {};
 #pragma unroll 2
@@ -317,44 +184,44 @@ class ChunkGradient {
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) signals[i / 2 % 2] += x[i / 4][i % 4] * dx[i / 4][i % 4];
-    GradSums<T>& to = sums(item);
-    add_along_row(item, inputs, to.inputs[across_]);
-    add_along_row(item, signals, to.signals[across_]);
+    GradSums<T>& to = chunk_.sums(item);
+    chunk_.add_along_row(item, inputs, to.inputs[across_] + down_);
+    chunk_.add_along_row(item, signals, to.signals[across_] + down_);
     store_signals(item, x, dx);
   }
 
   // What the skip adds to dx; dD; and dx leaves.
-  __device__ void store_signals(const Item& item, const float (&x)[2][4], float (&dx)[2][4]) {
+  __device__ void store_signals(const GradItem& item, const float (&x)[2][4], float (&dx)[2][4]) {
     const View<T, 4>& to = launch_.args.dx;
     const View<const float, 2>& D = launch_.args.in.D;
-    const int first = across_ * 16, here = width(item);
-    const float* sizes = decays(item).sizes;
+    const int first = across_ * 16, here = chunk_.width(item);
+    const float* sizes = chunk_.decays(item).sizes;
     float skips[4] = {};
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
       const int p = first + j * 8 + gpu::lane_column();
-      const int64_t at = column(item) + p;
+      const int64_t at = chunk_.column(item) + p;
       float by[2] = {0.0f, 0.0f};
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         if (!D.absent() && p + i < here) {
-          by[i] = D(head(item), D.extent(1) == 1 ? 0 : at + i);
+          by[i] = D(chunk_.head(item), D.extent(1) == 1 ? 0 : at + i);
         }
       }
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const int s = down_ + gpu::lane_row() + half * 8;
-        const float2 dy = gpu::pair_of(stage(item).dy + s * kSignalStride + p);
+        const float2 dy = gpu::pair_of(chunk_.stage(item).dy + s * kSignalStride + p);
         const float size = sizes[s];
         skips[2 * j] += dy.x * x[j][2 * half];
         skips[2 * j + 1] += dy.y * x[j][2 * half + 1];
         gpu::Pair<T> pair;
         gpu::narrow(fmaf(size, dx[j][2 * half], by[0] * dy.x), pair.first);
         gpu::narrow(fmaf(size, dx[j][2 * half + 1], by[1] * dy.y), pair.second);
-        if (s < count_) {
+        if (s < chunk_.count) {
           store_pair(pair, here - p, to.stride(3), launch_.paired_dx,
-                     to.data() + b_ * to.stride(0) + (t_ + s) * to.stride(1) +
-                         head(item) * to.stride(2) + at * to.stride(3));
+                     to.data() + chunk_.b * to.stride(0) + (chunk_.t + s) * to.stride(1) +
+                         chunk_.head(item) * to.stride(2) + at * to.stride(3));
         }
       }
     }
@@ -362,26 +229,16 @@ class ChunkGradient {
   }
 
   // Of one skip a head, tiles of head_dim add up.
-  __device__ void store_skips(const Item& item, float (&skips)[4]) {
-    GradSums<T>& to = sums(item);
-    add_along_column(launch_.args.in.D.extent(1) == 1 ? item : Item(), skips,
-                     to.skips[down_ / 16] + across_ * 16);
-  }
-
-  __device__ static void store_pair(const gpu::Pair<T>& pair, int count, int64_t stride,
-                                    bool paired, T* to) {
-    if (count >= 2 && paired) {
-      *reinterpret_cast<gpu::Pair<T>*>(to) = pair;
-      return;
-    }
-    if (count >= 1) to[0] = pair.first;
-    if (count >= 2) to[stride] = pair.second;
+  __device__ void store_skips(const GradItem& item, float (&skips)[4]) {
+    GradSums<T>& to = chunk_.sums(item);
+    chunk_.add_along_column(launch_.args.in.D.extent(1) == 1 ? item : GradItem(), skips,
+                            to.skips[down_ / 16] + across_ * 16);
   }
 
   // What the state before the chunk adds to dC.
-  __device__ void add_reads(const Item& item) {
-    const typename Shared::Stage& tiles = stage(item);
-    const float* decays_in = decays(item).in;
+  __device__ void add_reads(const GradItem& item) {
+    const typename Shared::Stage& tiles = chunk_.stage(item);
+    const float* decays_in = chunk_.decays(item).in;
     const float by[2] = {decays_in[down_ + gpu::lane_row()],
                          decays_in[down_ + gpu::lane_row() + 8]};
     float reads[2] = {};
@@ -390,13 +247,13 @@ class ChunkGradient {
           gpu::pair_of(shared_.C + (down_ + gpu::lane_row() + half * 8) * kRowStride + n);
       reads[half] += C.x * x + C.y * y;
     });
-    add_along_row(item, reads, sums(item).reads[across_]);
+    chunk_.add_along_row(item, reads, chunk_.sums(item).reads[across_] + down_);
   }
 
   // What the adjoint behind the chunk adds to dB.
-  __device__ void add_inputs(const Item& item) {
-    const typename Shared::Stage& tiles = stage(item);
-    const float* decays_out = decays(item).out;
+  __device__ void add_inputs(const GradItem& item) {
+    const typename Shared::Stage& tiles = chunk_.stage(item);
+    const float* decays_out = chunk_.decays(item).out;
     const float by[2] = {decays_out[down_ + gpu::lane_row()],
                          decays_out[down_ + gpu::lane_row() + 8]};
     multiply_by_state(tiles.x, tiles.g, by, dB_, [](int, int, float, float) {});
@@ -439,9 +296,9 @@ class ChunkGradient {
   }
 
   // G times what is left of h behind the chunk.
-  __device__ void add_states(const Item& item) {
-    const typename Shared::Stage& tiles = stage(item);
-    const float total = decays(item).total;
+  __device__ void add_states(const GradItem& item) {
+    const typename Shared::Stage& tiles = chunk_.stage(item);
+    const float total = chunk_.decays(item).total;
     float sum = 0.0f;
     if (total != 0.0f) {
       constexpr int kPairs = kStates / 2;
@@ -453,7 +310,8 @@ class ChunkGradient {
     }
 #pragma unroll
     for (int mask = 16; mask > 0; mask /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
-    if (threadIdx.x % 32 == 0) put(item, total * sum, sums(item).states[threadIdx.x / 32]);
+    if (threadIdx.x % 32 == 0)
+      chunk_.put(item, total * sum, chunk_.sums(item).states[threadIdx.x / 32]);
   }
 
   // What steps of the chunk give each other, of all heads at once.
@@ -506,34 +364,20 @@ class ChunkGradient {
     for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const int64_t t = t_ + down_ + gpu::lane_row() + half * 8;
+        const int64_t t = chunk_.t + down_ + gpu::lane_row() + half * 8;
         const int n = across_ * kColumns + tile * 8 + gpu::lane_column();
-        if (t >= t_ + count_ || n >= state) continue;
+        if (t >= chunk_.t + chunk_.count || n >= state) continue;
         const int left = static_cast<int>(state) - n;
-        store_sum(launch_.args.dB, launch_.paired_dB, 0, t, n, left, dB_[tile] + 2 * half);
-        store_sum(launch_.args.dC, launch_.paired_dC, 1, t, n, left, dC_[tile] + 2 * half);
+        chunk_.store_sum(launch_.args.dB, launch_.paired_dB, 0, t, n, left, dB_[tile] + 2 * half);
+        chunk_.store_sum(launch_.args.dC, launch_.paired_dC, 1, t, n, left, dC_[tile] + 2 * half);
       }
     }
   }
 
-  __device__ void store_sum(const View<T, 4>& whole, bool paired, int which, int64_t t, int n,
-                            int left, const float* two) const {
-    if (launch_.splits > 1) {
-      float* const to = &launch_.inputs(split_, b_, t, group_, which, n);
-      to[0] = two[0];
-      if (left > 1) to[1] = two[1];
-      return;
-    }
-    gpu::Pair<T> pair;
-    gpu::narrow(two[0], pair.first);
-    gpu::narrow(two[1], pair.second);
-    store_pair(pair, left, whole.stride(3), paired, &whole(b_, t, group_, n));
-  }
-
   const SsdGradLaunch<T>& launch_;
   Shared& shared_;
-  int64_t split_, group_, chunk_, b_, t_, first_, items_;  // first head; heads times tiles
-  int count_, down_, across_;  // steps; first of the warp's; which quarter of the columns
+  GradChunk<T, kStates> chunk_;
+  int down_, across_;  // first of the warp's steps; which quarter of the columns
   float products_[2][4] = {}, pairs_[2][4] = {};
   float dB_[kTiles][4] = {}, dC_[kTiles][4] = {};
 };

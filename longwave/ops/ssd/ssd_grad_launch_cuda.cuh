@@ -53,9 +53,9 @@ GradSize grad_size(const SsdSize& size, const SsdGradPlan& plan, int64_t skips) 
 template <typename T>
 SsdGradLaunch<T> describe_gradient(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
                                    gpu::DeviceScratch& scratch) {
-  const auto [batch, time, heads, head_dim, groups, state] = size_of(args.in);
+  const auto [batch, time, heads, head_dim, groups, state] = ssd_size_of(args.in);
   const int64_t skips = args.in.D.absent() ? 0 : args.in.D.extent(1);
-  const GradSize sizes = grad_size<T>(size_of(args.in), plan, skips);
+  const GradSize sizes = grad_size<T>(ssd_size_of(args.in), plan, skips);
   const int64_t chunks = sizes.chunks;
   const auto wide = [](const auto& x, int64_t row) { return gpu::in_pieces(x, row, 16); };
   const auto paired = [](const auto& x) {
@@ -211,7 +211,7 @@ template <typename T>
 void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
                       std::span<std::byte> workspace, cudaStream_t stream) {
   using namespace ssd_cuda_kernels;
-  const SsdSize size = size_of(args.in);
+  const SsdSize size = ssd_size_of(args.in);
   require(workspace.size() >= ssd_grad_plan_bytes<T>(size, plan), kGradWhere,
           "the workspace is too small");
   gpu::DeviceScratch scratch(workspace.data());

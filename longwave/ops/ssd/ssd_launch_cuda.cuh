@@ -9,8 +9,10 @@
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/cuda/tile_map_cuda.h"
+#include "longwave/ops/ssd/ssd_march_carry_cuda.cuh"
 #include "longwave/ops/ssd/ssd_march_cuda.cuh"
 #include "longwave/ops/ssd/ssd_plan_cuda.h"
+#include "longwave/ops/ssd/ssd_size.h"
 #include "longwave/ops/ssd/ssd_warpgroup_cuda.h"
 
 namespace longwave::ops {
@@ -102,16 +104,6 @@ SsdMarchLaunch<T> describe_march(const SsdCudaInputs<T>& in, const SsdPlan& plan
     launch.totals = {scratch.take(batch * plan.segments * heads), {batch, plan.segments, heads}};
   }
   return launch;
-}
-
-template <typename T>
-SsdSize size_of(const SsdCudaInputs<T>& in) {
-  return {.batch = in.x.extent(0),
-          .time = in.x.extent(1),
-          .heads = in.x.extent(2),
-          .head_dim = in.x.extent(3),
-          .groups = in.B.extent(2),
-          .state = in.B.extent(3)};
 }
 
 /// Whether rows of T and of this extent lie in tiles of warpgroups, and the present GPU has them:
@@ -261,7 +253,7 @@ template <typename T>
 void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std::byte> workspace,
                  cudaStream_t stream) {
   using namespace ssd_cuda_kernels;
-  const SsdSize size = size_of(args.in);
+  const SsdSize size = ssd_size_of(args.in);
   require(workspace.size() >= ssd_plan_bytes(size, plan), kWhere, "the workspace is too small");
   if (args.in.x.size() == 0) return;
   gpu::DeviceScratch scratch(workspace.data());

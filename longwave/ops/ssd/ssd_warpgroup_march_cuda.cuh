@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "longwave/ops/ssd/ssd_warpgroup_tiles_cuda.cuh"
+#include "longwave/ops/ssd/ssd_warpgroup_weights_cuda.cuh"
 
 namespace longwave::ops::ssd_cuda_kernels {
 
@@ -23,25 +24,7 @@ class WarpgroupMarch {
  public:
   using Tiles = WarpgroupTiles<T, kStates, kMarch, kBlocks>;
 
-  /// Where a block works.
-  struct Place {
-    int b, segment, column, head;
-  };
-
-  __device__ static Place place_of_block(const SsdMarchLaunch<T>& launch) {
-    int64_t index = blockIdx.x;
-    const int64_t heads = launch.in.x.extent(2), head = index % heads;
-    index /= heads;
-    const int64_t across = (launch.in.x.extent(3) + kSsdColumns - 1) / kSsdColumns;
-    const int64_t column = index % across * kSsdColumns;
-    index /= across;
-    // The pass for ends leaves out the segment that nothing follows.
-    const int64_t segments = launch.plan.segments - (kMarch == SsdMarch::kEnds ? 1 : 0);
-    return {static_cast<int>(index / segments), static_cast<int>(index % segments),
-            static_cast<int>(column), static_cast<int>(head)};
-  }
-
-  __device__ WarpgroupMarch(const SsdWarpgroupLaunch<T>& from, const Place& place,
+  __device__ WarpgroupMarch(const SsdWarpgroupLaunch<T>& from, const WarpgroupPlace& place,
                             unsigned char* shared)
       : launch_(from.march),
         column_(place.column),
@@ -72,7 +55,7 @@ class WarpgroupMarch {
   __device__ void run() {
     if (thread() == 0) tiles_.open();
     load_state();
-    if (kMarch == SsdMarch::kOutputs) clear_weights();
+    if (kMarch == SsdMarch::kOutputs) clear_weights(tiles_.weights());
     read_steps_of(0);
     find_decays_of(0);
     __syncthreads();
@@ -107,7 +90,7 @@ class WarpgroupMarch {
   __device__ static int thread() { return static_cast<int>(threadIdx.x); }
   __device__ static int warp() { return thread() / 32; }
   // The first row of head_dim that the lane holds.
-  __device__ static int row() { return warp() * 16 + gpu::lane_row(); }
+  __device__ static int row() { return warpgroup_row(); }
 
   __device__ int begin() const { return static_cast<int>(segment_ * launch_.plan.segment_steps); }
   __device__ int steps_at(int i) const { return i + 1 < chunks_ ? kSteps : rest_; }
@@ -186,13 +169,6 @@ class WarpgroupMarch {
     for (int i = 0; i < kParts * 32; ++i) state_[i / 32][i / 4 % 8][i % 4] *= by;
   }
 
-  // Weights beyond the diagonal stay zero.
-  __device__ void clear_weights() const {
-    for (int i = thread() * 16; i < gpu::kTileBytes; i += gpu::kWarpgroup * 16) {
-      *reinterpret_cast<uint4*>(tiles_.weights() + i) = make_uint4(0, 0, 0, 0);
-    }
-  }
-
   __device__ void work(int i) {
     const WarpgroupDecays& by = tiles_.decays(i);
     gpu::LeftFactor<T> inputs[kSteps / 16];
@@ -237,47 +213,7 @@ class WarpgroupMarch {
     }
     gpu::close_products();
     gpu::await_products<0>(products);
-    weigh(by, products);
-  }
-
-  // The warp's rows of the weights, 16 steps at a time up to the diagonal.
-  __device__ void weigh(const WarpgroupDecays& by, const float (&products)[8][4]) const {
-    const float until[2] = {by.sums[row()], by.sums[row() + 8]};
-#pragma unroll
-    for (int from = 0; from < 4; ++from) {
-      if (from > warp()) break;
-      float two[2][4];
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        const float2 since =
-            *reinterpret_cast<const float2*>(&by.from[from * 16 + j * 8 + gpu::lane_column()]);
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          two[j][i] = products[from * 2 + j][i] *
-                      gpu::exp2_fast(until[i / 2] - (i % 2 == 0 ? since.x : since.y));
-        }
-      }
-      if (from == warp()) keep_weights(from, two, [](int t, int s) { return s <= t; });
-      if (by.last_start >= 0) {
-        keep_weights(from, two, [&](int t, int s) { return s >= by.first[t]; });
-      }
-      gpu::store_matrices(gpu::left_factor_of<T>(two[0], two[1]),
-                          tiles_.weights() + gpu::left_factor_place(warp() * 16, from * 2));
-    }
-    gpu::show_to_tensor_cores();
-  }
-
-  // Keeps those weights of steps 16 `from` on that are wanted, where keep(t, s) says so.
-  template <typename Keep>
-  __device__ static void keep_weights(int from, float (&two)[2][4], Keep&& keep) {
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int s = from * 16 + j * 8 + gpu::lane_column() + i % 2;
-        if (!keep(row() + i / 2 * 8, s)) two[j][i] = 0.0f;
-      }
-    }
+    weigh<T>(by, products, tiles_.weights());
   }
 
   // What the state before the chunk gives to its steps.
@@ -450,7 +386,7 @@ __global__ void __launch_bounds__(gpu::kWarpgroup, kBlocks)
   // By shared_address nvcc would order the instructions of the whole kernel otherwise.
   const auto shared = static_cast<uint32_t>(__cvta_generic_to_shared(bytes));
   using March = WarpgroupMarch<T, kStates, kMarch, kBlocks>;
-  March(launch, March::place_of_block(launch.march), bytes + (1024 - shared % 1024) % 1024).run();
+  March(launch, warpgroup_place<kMarch>(launch.march), bytes + (1024 - shared % 1024) % 1024).run();
 }
 
 }  // namespace longwave::ops::ssd_cuda_kernels

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+
 #include "longwave/ops/cuda/tile_copies_cuda.cuh"
 #include "longwave/ops/cuda/warpgroup_cuda.cuh"
 #include "longwave/ops/ssd/ssd_warpgroup_cuda.h"
@@ -36,6 +38,25 @@ struct WarpgroupLayout {
   static constexpr int kBytes =
       1024 + kBarriers + kArrivals * static_cast<int>(sizeof(gpu::LoadBarrier));
 };
+
+/// Where a block of warpgroups works.
+struct WarpgroupPlace {
+  int b, segment, column, head;
+};
+
+template <SsdMarch kMarch, typename T>
+__device__ WarpgroupPlace warpgroup_place(const SsdMarchLaunch<T>& launch) {
+  int64_t index = blockIdx.x;
+  const int64_t heads = launch.in.x.extent(2), head = index % heads;
+  index /= heads;
+  const int64_t across = (launch.in.x.extent(3) + kSsdColumns - 1) / kSsdColumns;
+  const int64_t column = index % across * kSsdColumns;
+  index /= across;
+  // The pass for ends leaves out the segment that nothing follows.
+  const int64_t segments = launch.plan.segments - (kMarch == SsdMarch::kEnds ? 1 : 0);
+  return {static_cast<int>(index / segments), static_cast<int>(index % segments),
+          static_cast<int>(column), static_cast<int>(head)};
+}
 
 /// The tiles of a block, of chunk i of its segment of time, and what comes there.
 template <typename T, int kStates, SsdMarch kMarch, int kBlocks>
