@@ -201,7 +201,9 @@ SsdGradPlan ssd_grad_plan(const SsdSize& size) {
 template <typename T>
 size_t ssd_grad_plan_bytes(const SsdSize& size, const SsdGradPlan& plan) {
   using gpu::DeviceScratch;
-  const auto sizes = ssd_cuda_kernels::grad_size<T>(size, plan, size.head_dim);
+  // Also without rows of head_dim there may be a skip for each head.
+  const int64_t skips = std::max<int64_t>(size.head_dim, 1);
+  const auto sizes = ssd_cuda_kernels::grad_size<T>(size, plan, skips);
   return 2 * DeviceScratch::bytes(sizes.states) + DeviceScratch::bytes(sizes.signals) +
          DeviceScratch::bytes(sizes.inputs) + DeviceScratch::bytes(sizes.warpgroup_steps) +
          DeviceScratch::bytes(sizes.warpgroup_sums) + ssd_plan_bytes(size, plan.march);
