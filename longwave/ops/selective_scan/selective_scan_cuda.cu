@@ -2,6 +2,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <array>
 
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
@@ -20,6 +21,14 @@ constexpr int64_t kManyWarps = 1408;
 constexpr int64_t kWarpsOfSegments = 2048;
 constexpr int64_t kMostWarpsOfSegments = 4096;
 constexpr int64_t kLongSegment = 4096;
+// Multiprocessors of the largest chips, each with a block of warps that work apart at a time.
+constexpr int64_t kMultiprocessors = 132;
+// Picoseconds of a step there: of each of kSelectiveApartLanes while all are busy, and of each
+// sequence's channel where time is cut; an H100's (bench/results/cuda_selective.md).
+constexpr std::array<int64_t, kSelectiveApartLanes.size()> kApartStep = {34500, 22500};
+constexpr int64_t kCutStep = 13;
+// Fewer steps leave warps that work apart waiting for each other.
+constexpr int64_t kApartSteps = 512;
 // Blocks of the gradient that fill the largest chips: 132 multiprocessors of 3.
 constexpr int64_t kGradBlocks = 396;
 // Of more blocks, how many times as many let the chip stay full until shortly before the end.
@@ -103,6 +112,28 @@ void run(const SelectiveScanCudaGradArgs<T>& args, std::span<std::byte> workspac
   selective_scan_grad_by_plan(args, selective_grad_plan_of<T>(size_of(args.in)), workspace, stream);
 }
 
+// What warps that work apart take for a step, sharing channels so.
+int64_t apart_step(const SelectiveScanCudaSize& size, int lanes) {
+  const SelectiveLanes& how = kSelectiveApartLanes[lanes];
+  const int64_t group = size.channels / std::max<int64_t>(1, size.groups);
+  const int64_t width = kSelectiveThreads / how.lanes * how.channels;
+  const int64_t blocks = size.batch * size.groups * ((group + width - 1) / width);
+  return (blocks + kMultiprocessors - 1) / kMultiprocessors * kApartStep[lanes];
+}
+
+// Which of them take less for a step than two passes over cut time, or -1.
+int apart_lanes(const SelectiveScanCudaSize& size) {
+  int best = -1;
+  if (size.time < kApartSteps) return best;
+  int64_t least = kCutStep * size.batch * size.channels;
+  for (int i = 0; i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
+    const int most_states = kSelectiveApartLanes[i].most_states();
+    if (size.state > most_states || 2 * size.state <= most_states) continue;
+    if (apart_step(size, i) < least) best = i, least = apart_step(size, i);
+  }
+  return best;
+}
+
 // Blocks of a group, and of all groups and sequences.
 int64_t grad_tiles(const SelectiveScanCudaSize& size) {
   const int64_t width = selective_grad_width(size.state);
@@ -119,6 +150,12 @@ SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size, int lan
   return {lanes, (chunks + each - 1) / each, each * chunk};
 }
 
+SelectiveScanPlan selective_apart_plan(const SelectiveScanCudaSize& size, int lanes) {
+  SelectiveScanPlan plan = selective_scan_plan(size, lanes, 1);
+  plan.work = SelectiveWork::kApart;
+  return plan;
+}
+
 SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size) {
   const auto warps = [&](int lanes) {
     const SelectiveLanes& how = kSelectiveLanes[lanes];
@@ -131,6 +168,7 @@ SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size) {
     if (kSelectiveLanes[i].most_states() > kSelectiveLanes[first].most_states()) break;
     if (warps(i) >= kManyWarps) return selective_scan_plan(size, i, 1);
   }
+  if (apart_lanes(size) >= 0) return selective_apart_plan(size, apart_lanes(size));
   const int64_t longest = std::max<int64_t>(1, size.time / kShortestSegment);
   const auto making = [&](int64_t many) { return (many + warps(first) - 1) / warps(first); };
   const int64_t wanted = std::max(making(kWarpsOfSegments),

@@ -123,12 +123,13 @@ void time_plan(const char* type, const SelectiveSize& size, Sets<T>& operands,
     selective_scan_by_plan(operands[i].args(), plan, {workspace.data(), bytes}, nullptr);
   });
   const double floor = operands[0].bytes() / copy_speed * 1e3;
-  const SelectiveLanes& lanes = kSelectiveLanes[plan.lanes];
+  const SelectiveLanes& lanes = selective_lanes_of(plan);
   std::printf(
-      "%-8s B%-2ld D%-5ld L%-6ld N%-3ld %2dx%2dx%d %3ld  %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n",
+      "%-8s B%-2ld D%-5ld L%-6ld N%-3ld %2dx%2dx%d %-5s %3ld  %8.4f (%.4f to %.4f)  %8.4f "
+      "%5.1f%%\n",
       type, size.batch, size.channels, size.time, size.state, lanes.states, lanes.lanes,
-      lanes.channels, plan.segments, time.median, time.least, time.most, floor,
-      100 * floor / time.median);
+      lanes.channels, plan.work == SelectiveWork::kApart ? "apart" : "", plan.segments, time.median,
+      time.least, time.most, floor, 100 * floor / time.median);
 }
 
 template <typename T>
@@ -136,6 +137,10 @@ void time_shape(const char* type, const SelectiveSize& size, double copy_speed, 
   Sets<T> operands(size);
   const SelectiveScanCudaSize extents = operands[0].size();
   time_plan(type, size, operands, selective_scan_plan(extents), copy_speed);
+  for (int i = 0; all && i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
+    if (kSelectiveApartLanes[i].most_states() != size.state) continue;
+    time_plan(type, size, operands, selective_apart_plan(extents, i), copy_speed);
+  }
   for (int i = 0; all && i < static_cast<int>(kSelectiveLanes.size()); ++i) {
     if (kSelectiveLanes[i].most_states() != size.state) continue;
     for (const int64_t segments : {1, 8, 16}) {
@@ -160,40 +165,55 @@ void time_step(const char* type, int64_t batch, int64_t channels, double copy_sp
               testing::step_timing(time, operands[0].step_bytes(), copy_speed).c_str());
 }
 
+template <typename Plan>
+bool both_are_right(const SelectiveSize& size, const char* what, const Plan& plan_of) {
+  const SelectiveScanPlan plan =
+      plan_of(SelectiveScanCudaSize{size.batch, size.time, size.channels, 1, size.state});
+  if (is_right<float>(size, plan) && is_right<__nv_bfloat16>(size, plan)) return true;
+  std::printf("%s, lanes %d, segments %ld: wrong result, not timed\n", what, plan.lanes,
+              plan.segments);
+  return false;
+}
+
 // All plans that are timed, and that of a step; says which is wrong.
 bool all_are_right() {
   for (int lanes = 0; lanes < static_cast<int>(kSelectiveLanes.size()); ++lanes) {
     if (kSelectiveLanes[lanes].most_states() > kMostStates) continue;
     for (const int64_t segments : {1, 3}) {
-      const SelectiveSize size{2, 300, 128, 1, kSelectiveLanes[lanes].most_states()};
-      const SelectiveScanPlan plan = selective_scan_plan(
-          {size.batch, size.time, size.channels, 1, size.state}, lanes, segments);
-      if (is_right<float>(size, plan) && is_right<__nv_bfloat16>(size, plan)) continue;
-      std::printf("lanes %d, segments %ld: wrong result, not timed\n", lanes, segments);
-      return false;
+      const auto plan = [&](const auto& size) {
+        return selective_scan_plan(size, lanes, segments);
+      };
+      const int64_t state = kSelectiveLanes[lanes].most_states();
+      if (!both_are_right({2, 300, 128, 1, state}, "shared work", plan)) return false;
     }
   }
-  const SelectiveSize one{2, 1, 1536, 1, kStates};
-  const SelectiveScanPlan plan = selective_scan_plan({one.batch, 1, one.channels, 1, kStates});
-  if (is_right<float>(one, plan) && is_right<__nv_bfloat16>(one, plan)) return true;
-  std::printf("step: wrong result, not timed\n");
-  return false;
+  for (int lanes = 0; lanes < static_cast<int>(kSelectiveApartLanes.size()); ++lanes) {
+    const auto plan = [&](const auto& size) { return selective_apart_plan(size, lanes); };
+    if (!both_are_right({2, 300, 128, 1, kStates}, "work apart", plan)) return false;
+  }
+  return both_are_right({2, 1, 1536, 1, kStates}, "step",
+                        [](const auto& size) { return selective_scan_plan(size); });
 }
 
 int main_of(bool all) {
   if (!all_are_right()) return 1;
   const double copy_speed = testing::announce_device();
   std::printf(
-      "type     shape                     lanes  cuts median ms (least to most)   floor ms\n");
+      "type     shape                     lanes        cuts median ms (least to most)   floor "
+      "ms\n");
   for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16},
                                     {8, 2048, 1536, 1, 16},
                                     {1, 65536, 4096, 1, 16},
+                                    {1, 16384, 2048, 1, 16},
+                                    {1, 16384, 1536, 1, 16},
                                     {64, 512, 1536, 1, 16},
                                     {1, 65536, 256, 1, 16},
                                     {8, 2048, 4096, 1, kMostStates}}) {
     time_shape<__nv_bfloat16>("bfloat16", size, copy_speed, all);
   }
-  time_shape<float>("float32", {8, 2048, 4096, 1, 16}, copy_speed, all);
+  for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16}, {1, 65536, 4096, 1, 16}}) {
+    time_shape<float>("float32", size, copy_speed, all);
+  }
   for (const int64_t channels : {1536, 4096}) {
     for (const int64_t batch : {1, 64}) {
       time_step<__nv_bfloat16>("bfloat16", batch, channels, copy_speed);

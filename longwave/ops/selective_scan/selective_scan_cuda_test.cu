@@ -48,9 +48,26 @@ void expect_outputs(const std::string& what, const Oracle& oracle, const Selecti
   expect_close<float>(what + " h", oracle.h, got.h(), terms);
 }
 
+// What a plan is called where it fails.
+std::string name(const SelectiveScanPlan& plan) {
+  return std::string(plan.work == SelectiveWork::kApart ? " apart" : "") + " lanes " +
+         std::to_string(plan.lanes) + " segments " + std::to_string(plan.segments);
+}
+
+// The plans of warps that work apart, which can hold so many states.
+std::vector<SelectiveScanPlan> apart_plans(const SelectiveScanCudaSize& size) {
+  std::vector<SelectiveScanPlan> all;
+  for (int i = 0; i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
+    if (kSelectiveApartLanes[i].most_states() < size.state) continue;
+    all.push_back(selective_apart_plan(size, i));
+  }
+  return all;
+}
+
 // All plans that can hold so many states, with time whole and cut.
 std::vector<SelectiveScanPlan> plans(const SelectiveScanCudaSize& size) {
-  std::vector<SelectiveScanPlan> all = {selective_scan_plan(size)};
+  std::vector<SelectiveScanPlan> all = apart_plans(size);
+  all.push_back(selective_scan_plan(size));
   for (int i = 0; i < static_cast<int>(kSelectiveLanes.size()); ++i) {
     if (kSelectiveLanes[i].most_states() < size.state) continue;
     for (const int64_t segments : {1, 3}) all.push_back(selective_scan_plan(size, i, segments));
@@ -68,10 +85,28 @@ TYPED_TEST(SelectiveScanCuda, EveryPlanAgreesWithTheOracle) {
       for (const SelectiveScanPlan& plan : plans(shape.size())) {
         SelectiveDevice<TypeParam> device(before);
         device.run(device.args(), plan);
-        const std::string what = name(size) + " lanes " + std::to_string(plan.lanes) +
-                                 " segments " + std::to_string(plan.segments);
+        const std::string what = name(size) + name(plan);
         expect_outputs(what, oracle, device);
         expect_close<float>(what + " states", oracle.states, device.states(), output_terms(size));
+      }
+    }
+  }
+}
+
+TYPED_TEST(SelectiveScanCuda, LengthsAroundTilesAgreeWithTheOracle) {
+  for (const int64_t tiles : {1, 2, 3, 4, 6}) {
+    for (const int64_t more : {-1, 0, 1}) {
+      const Size size{2, 32 * tiles + more, 70, 2, 13};
+      Oracle oracle = operands<TypeParam>(size, 9, kPacked);
+      const Oracle before = oracle;
+      oracle.forward();
+      const SelectiveDevice<TypeParam> shape(before);
+      for (const SelectiveScanPlan& plan : apart_plans(shape.size())) {
+        SelectiveDevice<TypeParam> device(before);
+        device.run(device.args(), plan);
+        expect_outputs(name(size) + name(plan), oracle, device);
+        expect_close<float>(name(size) + name(plan) + " states", oracle.states, device.states(),
+                            output_terms(size));
       }
     }
   }
@@ -93,10 +128,16 @@ TYPED_TEST(SelectiveScanCuda, WideAndStridedRowsAgreeWithTheOracle) {
   for (const Size& size : {Size{2, 300, 256, 1, 16}, Size{2, 100, 512, 4, 16}}) {
     for (const int64_t pad : {0, 8, 3}) {
       Oracle oracle = operands<TypeParam>(size, 3, kPacked);
-      SelectiveDevice<TypeParam> device(oracle, pad);
+      const Oracle before = oracle;
       oracle.forward();
-      device.run(device.args(), selective_scan_plan(device.size()));
-      expect_outputs(name(size) + " pad " + std::to_string(pad), oracle, device);
+      const SelectiveDevice<TypeParam> shape(before, pad);
+      auto all = apart_plans(shape.size());
+      all.push_back(selective_scan_plan(shape.size()));
+      for (const SelectiveScanPlan& plan : all) {
+        SelectiveDevice<TypeParam> device(before, pad);
+        device.run(device.args(), plan);
+        expect_outputs(name(size) + name(plan) + " pad " + std::to_string(pad), oracle, device);
+      }
     }
   }
 }
@@ -131,17 +172,20 @@ SelectiveScanCudaArgs<T> steps(SelectiveScanCudaArgs<T> args, int64_t begin, int
 TYPED_TEST(SelectiveScanCuda, SplitInvariance) {
   for (const Size& size : {Size{2, 130, 24, 1, 16}, Size{1, 70, 34, 2, 21}}) {
     const Oracle same = operands<TypeParam>(size, 5, kPacked);
-    SelectiveDevice<TypeParam> whole(same);
-    const SelectiveScanPlan plan =
-        selective_scan_plan(whole.size(), selective_scan_plan(whole.size()).lanes, 1);
-    whole.run(whole.args(), plan);
-    for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{33}, size.time - 1, size.time}) {
-      SelectiveDevice<TypeParam> parts(same);
-      // A segment of any length at least as long as the part.
-      parts.run(steps(parts.args(), 0, cut), plan);
-      parts.run(steps(parts.args(), cut, size.time - cut), plan);
-      EXPECT_EQ(whole.y(), parts.y()) << name(size) << " cut at " << cut;
-      EXPECT_EQ(whole.h(), parts.h()) << name(size) << " cut at " << cut;
+    const SelectiveDevice<TypeParam> shape(same);
+    auto all = apart_plans(shape.size());
+    all.push_back(selective_scan_plan(shape.size(), selective_scan_plan(shape.size()).lanes, 1));
+    for (const SelectiveScanPlan& plan : all) {
+      SelectiveDevice<TypeParam> whole(same);
+      whole.run(whole.args(), plan);
+      for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{33}, size.time - 1, size.time}) {
+        SelectiveDevice<TypeParam> parts(same);
+        // A segment of any length at least as long as the part.
+        parts.run(steps(parts.args(), 0, cut), plan);
+        parts.run(steps(parts.args(), cut, size.time - cut), plan);
+        EXPECT_EQ(whole.y(), parts.y()) << name(size) << name(plan) << " cut at " << cut;
+        EXPECT_EQ(whole.h(), parts.h()) << name(size) << name(plan) << " cut at " << cut;
+      }
     }
   }
 }
@@ -177,7 +221,7 @@ TYPED_TEST(SelectiveScanCuda, Causality) {
       other.run(other.args(), plan);
       const std::vector<double> expected = one.y(), got = other.y();
       EXPECT_TRUE(std::equal(got.begin(), got.begin() + changed * size.channels, expected.begin()))
-          << "step " << changed << " lanes " << plan.lanes << " segments " << plan.segments;
+          << "step " << changed << name(plan);
       EXPECT_NE(expected, got);
     }
   }
@@ -196,6 +240,26 @@ TYPED_TEST(SelectiveScanCuda, WhatPrecededASequenceDoesNotMatter) {
     other.run(other.args(), plan);
     EXPECT_EQ(one.y(), other.y());
     EXPECT_EQ(one.h(), other.h());
+  }
+}
+
+TEST(SelectiveScanCudaPlan, ScansOfFewChannelsTakeOnePassWhereItFillsTheChip) {
+  for (const auto& [channels, lanes] :
+       {std::pair<int64_t, int>{4096, 0}, {3072, 0}, {8192, 0}, {2048, 1}, {6144, 1}}) {
+    const SelectiveScanCudaSize size{1, 65536, channels, 1, 16};
+    const SelectiveScanPlan plan = selective_scan_plan(size);
+    EXPECT_EQ(plan.work, SelectiveWork::kApart) << channels;
+    EXPECT_EQ(plan.lanes, lanes) << channels;
+    EXPECT_EQ(selective_scan_cuda_workspace_bytes(size), 0) << channels;
+  }
+  for (const SelectiveScanCudaSize& size : {SelectiveScanCudaSize{1, 65536, 1536, 1, 16},
+                                            {1, 65536, 2400, 1, 16},
+                                            {8, 2048, 4096, 1, 16},
+                                            {1, 65536, 4096, 1, 4},
+                                            {1, 65536, 4096, 1, 64},
+                                            {1, 1, 4096, 1, 16},
+                                            {1, 65536, 0, 1, 16}}) {
+    EXPECT_EQ(selective_scan_plan(size).work, SelectiveWork::kShared) << size.channels;
   }
 }
 

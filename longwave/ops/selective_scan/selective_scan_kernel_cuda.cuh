@@ -4,24 +4,20 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/numbers_cuda.cuh"
-#include "longwave/ops/selective_scan/selective_scan_tiles_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_states_cuda.cuh"
 
 namespace longwave::ops {
 namespace selective_cuda {
 
-/// One block's channels and segment of time.
+/// One block's channels and segment of time, where all warps prepare, scan and finish a tile.
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-class Scan : private Tiles<T, kStates, kLanes, kChannels, kPass> {
+class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork::kShared> {
  public:
-  using Base = Tiles<T, kStates, kLanes, kChannels, kPass>;
-  using Shared = typename Base::Shared;
+  using Base = States<T, kStates, kLanes, kChannels, kPass, SelectiveWork::kShared>;
   using Base::kAll, Base::kSteps, Base::kWarpWidth;
+  using typename Base::Shared;
 
-  __device__ Scan(const SelectiveScanLaunch<T>& launch, Shared& shared) : Base(launch, shared) {
-    lane_ = threadIdx.x % kLanes;
-    mine_ = threadIdx.x / kLanes * kChannels;
-    swap_ = kChannels == 2 && lane_ >= kLanes / 2 ? 1 : 0;
-  }
+  using Base::Base;
 
   __device__ void run() {
     begin();
@@ -33,89 +29,22 @@ class Scan : private Tiles<T, kStates, kLanes, kChannels, kPass> {
       gpu::finish_copies();
       __syncthreads();
       if (t + kSteps < end_) load(t + kSteps, stage ^ 1);
-      const bool starts = prepare(t, stage);
+      const bool starts = prepare(t, stage, shared_.slots[0]);
       if (kAll) keep(t);
       starts ? march<true>() : march<false>();
       if (!kAll) continue;
       __syncthreads();
-      finish(t, stage);
+      finish(t, stage, shared_.slots[0]);
     }
     end();
   }
 
  private:
-  using Base::b_, Base::begin_, Base::end_, Base::first_, Base::segment_, Base::width_;
-  using Base::begin_loads, Base::column, Base::first_row, Base::load, Base::prepare;
-  using Base::kBatch, Base::kPasses, Base::kRowsAtOnce;
-  using Base::launch_, Base::shared_, Base::rows_from;
-
-  // The channel of the block that is i-th here. Of two, each half of the lanes has another first,
-  // so that a sum over lanes leaves a lane the first of its own without choosing.
-  __device__ int place(int i) const { return mine_ + (kChannels == 2 ? i ^ swap_ : i); }
-  __device__ int64_t channel(int i) const { return first_ + place(i); }
-  __device__ bool holds(int i, int n) const {
-    return place(i) < width_ && lane_ * kStates + n < launch_.args.in.A.extent(1);
-  }
-
-  // Parameters, and the state before the segment.
-  __device__ void begin() {
-    const auto& args = launch_.args;
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) {
-      total_[i] = 0.0f;
-#pragma unroll
-      for (int n = 0; n < kStates; ++n) {
-        const int64_t c = channel(i), state = lane_ * kStates + n;
-        A_[i][n] = holds(i, n) ? args.in.A(c, state) * gpu::kLog2E : 0.0f;
-        h_[i][n] = 0.0f;
-        if (!kAll || !holds(i, n)) continue;
-        h_[i][n] =
-            launch_.segments > 1 ? launch_.ends(b_, segment_, state, c) : args.h(b_, c, state);
-      }
-    }
-  }
-
-  __device__ void end() {
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) {
-#pragma unroll
-      for (int n = 0; n < kStates; ++n) {
-        if (!holds(i, n)) continue;
-        const int64_t c = channel(i), state = lane_ * kStates + n;
-        if (!kAll) launch_.ends(b_, segment_, state, c) = h_[i][n];
-        if (kAll && segment_ + 1 == launch_.segments) launch_.args.h(b_, c, state) = h_[i][n];
-      }
-      if (!kAll && lane_ == 0 && place(i) < width_) {
-        launch_.totals(b_, segment_, channel(i)) = total_[i];
-      }
-    }
-  }
-
-  // The state before a chunk.
-  __device__ void keep(int64_t t) const {
-    const View<float, 4>& states = launch_.args.states;
-    if (states.absent() || (t & (launch_.chunk - 1)) != 0) return;
-    const int64_t chunk = t >> launch_.chunk_shift;
-#pragma unroll
-    for (int i = 0; i < kChannels; ++i) {
-#pragma unroll
-      for (int n = 0; n < kStates; ++n) {
-        if (holds(i, n)) {
-          states(b_, chunk, lane_ * kStates + n, channel(i)) = h_[i][n];
-        }
-      }
-    }
-  }
-
-  __device__ void read_states(int which, int t, float (&to)[kStates]) const {
-    const float* from = &shared_.inputs[which][t][lane_ * kStates];
-    static_assert(kStates % 4 == 0);
-#pragma unroll
-    for (int n = 0; n < kStates; n += 4) {
-      const float4 four = *reinterpret_cast<const float4*>(from + n);
-      to[n] = four.x, to[n + 1] = four.y, to[n + 2] = four.z, to[n + 3] = four.w;
-    }
-  }
+  using Base::begin, Base::end, Base::keep, Base::place, Base::read_states;
+  using Base::begin_, Base::end_, Base::lane_, Base::mine_, Base::A_, Base::h_, Base::total_;
+  using Base::begin_loads, Base::begin_outputs, Base::finish, Base::load, Base::prepare;
+  using Base::kBeside, Base::shared_;
+  using typename Base::Slot;
 
   // Lanes of a channel that are left after the first halving, steps whose outputs they add up
   // together, and how many of them end with the same.
@@ -126,6 +55,7 @@ class Scan : private Tiles<T, kStates, kLanes, kChannels, kPass> {
   // The recurrence over a tile, states in registers.
   template <bool kStarts>
   __device__ void march() {
+    Slot& slot = shared_.slots[0];
     constexpr int kUnrolled = kStates * kChannels <= 4 ? 16 : 8;
     constexpr int kGroups = (kSteps < kUnrolled ? kSteps : kUnrolled) / kGroup;
 #pragma unroll 1
@@ -142,7 +72,7 @@ class Scan : private Tiles<T, kStates, kLanes, kChannels, kPass> {
 #pragma unroll
         for (int j = 0; j < kGroups; ++j) {
           const int t = first + j * kGroup + lane_ % kRest / kShare;
-          float* const to = outputs(t, mine_);
+          float* const to = slot.outputs(t, mine_);
           if (kShare == 1 || lane_ % kShare == 0) to[place(0) % kWarpWidth] = y[j][0][0];
         }
       }
@@ -154,32 +84,22 @@ class Scan : private Tiles<T, kStates, kLanes, kChannels, kPass> {
     if constexpr (kChannels == 2) {
 #pragma unroll
       for (int k = 0; k < kGroup; ++k) {
-        y[0][k] += __shfl_xor_sync(0xffffffffu, y[1][k], kLanes / 2);
+        y[0][k] += __shfl_xor_sync(0xffffffffu, y[1][k], kLanes / 2 * kBeside);
       }
     }
-    gpu::add_lanes<kGroup, kRest / 2, 1>(y[0]);
-  }
-
-  // The outputs of a step of the warp that holds channel c, in the place of half of its step sizes.
-  // Of neighbouring steps, and of neighbouring warps, they lie in different banks.
-  __device__ float* outputs(int t, int c) const {
-    const int warp = c / kWarpWidth;
-    return &shared_.steps[t][warp * kWarpWidth].x + (t + warp) % 2 * kWarpWidth;
-  }
-  __device__ float2 two_outputs(int t, int c) const {
-    if constexpr (kWarpWidth == 1) return make_float2(*outputs(t, c), *outputs(t, c + 1));
-    return *reinterpret_cast<const float2*>(outputs(t, c) + c % kWarpWidth);
+    gpu::add_lanes<kGroup, kRest / 2 * kBeside, kBeside>(y[0]);
   }
 
   template <bool kStarts>
   __device__ void step(int t, float (&y)[kChannels][kGroup], int j) {
+    const Slot& slot = shared_.slots[0];
     float B[kStates], C[kStates];
-    read_states(0, t, B);
-    if (kAll) read_states(1, t, C);
-    const bool start = kStarts && shared_.starts[t] != 0;
+    read_states(slot, 0, t, B);
+    if (kAll) read_states(slot, 1, t, C);
+    const bool start = kStarts && slot.starts[t] != 0;
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
-      const float2 s = shared_.steps[t][place(i)];
+      const float2 s = slot.steps[t][place(i)];
       if (!kAll) total_[i] = start ? INFINITY : total_[i] + s.x;
       float sum = 0.0f;
 #pragma unroll
@@ -193,73 +113,11 @@ class Scan : private Tiles<T, kStates, kLanes, kChannels, kPass> {
       y[i][j] = sum;
     }
   }
-
-  // Skip and gate.
-  __device__ void finish(int64_t t, int stage) {
-    const auto& args = launch_.args;
-    const int rows = rows_from(t);
-    const bool gated = !args.in.z.absent();
-    const int c = column();
-    const float2 skip = *reinterpret_cast<const float2*>(&shared_.skip[c]);
-    const int64_t stride = args.y.stride(1);
-    if (c >= width_) return;
-#pragma unroll
-    for (int first = 0; first < kPasses; first += kBatch) {
-      float2 out[kBatch];
-#pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
-        const float2 y = two_outputs(row, c);
-        const float2 u = gpu::pair_of(shared_.raw[stage][0][row] + c);
-        out[i] = make_float2(fmaf(skip.x, u.x, y.x), fmaf(skip.y, u.y, y.y));
-      }
-      if (gated) {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i) {
-          const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
-          const float2 z = gpu::pair_of(shared_.raw[stage][2][row] + c);
-          out[i].x *= gpu::silu(z.x), out[i].y *= gpu::silu(z.y);
-        }
-      }
-      const int left = rows - first_row() - first * kRowsAtOnce;
-      T* place = y_ + first * kRowsAtOnce * stride;
-      if (paired_y_) {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
-          gpu::Pair<T> pair;
-          gpu::narrow(out[i].x, pair.first);
-          gpu::narrow(out[i].y, pair.second);
-          if (i * kRowsAtOnce < left) *reinterpret_cast<gpu::Pair<T>*>(place) = pair;
-        }
-      } else {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
-          if (i * kRowsAtOnce >= left) break;
-          gpu::narrow(out[i].x, place[0]);
-          if (c + 1 < width_) gpu::narrow(out[i].y, place[args.y.stride(2)]);
-        }
-      }
-    }
-    y_ += kSteps * stride;
-  }
-
-  // Where this thread's outputs go, and whether two channels can go at once.
-  __device__ void begin_outputs() {
-    const View<T, 3>& y = launch_.args.y;
-    const int c = min(column(), width_ - 1);
-    y_ = &y(b_, begin_, first_ + c) + first_row() * y.stride(1);
-    paired_y_ = c + 1 < width_ && y.stride(2) == 1 && y.stride(1) % 2 == 0 &&
-                reinterpret_cast<uintptr_t>(y_) % sizeof(gpu::Pair<T>) == 0;
-  }
-
-  int lane_, mine_, swap_;  // lane in the channel; first channel held, and which comes first
-  T* y_;                    // this thread's part of the next outputs
-  bool paired_y_;
-  float A_[kChannels][kStates], h_[kChannels][kStates], total_[kChannels];
 };
 
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-__global__ void __launch_bounds__(kSelectiveThreads, Layout<T, kStates, kLanes, kChannels>::kBlocks)
+__global__ void __launch_bounds__(
+    kSelectiveThreads, Layout<T, kStates, kLanes, kChannels, SelectiveWork::kShared>::kBlocks)
     scan_kernel(const __grid_constant__ SelectiveScanLaunch<T> launch) {
   extern __shared__ __align__(16) unsigned char bytes[];
   using Scan = Scan<T, kStates, kLanes, kChannels, kPass>;

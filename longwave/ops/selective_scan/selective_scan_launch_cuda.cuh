@@ -9,6 +9,7 @@
 
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
+#include "longwave/ops/selective_scan/selective_scan_apart_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_kernel_cuda.cuh"
 
 namespace longwave::ops {
@@ -30,7 +31,7 @@ SelectiveScanLaunch<T> describe(const SelectiveScanCudaArgs<T>& args, const Sele
   const SelectiveScanCudaInputs<T>& in = args.in;
   const int64_t batch = in.u.extent(0), channels = in.u.extent(2), state = in.A.extent(1);
   const int64_t group = channels / in.B.extent(2);
-  const SelectiveLanes& lanes = kSelectiveLanes[plan.lanes];
+  const SelectiveLanes& lanes = selective_lanes_of(plan);
   const int64_t width = kSelectiveThreads / lanes.lanes * lanes.channels;
   SelectiveScanLaunch<T> launch{
       .args = args,
@@ -55,19 +56,36 @@ SelectiveScanLaunch<T> describe(const SelectiveScanCudaArgs<T>& args, const Sele
   return launch;
 }
 
-template <typename T, int kLanes, SelectivePass kPass>
-void launch_pass(const SelectiveScanLaunch<T>& launch, cudaStream_t stream) {
-  constexpr SelectiveLanes kHow = kSelectiveLanes[kLanes];
-  using Shared = Layout<T, kHow.states, kHow.lanes, kHow.channels>;
-  const auto kernel = selective_cuda::scan_kernel<T, kHow.states, kHow.lanes, kHow.channels, kPass>;
+// Queues a kernel with a block for each tile of channels and for each of so many segments.
+template <typename Shared, typename T>
+void launch_blocks(void (*kernel)(SelectiveScanLaunch<T>), const SelectiveScanLaunch<T>& launch,
+                   int64_t segments, int threads, cudaStream_t stream) {
   require_device(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)));
-  const int64_t segments = kPass == SelectivePass::kAll ? launch.segments : launch.segments - 1;
   const int64_t blocks =
       launch.args.in.u.extent(0) * segments * launch.args.in.B.extent(2) * launch.group_tiles;
   require(blocks < int64_t{1} << 31, kWhere, "batch and channels need too many blocks");
-  kernel<<<static_cast<unsigned>(blocks), kSelectiveThreads, sizeof(Shared), stream>>>(launch);
+  kernel<<<static_cast<unsigned>(blocks), threads, sizeof(Shared), stream>>>(launch);
   require_device(cudaGetLastError());
+}
+
+template <typename T, int kLanes, SelectivePass kPass>
+void launch_pass(const SelectiveScanLaunch<T>& launch, cudaStream_t stream) {
+  constexpr SelectiveLanes kHow = kSelectiveLanes[kLanes];
+  using Scan = Scan<T, kHow.states, kHow.lanes, kHow.channels, kPass>;
+  launch_blocks<typename Scan::Shared>(
+      scan_kernel<T, kHow.states, kHow.lanes, kHow.channels, kPass>, launch,
+      kPass == SelectivePass::kAll ? launch.segments : launch.segments - 1, kSelectiveThreads,
+      stream);
+}
+
+template <typename T, int kLanes>
+void launch_apart(const SelectiveScanLaunch<T>& launch, cudaStream_t stream) {
+  constexpr SelectiveLanes kHow = kSelectiveApartLanes[kLanes];
+  static_assert(kHow.channels == 1);
+  using Scan = ScanApart<T, kHow.states, kHow.lanes>;
+  launch_blocks<typename Scan::Shared>(apart_kernel<T, kHow.states, kHow.lanes>, launch, 1,
+                                       Scan::kParts * kSelectiveThreads, stream);
 }
 
 template <typename T, int kLanes>
@@ -82,10 +100,16 @@ void launch_all(const SelectiveScanLaunch<T>& launch, cudaStream_t stream) {
   launch_pass<T, kLanes, SelectivePass::kAll>(launch, stream);
 }
 
-template <typename T, size_t... kLanes>
-void launch_lanes(const SelectiveScanLaunch<T>& launch, int lanes, cudaStream_t stream,
-                  std::index_sequence<kLanes...>) {
-  ((static_cast<int>(kLanes) == lanes ? launch_all<T, kLanes>(launch, stream) : void()), ...);
+template <typename T, size_t... kLanes, size_t... kApartLanes>
+void launch_plan(const SelectiveScanLaunch<T>& launch, const SelectiveScanPlan& plan,
+                 cudaStream_t stream, std::index_sequence<kLanes...>,
+                 std::index_sequence<kApartLanes...>) {
+  const size_t lanes = plan.lanes;
+  if (plan.work == SelectiveWork::kApart) {
+    ((kApartLanes == lanes ? launch_apart<T, kApartLanes>(launch, stream) : void()), ...);
+  } else {
+    ((kLanes == lanes ? launch_all<T, kLanes>(launch, stream) : void()), ...);
+  }
 }
 
 }  // namespace selective_cuda
@@ -99,8 +123,9 @@ void selective_scan_by_plan(const SelectiveScanCudaArgs<T>& args, const Selectiv
   require(workspace.size() >= selective_scan_plan_bytes(size, plan), selective_cuda::kWhere,
           "the workspace is too small");
   if (in.u.size() == 0) return;
-  selective_cuda::launch_lanes(selective_cuda::describe(args, plan, workspace.data()), plan.lanes,
-                               stream, std::make_index_sequence<kSelectiveLanes.size()>());
+  selective_cuda::launch_plan(selective_cuda::describe(args, plan, workspace.data()), plan, stream,
+                              std::make_index_sequence<kSelectiveLanes.size()>(),
+                              std::make_index_sequence<kSelectiveApartLanes.size()>());
 }
 
 }  // namespace longwave::ops

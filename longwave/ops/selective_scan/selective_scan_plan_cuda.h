@@ -29,17 +29,34 @@ inline constexpr std::array<SelectiveLanes, 8> kSelectiveLanes = {
 /// finds it first, or (of a gradient alone) the block that computes the neighbour hands it over.
 enum class SelectiveCarry : uint8_t { kPass, kHandOver };
 
+/// What the warps of a block do: all of them prepare a tile of steps, scan it and finish its
+/// outputs; or each does one of the three all the time, which lets few warps scan without a pause.
+enum class SelectiveWork : uint8_t { kShared, kApart };
+
+/// The ways of warps that work apart.
+inline constexpr std::array<SelectiveLanes, 2> kSelectiveApartLanes = {{{4, 4, 1}, {2, 8, 1}}};
+
 /// How a scan is spread over a GPU.
 struct SelectiveScanPlan {
-  int lanes = 0;              ///< index into kSelectiveLanes
-  int64_t segments = 1;       ///< of time, scanned side by side
+  int lanes = 0;              ///< index into the ways of `work`
+  int64_t segments = 1;       ///< of time, scanned side by side; 1 where warps work apart
   int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
   SelectiveCarry carry = SelectiveCarry::kPass;
+  SelectiveWork work = SelectiveWork::kShared;
 };
+
+/// How a plan's warps share channels.
+constexpr const SelectiveLanes& selective_lanes_of(const SelectiveScanPlan& plan) {
+  return plan.work == SelectiveWork::kApart ? kSelectiveApartLanes[plan.lanes]
+                                            : kSelectiveLanes[plan.lanes];
+}
 
 /// The plan with that sharing and at most that many segments.
 SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size, int lanes,
                                       int64_t segments);
+
+/// The plan of warps that work apart, with that sharing.
+SelectiveScanPlan selective_apart_plan(const SelectiveScanCudaSize& size, int lanes);
 
 /// The plan that fills a GPU; the shapes alone decide.
 SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size);

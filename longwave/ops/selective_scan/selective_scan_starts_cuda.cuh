@@ -8,17 +8,24 @@
 namespace longwave::ops::selective_cuda {
 
 /// Marks at which of a tile's steps, those from t of sequence b on, a packed sequence starts; none
-/// does beyond the `rows` that are there. A barrier of the block; returns whether any does.
+/// does beyond the `rows` that are there. Returns whether one does that this thread marked.
 template <int kSteps>
-__device__ bool mark_starts(const View<const uint8_t, 2>& starts, int64_t b, int64_t t, int rows,
-                            uint8_t (&marks)[kSteps]) {
+__device__ bool mark_own_start(const View<const uint8_t, 2>& starts, int64_t b, int64_t t, int rows,
+                               uint8_t (&marks)[kSteps]) {
   bool start = false;
   if (!starts.absent() && threadIdx.x < kSteps) {
     const int row = threadIdx.x;
     start = row < rows && starts(b, t + row) != 0;
     marks[row] = start;
   }
-  return __syncthreads_or(start);
+  return start;
+}
+
+/// The same with a barrier of the block; returns whether any does.
+template <int kSteps>
+__device__ bool mark_starts(const View<const uint8_t, 2>& starts, int64_t b, int64_t t, int rows,
+                            uint8_t (&marks)[kSteps]) {
+  return __syncthreads_or(mark_own_start(starts, b, t, rows, marks));
 }
 
 }  // namespace longwave::ops::selective_cuda

@@ -3,8 +3,9 @@
 
 #include <cstdint>
 
+#include "longwave/ops/cuda/block_parts_cuda.cuh"
 #include "longwave/ops/cuda/numbers_cuda.cuh"
-#include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
+#include "longwave/ops/selective_scan/selective_scan_layout_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_starts_cuda.cuh"
 
 namespace longwave::ops {
@@ -26,39 +27,17 @@ enum class SelectivePass : uint8_t { kEnds, kAll };
 
 namespace selective_cuda {
 
-/// How a block's shared memory is laid out.
-template <typename T, int kStates, int kLanes, int kChannels>
-struct Layout {
-  static constexpr int kPadded = kStates * kLanes;                         // states with padding
-  static constexpr int kWidth = kSelectiveThreads / kLanes * kChannels;    // channels of a block
-  static constexpr int kWarpWidth = kWidth / (kSelectiveThreads / 32);     // and of a warp
-  static constexpr int kStepBytes = 6 * kWidth * sizeof(T) + 8 * kWidth +  // u, dt, z; steps
-                                    (4 * sizeof(T) + 8) * kPadded + 4;     // B, C; starts
-  static constexpr int kMostBytes = 100000;
-  static constexpr int fitting(int steps) {
-    return steps * kStepBytes <= kMostBytes ? steps : fitting(steps / 2);
-  }
-  static constexpr int kSteps = fitting(32);  // steps of a tile
-  static_assert(kSteps >= 4);
-  // Of a multiprocessor: threads with few states leave room for the registers of four.
-  static constexpr int kBlocks = kStates * kChannels <= 8 ? 4 : 1;
-
-  T raw[2][3][kSteps][kWidth];          // u, dt, z
-  T raw_inputs[2][2][kSteps][kPadded];  // B, C
-  float inputs[2][kSteps][kPadded];
-  float2 steps[kSteps][kWidth];  // s, s u; then a warp's outputs in its channels' place
-  float bias[kWidth], skip[kWidth];
-  uint8_t starts[kSteps];
-};
-
 /// Where a block is in channels and time, and the tiles of operands that it marches through.
-template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
+template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass,
+          SelectiveWork kWork>
 class Tiles {
  public:
-  using Shared = Layout<T, kStates, kLanes, kChannels>;
+  using Shared = Layout<T, kStates, kLanes, kChannels, kWork>;
+  using Slot = typename Shared::Slot;
   static constexpr int kSteps = Shared::kSteps, kWidth = Shared::kWidth;
   static constexpr int kWarpWidth = Shared::kWarpWidth, kPadded = Shared::kPadded;
   static constexpr bool kAll = kPass == SelectivePass::kAll;
+  static constexpr bool kApart = kWork == SelectiveWork::kApart;
 
   __device__ Tiles(const SelectiveScanLaunch<T>& launch, Shared& shared)
       : launch_(launch), shared_(shared) {
@@ -112,28 +91,40 @@ class Tiles {
 
   // Step sizes, and B and C in float32; zeros beyond the end, which change nothing. Returns whether
   // a sequence starts in the tile.
-  __device__ bool prepare(int64_t t, int stage) const {
+  __device__ bool prepare(int64_t t, int stage, Slot& slot) const {
     const auto& in = launch_.args.in;
     const int rows = rows_from(t), state = static_cast<int>(in.A.extent(1));
     if (rows == kSteps && width_ == kWidth) {
-      prepare_steps<true>(rows, stage);
+      prepare_steps<true>(rows, stage, slot);
     } else {
-      prepare_steps<false>(rows, stage);
+      prepare_steps<false>(rows, stage, slot);
     }
 #pragma unroll
     for (int which = 0; which < (kAll ? 2 : 1); ++which) {
       gpu::widen_rows<kSelectiveThreads, kSteps>(shared_.raw_inputs[stage][which], rows, state,
-                                                 shared_.inputs[which]);
+                                                 slot.inputs[which]);
     }
-    return mark_starts(in.starts, b_, t, rows, shared_.starts);
+    return any(mark_own_start(in.starts, b_, t, rows, slot.starts));
   }
+
+  // A barrier of the threads that prepare tiles.
+  __device__ static void meet() {
+    kApart ? gpu::meet_at(kPreparing, kSelectiveThreads) : __syncthreads();
+  }
+  __device__ static bool any(bool here) {
+    return kApart ? gpu::any_at(kPreparing, kSelectiveThreads, here) : __syncthreads_or(here);
+  }
+  static constexpr int kPreparing = 1;
 
   // Outside of the march a thread sees to two channels, and to every kRowsAtOnce-th step.
   static constexpr int kRowsAtOnce = kSelectiveThreads / (kWidth / 2);
   static constexpr int kPasses = (kSteps + kRowsAtOnce - 1) / kRowsAtOnce;
   static constexpr int kBatch = kPasses < 4 ? kPasses : 4;  // side by side, to hide latency
   __device__ int column() const { return threadIdx.x % (kWidth / 2) * 2; }
-  __device__ int first_row() const { return threadIdx.x / (kWidth / 2); }
+  __device__ int first_row() const {
+    const int thread = kApart ? threadIdx.x % kSelectiveThreads : threadIdx.x;
+    return thread / (kWidth / 2);
+  }
 
   const SelectiveScanLaunch<T>& launch_;
   Shared& shared_;
@@ -198,7 +189,7 @@ class Tiles {
 
   // kWhole: no step and no channel of the tile is beyond the end.
   template <bool kWhole>
-  __device__ void prepare_steps(int rows, int stage) const {
+  __device__ void prepare_steps(int rows, int stage, Slot& slot) const {
     const bool soft = launch_.args.in.step_size == StepSize::kSoftplus;
     const int c = column();
     const float2 bias = *reinterpret_cast<const float2*>(&shared_.bias[c]);
@@ -224,7 +215,7 @@ class Tiles {
         if (kSteps % kRowsAtOnce != 0 && row >= kSteps) break;
         const bool here = kWhole || (row < rows && c < width_);
         const bool next = kWhole || (row < rows && c + 1 < width_);
-        *reinterpret_cast<float4*>(&shared_.steps[row][c]) =
+        *reinterpret_cast<float4*>(&slot.steps[row][c]) =
             make_float4(here ? s[i].x : 0.0f, here ? s[i].x * u[i].x : 0.0f, next ? s[i].y : 0.0f,
                         next ? s[i].y * u[i].y : 0.0f);
       }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
+
+namespace longwave::ops {
+namespace selective_cuda {
+
+/// A tile of steps in shared memory, prepared for the warps that scan it.
+template <int kSteps, int kWidth, int kPadded>
+struct alignas(16) PreparedTile {
+  float inputs[2][kSteps][kPadded];  // B, C
+  float2 steps[kSteps][kWidth];      // s, s u
+  uint8_t starts[kSteps];            // whether a sequence starts at a step
+};
+
+/// One in which a warp's outputs take the place of its channels' step sizes.
+template <int kSteps, int kWidth, int kPadded>
+struct SharedTile : PreparedTile<kSteps, kWidth, kPadded> {
+  static constexpr int kWarpWidth = kWidth / (kSelectiveThreads / 32);
+
+  /// The outputs of a step of the warp that holds channel c, in the place of half of its step
+  /// sizes. Of neighbouring steps, and of neighbouring warps, they lie in different banks.
+  __device__ float* outputs(int t, int c) {
+    const int warp = c / kWarpWidth;
+    return &this->steps[t][warp * kWarpWidth].x + (t + warp) % 2 * kWarpWidth;
+  }
+  __device__ float2 two_outputs(int t, int c) {
+    if constexpr (kWarpWidth == 1) return make_float2(*outputs(t, c), *outputs(t, c + 1));
+    return *reinterpret_cast<const float2*>(outputs(t, c) + c % kWarpWidth);
+  }
+};
+
+/// One in which the lanes of a channel leave what each has found of the outputs.
+template <int kSteps, int kWidth, int kPadded, int kLanes>
+struct ApartTile : PreparedTile<kSteps, kWidth, kPadded> {
+  bool starts_anew;  // whether a sequence starts in the tile
+  alignas(16) float parts[kSteps][kWidth * kLanes];
+
+  /// Where the part of a lane is in a step's. Four lie together, and fours so that eight threads
+  /// with two channels each meet different banks.
+  __device__ static int place(int channel, int lane) {
+    const int index = channel * kLanes + lane, four = index / 4;
+    return (four ^ (four / 8 % (kLanes / 2))) * 4 + index % 4;
+  }
+  __device__ float2 two_outputs(int t, int c) const {
+    return make_float2(sum(t, c), sum(t, c + 1));
+  }
+
+ private:
+  __device__ float sum(int t, int c) const {
+    static_assert(kLanes % 4 == 0);
+    float sum = 0.0f;
+#pragma unroll
+    for (int lane = 0; lane < kLanes; lane += 4) {
+      const float4 four = *reinterpret_cast<const float4*>(&parts[t][place(c, lane)]);
+      const float part = (four.x + four.y) + (four.z + four.w);
+      sum = lane == 0 ? part : sum + part;
+    }
+    return sum;
+  }
+};
+
+/// How a block's shared memory is laid out.
+template <typename T, int kStates, int kLanes, int kChannels, SelectiveWork kWork>
+struct Layout {
+  static constexpr bool kApart = kWork == SelectiveWork::kApart;
+  static constexpr int kPadded = kStates * kLanes;                         // states with padding
+  static constexpr int kWidth = kSelectiveThreads / kLanes * kChannels;    // channels of a block
+  static constexpr int kWarpWidth = kWidth / (kSelectiveThreads / 32);     // and of a warp
+  static constexpr int kStepBytes = 6 * kWidth * sizeof(T) + 8 * kWidth +  // u, dt, z; steps
+                                    (4 * sizeof(T) + 8) * kPadded + 4;     // B, C; starts
+  static constexpr int kMostBytes = 100000;
+  static constexpr int fitting(int steps) {
+    return steps * kStepBytes <= kMostBytes ? steps : fitting(steps / 2);
+  }
+  static constexpr int kSteps = kApart ? 32 : fitting(32);  // steps of a tile
+  static_assert(kSteps >= 4);
+  // Of a multiprocessor: threads with few states leave room for the registers of four.
+  static constexpr int kBlocks = kStates * kChannels <= 8 ? 4 : 1;
+  // Tiles that are prepared, that are on their way, and whose operands are there.
+  static constexpr int kSlots = kApart ? 4 : 1, kAhead = kApart ? 2 : 1;
+  static constexpr int kStages = kSlots + kAhead;
+  using Slot = std::conditional_t<kApart, ApartTile<kSteps, kWidth, kPadded, kLanes>,
+                                  SharedTile<kSteps, kWidth, kPadded>>;
+
+  T raw[kStages][3][kSteps][kWidth];          // u, dt, z
+  T raw_inputs[kStages][2][kSteps][kPadded];  // B, C
+  Slot slots[kSlots];
+  float bias[kWidth], skip[kWidth];
+};
+
+}  // namespace selective_cuda
+}  // namespace longwave::ops
