@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <complex>
+#include <span>
 #include <string>
 #include <vector>
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "longwave/ops/testing/device_large.h"
 #include "longwave/ops/vocabulary_loss/softmax_loss_cuda.h"
