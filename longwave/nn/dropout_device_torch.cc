@@ -8,11 +8,13 @@ namespace longwave::nn {
 
 #ifdef LONGWAVE_TORCH_CUDA
 void dropout_mask_on_device(const Dropout& dropout, const torch::Tensor& mask) {
-  ops::dropout_mask_cuda({.rate = dropout.rate,
-                          .seed = ops::gpu::device_view_of<const int64_t, 1>(dropout.seed),
-                          .place = dropout.stream,
-                          .mask = ops::gpu::device_view_of<float, 1>(mask.view({-1}))},
-                         ops::gpu::current_stream());
+  ops::gpu::KernelTypes<float>::call(mask, [&](auto) {
+    ops::dropout_mask_cuda({.rate = dropout.rate,
+                            .seed = ops::gpu::device_view_of<const int64_t, 1>(dropout.seed),
+                            .place = dropout.stream,
+                            .mask = ops::gpu::device_view_of<float, 1>(mask.view({-1}))},
+                           ops::gpu::current_stream());
+  });
 }
 #else
 void dropout_mask_on_device(const Dropout&, const torch::Tensor&) {

@@ -10,8 +10,11 @@ namespace longwave::nn {
 #ifdef LONGWAVE_TORCH_CUDA
 using ops::gpu::device_view_of;
 
+/// Of what follows the norm; x is float32.
+using BranchTypes = ops::gpu::KernelTypes<float, __nv_bfloat16>;
+
 void row_norm_on_device(const RowNormOnDevice& call) {
-  ops::gpu::with_signal_type(call.y, [&]<typename Y>(std::type_identity<Y>) {
+  BranchTypes::call(call.y, [&]<typename Y>(std::type_identity<Y>) {
     ops::row_norm_cuda(
         ops::RowNormCudaArgs<float, Y>{.kind = call.kind,
                                        .epsilon = kNormEpsilon,
@@ -27,9 +30,9 @@ void row_norm_on_device(const RowNormOnDevice& call) {
 }
 
 void row_norm_backward_on_device(const RowNormGradOnDevice& call) {
-  const torch::Tensor scratch = ops::gpu::scratch_like(
-      call.x, ops::row_norm_cuda_backward_workspace_bytes(call.x.size(0), call.x.size(1)));
-  ops::gpu::with_signal_type(call.dy, [&]<typename Y>(std::type_identity<Y>) {
+  BranchTypes::call(call.dy, [&]<typename Y>(std::type_identity<Y>) {
+    const torch::Tensor scratch = ops::gpu::scratch_like(
+        call.x, ops::row_norm_cuda_backward_workspace_bytes(call.x.size(0), call.x.size(1)));
     ops::row_norm_cuda_backward(
         ops::RowNormCudaGradArgs<float, Y>{.kind = call.kind,
                                            .x = device_view_of<const float, 2>(call.x),

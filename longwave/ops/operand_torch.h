@@ -38,7 +38,8 @@ void require_tensor(const char* where, const char* name, const torch::Tensor& te
 
 /// Whether the tensor holds 16-bit numbers, as the signals of a model that trains in bfloat16.
 inline bool is_narrow(const torch::Tensor& tensor) {
-  return tensor.defined() && tensor.scalar_type() == torch::kBFloat16;
+  return tensor.defined() &&
+         (tensor.scalar_type() == torch::kBFloat16 || tensor.scalar_type() == torch::kFloat16);
 }
 
 /// The type of what an operator on x keeps exact: float32 beside 16-bit signals, else that of x.

@@ -11,6 +11,7 @@
 #include "longwave/base/error.h"
 #include "longwave/base/view.h"
 
+struct __half;
 struct __nv_bfloat16;
 
 namespace longwave::ops {
@@ -23,6 +24,7 @@ constexpr torch::ScalarType scalar_type_of() {
   if constexpr (std::is_same_v<T, std::complex<float>>) return torch::kComplexFloat;
   if constexpr (std::is_same_v<T, std::complex<double>>) return torch::kComplexDouble;
   if constexpr (std::is_same_v<T, __nv_bfloat16>) return torch::kBFloat16;
+  if constexpr (std::is_same_v<T, __half>) return torch::kFloat16;
   if constexpr (std::is_same_v<T, uint8_t>) return torch::kUInt8;
   if constexpr (std::is_same_v<T, int64_t>) return torch::kInt64;
   return torch::ScalarType::Undefined;

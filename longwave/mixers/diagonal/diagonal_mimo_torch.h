@@ -19,7 +19,8 @@ struct MimoFactorsTorch {
 
 /// DiagonalMimo with gradients for u, state and all factors. A bidirectional layer must not vary.
 ///
-/// Numerics   factors are rounded to the type of u.
+/// Numerics   factors are rounded to the type of u; beside u of 16 bits poles, states and the skip
+///            are float32, and what enters and leaves the states passes through the type of u.
 TorchMixer::Output diagonal_mimo(const MimoFactorsTorch& factors, const TorchMixer::Call& call);
 
 }  // namespace longwave::mixers

@@ -3,11 +3,12 @@
 
 #include "longwave/mixers/diagonal/complex_torch.h"
 #include "longwave/ops/lti_scan/lti_scan_torch.h"
+#include "longwave/ops/operand_torch.h"
 
 namespace longwave::mixers {
 
 TorchMixer::Output diagonal_siso(const SisoFactorsTorch& factors, const TorchMixer::Call& call) {
-  const torch::Dtype real = call.u.scalar_type();
+  const torch::Dtype real = ops::wide_type(call.u);
   const torch::Tensor a = factors.a.to(complex_of(real)), c = factors.c.to(complex_of(real));
   const torch::Tensor D = factors.D.to(real);
   const int64_t batch = call.u.size(0), time = call.u.size(1), modes = a.size(1);
@@ -26,7 +27,7 @@ TorchMixer::Output diagonal_siso(const SisoFactorsTorch& factors, const TorchMix
         ops::lti_scan(later, a, factors.c_back.to(complex_of(real)), torch::Tensor(), before);
     y = y + torch::constant_pad_nd(back.y.flip(1), {0, 0, 0, 1});
   }
-  return {y, call.final_state ? call.u.new_zeros({batch, 0}) : torch::Tensor()};
+  return {y, call.final_state ? D.new_zeros({batch, 0}) : torch::Tensor()};
 }
 
 }  // namespace longwave::mixers

@@ -17,7 +17,7 @@ struct SisoFactorsTorch {
 
 /// DiagonalSiso with gradients for u, state and all factors.
 ///
-/// Numerics   factors are rounded to the type of u.
+/// Numerics   factors and states are float32 beside u of 16 bits, else rounded to the type of u.
 TorchMixer::Output diagonal_siso(const SisoFactorsTorch& factors, const TorchMixer::Call& call);
 
 }  // namespace longwave::mixers

@@ -15,6 +15,8 @@ class DssTorch : public TorchMixer {
   DssTorch(const Options& options, int64_t channels, TorchParameters parameters)
       : settings_(options, channels), parameters_(std::move(parameters)) {}
 
+  bool narrows() const override { return true; }
+
   Output run(const Call& call) const override {
     const torch::Tensor dt = torch::exp(wide(parameters_("log_dt")));
     const torch::Tensor re = -torch::exp(wide(parameters_("A_log_re")));

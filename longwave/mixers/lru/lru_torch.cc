@@ -13,6 +13,8 @@ class LruTorch : public TorchMixer {
  public:
   explicit LruTorch(TorchParameters parameters) : parameters_(std::move(parameters)) {}
 
+  bool narrows() const override { return true; }
+
   Output run(const Call& call) const override {
     const torch::Tensor rows = torch::exp(wide(parameters_("Lambda_log")));
     MimoFactorsTorch factors;

@@ -147,7 +147,10 @@ class ScanPathFunction : public torch::autograd::Function<ScanPathFunction> {
 }  // namespace
 
 ScanPathOutput scan_path(const ScanPath& in) {
-  if (in.xz.is_cpu() && ops::is_narrow(in.xz)) return scan_path_of_operations(in);
+  if (!ops::causal_conv1d_has_kernel(in.xz, in.conv_w.size(1)) ||
+      !ops::selective_scan_has_kernel(in.xz, in.A.size(1))) {
+    return scan_path_of_operations(in);
+  }
   const int64_t batch = in.xz.size(0), inner = in.A.size(0);
   const variable_list out = ScanPathFunction::apply(
       in.xz, in.conv_w, ops::or_zeros(in.conv_b, {inner}, in.conv_w), in.x_proj, in.dt_proj,

@@ -42,7 +42,7 @@ struct ScanPathOutput {
 ScanPathOutput scan_path(const ScanPath& in);
 
 /// The same as one operation after the other, each of which keeps what it reads: the form for
-/// bfloat16 on the CPU.
+/// bfloat16 on the CPU, and for what kernels of a GPU do not offer.
 ScanPathOutput scan_path_of_operations(const ScanPath& in);
 
 }  // namespace longwave::mixers::mamba

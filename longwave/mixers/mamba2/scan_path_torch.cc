@@ -9,7 +9,6 @@
 #include "longwave/ops/gated_norm/gated_norm_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/product_torch.h"
-#include "longwave/ops/ssd/ssd_cuda.h"
 #include "longwave/ops/ssd/ssd_torch.h"
 
 namespace longwave::mixers::mamba2 {
@@ -186,16 +185,14 @@ Tensor gated(const Settings& settings, const Tensor& y, const Tensor& z, const T
 
 /// Whether every operation of the function runs where the signal is, in its type.
 bool has_kernels(const Settings& settings, const Tensor& signal) {
-  if (signal.is_cpu()) return !ops::is_narrow(signal);
-  return ops::is_narrow(signal) && settings.state <= ops::kSsdCudaStates;
+  return settings.has_norm && ops::causal_conv1d_has_kernel(signal, settings.width) &&
+         ops::ssd_has_kernel(signal, settings.state) && ops::gated_norm_has_kernel(signal);
 }
 
 }  // namespace
 
 ScanPathOutput scan_path(const Settings& settings, const ScanPath& in) {
-  if (!settings.has_norm || !has_kernels(settings, in.projected)) {
-    return scan_path_of_operations(settings, in);
-  }
+  if (!has_kernels(settings, in.projected)) return scan_path_of_operations(settings, in);
   const int64_t batch = in.projected.size(0);
   const variable_list out = ScanPathFunction::apply(
       Semantics{settings.order, settings.dt_least, settings.dt_most}, settings.norm_groups,

@@ -44,8 +44,8 @@ struct ScanPathOutput {
 ///            asking for them throws c10::Error.
 ScanPathOutput scan_path(const Settings& settings, const ScanPath& in);
 
-/// The same as one operation after the other, each of which keeps what it reads: the form of
-/// float32 on a GPU, of bfloat16 on the CPU, and without a norm.
+/// The same as one operation after the other, each of which keeps what it reads: the form for
+/// bfloat16 on the CPU, for what kernels of a GPU do not offer, and without a norm.
 ScanPathOutput scan_path_of_operations(const Settings& settings, const ScanPath& in);
 
 }  // namespace longwave::mixers::mamba2

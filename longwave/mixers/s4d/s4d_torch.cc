@@ -18,6 +18,8 @@ class S4dTorch : public TorchMixer {
         bidirectional_(options.flag("bidirectional")),
         parameters_(std::move(parameters)) {}
 
+  bool narrows() const override { return true; }
+
   Output run(const Call& call) const override {
     const torch::Tensor dt = torch::exp(wide(parameters_("log_dt"))).unsqueeze(1);
     const torch::Tensor A = for_channels(

@@ -15,6 +15,8 @@ class S5Torch : public TorchMixer {
  public:
   S5Torch(const Options& options, int64_t channels, TorchParameters parameters);
 
+  bool narrows() const override { return true; }
+
   using TorchMixer::forward;
 
   /// Samples that are not equally far apart, as S5::prefill_irregular; `intervals` (batch, time),

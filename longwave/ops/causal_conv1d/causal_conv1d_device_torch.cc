@@ -6,11 +6,15 @@
 
 namespace longwave::ops {
 
+bool causal_conv1d_runs_on_device(const torch::Tensor& x, int64_t width) {
+  return gpu::SignalTypes::hold(x) && width <= kCausalConv1dCudaWidth;
+}
+
 #ifdef LONGWAVE_TORCH_CUDA
 using gpu::device_view_of;
 
 void causal_conv1d_on_device(const CausalConv1dInput& in, const CausalConv1dOutput& out) {
-  gpu::with_signal_type(in.x, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.x, [&]<typename T>(std::type_identity<T>) {
     causal_conv1d_cuda(
         CausalConv1dCudaArgs<T>{.activation = in.activation,
                                 .x = device_view_of<const T, 3>(in.x),
@@ -26,10 +30,10 @@ void causal_conv1d_on_device(const CausalConv1dInput& in, const CausalConv1dOutp
 
 void causal_conv1d_backward_on_device(const CausalConv1dInput& in, const CausalConv1dOutput& grad,
                                       const CausalConv1dInput& out) {
-  const torch::Tensor scratch =
-      gpu::scratch_like(in.x, causal_conv1d_cuda_backward_workspace_bytes(
-                                  {in.x.size(0), in.x.size(1), in.x.size(2), in.w.size(1)}));
-  gpu::with_signal_type(in.x, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.x, [&]<typename T>(std::type_identity<T>) {
+    const torch::Tensor scratch =
+        gpu::scratch_like(in.x, causal_conv1d_cuda_backward_workspace_bytes(
+                                    {in.x.size(0), in.x.size(1), in.x.size(2), in.w.size(1)}));
     causal_conv1d_cuda_backward(
         CausalConv1dCudaGradArgs<T>{.activation = in.activation,
                                     .x = device_view_of<const T, 3>(in.x),

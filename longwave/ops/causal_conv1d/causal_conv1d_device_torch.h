@@ -5,6 +5,9 @@
 
 namespace longwave::ops {
 
+/// Whether this build holds CUDA kernels for such signals, and filters of that width.
+bool causal_conv1d_runs_on_device(const torch::Tensor& x, int64_t width);
+
 /// Queues causal_conv1d_cuda on torch's stream: fills y and the final history.
 ///
 /// Errors     DeviceError in a build without CUDA.

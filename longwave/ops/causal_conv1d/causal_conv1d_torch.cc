@@ -2,6 +2,7 @@
 #include "longwave/ops/causal_conv1d/causal_conv1d_torch.h"
 
 #include "longwave/ops/causal_conv1d/causal_conv1d_device_torch.h"
+#include "longwave/ops/causal_conv1d/causal_conv1d_operations_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -86,6 +87,10 @@ class CausalConv1dFunction : public torch::autograd::Function<CausalConv1dFuncti
 
 }  // namespace
 
+bool causal_conv1d_has_kernel(const Tensor& x, int64_t width) {
+  return x.is_cpu() ? !is_narrow(x) : causal_conv1d_runs_on_device(x, width);
+}
+
 void causal_conv1d_into(const CausalConv1dInput& in, const CausalConv1dOutput& out) {
   if (in.x.is_cuda()) return causal_conv1d_on_device(in, out);
   with_precision_of(in.x, [&](auto number) { forward<decltype(number)>(in, out); });
@@ -101,7 +106,8 @@ CausalConv1dOutput causal_conv1d(const CausalConv1dInput& input) {
   require(input.x.dim() == 3 && input.w.dim() == 2 && input.w.size(1) >= 1, "causal_conv1d",
           "x must be (batch, time, channels), w (channels, width)");
   const int64_t channels = input.x.size(2), kept = input.w.size(1) - 1;
-  if (is_narrow(input.x) && input.x.is_cpu()) {
+  if (!causal_conv1d_has_kernel(input.x, input.w.size(1))) {
+    if (!input.x.is_cpu()) return causal_conv1d_of_operations(input);
     CausalConv1dInput wide = input;
     wide.x = widened(input.x);
     wide.history = widened(input.history);

@@ -23,12 +23,18 @@ struct CausalConv1dOutput {
 };
 
 /// causal_conv1d (see causal_conv1d.h) as a torch function, differentiable in x, w, b and history
-/// through y and the new history. Float32 or float64, or x and histories in bfloat16 beside float32
-/// for the rest: they are widened exactly, and y is rounded once. Any strides will do.
+/// through y and the new history. Float32 or float64, or x and histories of 16 bits beside float32
+/// for the rest: they are widened exactly, and y is rounded once. Any strides will do. On a GPU
+/// float64, and filters of more taps than the kernels have (causal_conv1d_cuda.h), are made of
+/// operations of torch.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
 CausalConv1dOutput causal_conv1d(const CausalConv1dInput& input);
+
+/// Whether `causal_conv1d_into` and its gradients run for such signals, where they are, and filters
+/// of that width.
+bool causal_conv1d_has_kernel(const torch::Tensor& x, int64_t width);
 
 /// The convolution outside of autograd, for functions that it is a part of: fills y and history.
 void causal_conv1d_into(const CausalConv1dInput& in, const CausalConv1dOutput& out);

@@ -11,7 +11,6 @@
 #include "longwave/ops/tensor_view_torch.h"
 
 struct CUstream_st;
-struct __nv_bfloat16;
 
 namespace longwave::ops::gpu {
 
@@ -22,7 +21,7 @@ inline constexpr bool kBuiltIn = true;
 inline constexpr bool kBuiltIn = false;
 #endif
 
-/// The stream on which torch queues this thread's work.
+/// The stream on which torch queues this thread's work on the current GPU.
 ///
 /// Errors     DeviceError in a build without CUDA.
 CUstream_st* current_stream();
@@ -43,15 +42,34 @@ View<T, Rank> device_view_of(const torch::Tensor& tensor) {
   return strided_view_of<T, Rank>(tensor);
 }
 
-/// Calls `body` with std::type_identity of what the tensor holds: float, or 16-bit numbers.
-template <typename Body>
-void with_signal_type(const torch::Tensor& tensor, const Body& body) {
-  if (tensor.scalar_type() == torch::kBFloat16) {
-    body(std::type_identity<__nv_bfloat16>());
-  } else {
-    body(std::type_identity<float>());
+/// The types that an operator's kernels come in.
+template <typename... Types>
+struct KernelTypes {
+  /// Whether this build holds a kernel for such a tensor, on the GPU where it is.
+  static bool hold(const torch::Tensor& tensor) {
+    return kBuiltIn && tensor.is_cuda() && is_one(tensor);
   }
-}
+
+  /// Calls `body`, which sizes scratch memory and queues kernels, with std::type_identity of what
+  /// the tensor holds, while its GPU is the current one. All calls of kernels pass through here.
+  ///
+  /// Errors     InvalidArgument if there are no kernels of that type.
+  template <typename Body>
+  static void call(const torch::Tensor& tensor, const Body& body) {
+    require(is_one(tensor), "operator on tensors", "there is no kernel of this type on a GPU");
+    const c10::DeviceGuard guard(tensor.device());
+    ((tensor.scalar_type() == scalar_type_of<Types>() ? body(std::type_identity<Types>()) : void()),
+     ...);
+  }
+
+ private:
+  static bool is_one(const torch::Tensor& tensor) {
+    return ((tensor.scalar_type() == scalar_type_of<Types>()) || ...);
+  }
+};
+
+/// What the kernels of signals come in.
+using SignalTypes = KernelTypes<float, __nv_bfloat16, __half>;
 
 /// Throws DeviceError: the operator has no CUDA backend in this build.
 [[noreturn]] void refuse_device(const char* where);

@@ -11,6 +11,7 @@ namespace longwave::ops::gpu {
 
 #ifdef LONGWAVE_TORCH_CUDA
 torch::Tensor to_host(const torch::Tensor& tensor, FunctionRef<void()> meanwhile) {
+  const c10::DeviceGuard guard(tensor.device());
   // Only to memory that stays in place a copy runs by itself.
   torch::Tensor host =
       torch::empty(tensor.sizes(), tensor.options().device(torch::kCPU).pinned_memory(true));

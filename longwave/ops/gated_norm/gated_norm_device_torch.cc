@@ -6,11 +6,13 @@
 
 namespace longwave::ops {
 
+bool gated_norm_runs_on_device(const torch::Tensor& x) { return gpu::SignalTypes::hold(x); }
+
 #ifdef LONGWAVE_TORCH_CUDA
 using gpu::device_view_of;
 
 void gated_norm_on_device(const GatedNormOnDevice& call) {
-  gpu::with_signal_type(call.x, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(call.x, [&]<typename T>(std::type_identity<T>) {
     gated_norm_cuda(GatedNormCudaArgs<T>{.order = call.order,
                                          .groups = call.inverse.size(1),
                                          .epsilon = static_cast<float>(call.epsilon),
@@ -24,9 +26,9 @@ void gated_norm_on_device(const GatedNormOnDevice& call) {
 }
 
 void gated_norm_backward_on_device(const GatedNormGradOnDevice& call) {
-  const torch::Tensor scratch = gpu::scratch_like(
-      call.x, gated_norm_cuda_backward_workspace_bytes(call.x.size(0), call.x.size(1)));
-  gpu::with_signal_type(call.x, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(call.x, [&]<typename T>(std::type_identity<T>) {
+    const torch::Tensor scratch = gpu::scratch_like(
+        call.x, gated_norm_cuda_backward_workspace_bytes(call.x.size(0), call.x.size(1)));
     gated_norm_cuda_backward(
         GatedNormCudaGradArgs<T>{.order = call.order,
                                  .x = device_view_of<const T, 2>(call.x),

@@ -7,6 +7,9 @@
 
 namespace longwave::ops {
 
+/// Whether this build holds CUDA kernels for such signals.
+bool gated_norm_runs_on_device(const torch::Tensor& x);
+
 /// Queues gated_norm_cuda on torch's stream; z may be undefined. Fills y and inverse.
 ///
 /// Errors     DeviceError in a build without CUDA.

@@ -101,7 +101,8 @@ class GatedNormFunction : public torch::autograd::Function<GatedNormFunction> {
   }
 };
 
-/// The same as operations of torch, which differentiates them: the form of float32 on a GPU.
+/// The same as operations of torch, which differentiates them: the form of float64 on a
+/// GPU.
 Tensor gated_norm_of_operations(const GatedNormInput& input) {
   const bool before = input.order == GateOrder::kBefore && input.z.defined();
   const Tensor v = before ? input.x * torch::silu(input.z) : input.x;
@@ -112,6 +113,10 @@ Tensor gated_norm_of_operations(const GatedNormInput& input) {
 }
 
 }  // namespace
+
+bool gated_norm_has_kernel(const Tensor& x) {
+  return x.is_cpu() ? !is_narrow(x) : gated_norm_runs_on_device(x);
+}
 
 void gated_norm_into(const GatedNormInput& in, const Tensor& y, const Tensor& inverse) {
   const Settings settings{in.order, in.groups, in.epsilon};
@@ -143,13 +148,13 @@ Tensor gated_norm(const GatedNormInput& input) {
   require(!input.z.defined() || input.z.sizes() == input.x.sizes(), "gated_norm",
           "z must have the shape of x");
   require(input.groups >= 1, "gated_norm", "groups must be at least 1");
-  if (is_narrow(input.x) && input.x.is_cpu()) {
+  if (!gated_norm_has_kernel(input.x)) {
+    if (!input.x.is_cpu()) return gated_norm_of_operations(input);
     GatedNormInput wide = input;
     wide.x = widened(input.x);
     wide.z = widened(input.z);
     return gated_norm(wide).to(input.x.scalar_type());
   }
-  if (input.x.is_cuda() && !is_narrow(input.x)) return gated_norm_of_operations(input);
   const Tensor z = input.z.defined() ? input.z : torch::empty({0}, input.x.options());
   return GatedNormFunction::apply(Settings{input.order, input.groups, input.epsilon}, input.x, z,
                                   input.w);

@@ -18,12 +18,15 @@ struct GatedNormInput {
 };
 
 /// gated_norm (see gated_norm.h) as a torch function, differentiable in x, z and w. Float32 or
-/// float64, or x and z in bfloat16: they are widened exactly, and y is rounded once. Any strides
-/// will do. On a GPU float32 is made of operations of torch.
+/// float64, or x and z of 16 bits: they are widened exactly, and y is rounded once. Any strides
+/// will do. On a GPU float64 is made of operations of torch.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
 torch::Tensor gated_norm(const GatedNormInput& input);
+
+/// Whether `gated_norm_into` and its gradients run for such signals, where they are.
+bool gated_norm_has_kernel(const torch::Tensor& x);
 
 /// The gated norm outside of autograd, for functions that it is a part of: fills y, and `inverse`
 /// (rows, groups) if defined, as it must be on a GPU. Channels are adjacent in all tensors, and

@@ -5,22 +5,19 @@
 #include "longwave/ops/linear_scan/linear_scan_cuda.h"
 
 namespace longwave::ops {
+namespace {
+
+using LinearScanTypes = gpu::KernelTypes<float, __nv_bfloat16, __half, std::complex<float>>;
+
+}  // namespace
+
+bool linear_scan_runs_on_device(const torch::Tensor& b) { return LinearScanTypes::hold(b); }
 
 #ifdef LONGWAVE_TORCH_CUDA
 namespace {
 
 using gpu::device_view_of;
 using torch::Tensor;
-
-// Calls `body` with a number of the tensor's type: float or complex of it.
-template <typename Body>
-void with_number_of(const Tensor& tensor, const Body& body) {
-  if (tensor.is_complex()) {
-    body(std::complex<float>());
-  } else {
-    body(float());
-  }
-}
 
 struct Scratch {
   explicit Scratch(const Tensor& signal)
@@ -36,31 +33,31 @@ struct Scratch {
 
 void linear_scan_on_device(const Tensor& a, const Tensor& b, const Tensor& h0,
                            const LinearScanOutput& out) {
-  const Scratch scratch(b);
-  with_number_of(b, [&](auto number) {
-    using T = decltype(number);
+  LinearScanTypes::call(b, [&]<typename T>(std::type_identity<T>) {
+    using State = LinearScanState<T>;
+    const Scratch scratch(b);
     linear_scan_cuda(LinearScanCudaArgs<T>{.a = device_view_of<const T, 3>(a),
                                            .b = device_view_of<const T, 3>(b),
-                                           .h0 = device_view_of<const T, 2>(h0),
+                                           .h0 = device_view_of<const State, 2>(h0),
                                            .h = device_view_of<T, 3>(out.h),
-                                           .final = device_view_of<T, 2>(out.final)},
+                                           .final = device_view_of<State, 2>(out.final)},
                      scratch.segments, gpu::bytes_of(scratch.memory), gpu::current_stream());
   });
 }
 
 void linear_scan_backward_on_device(const LinearScanSaved& in, const LinearScanGradients& out) {
-  const Scratch scratch(in.h);
-  with_number_of(in.h, [&](auto number) {
-    using T = decltype(number);
+  LinearScanTypes::call(in.h, [&]<typename T>(std::type_identity<T>) {
+    using State = LinearScanState<T>;
+    const Scratch scratch(in.h);
     linear_scan_cuda_backward(
         LinearScanCudaGradArgs<T>{.a = device_view_of<const T, 3>(in.a),
                                   .h = device_view_of<const T, 3>(in.h),
-                                  .h0 = device_view_of<const T, 2>(in.h0),
+                                  .h0 = device_view_of<const State, 2>(in.h0),
                                   .dh = device_view_of<const T, 3>(in.dh),
-                                  .dfinal = device_view_of<const T, 2>(in.dfinal),
+                                  .dfinal = device_view_of<const State, 2>(in.dfinal),
                                   .da = device_view_of<T, 3>(out.a),
                                   .db = device_view_of<T, 3>(out.b),
-                                  .dh0 = device_view_of<T, 2>(out.h0)},
+                                  .dh0 = device_view_of<State, 2>(out.h0)},
         scratch.segments, gpu::bytes_of(scratch.memory), gpu::current_stream());
   });
 }

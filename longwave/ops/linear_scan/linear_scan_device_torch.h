@@ -5,6 +5,9 @@
 
 namespace longwave::ops {
 
+/// Whether this build holds CUDA kernels for such operands.
+bool linear_scan_runs_on_device(const torch::Tensor& b);
+
 /// What the gradient of a scan reads, all real or all complex; dfinal is undefined for zero.
 struct LinearScanSaved {
   torch::Tensor a, h, h0, dh, dfinal;

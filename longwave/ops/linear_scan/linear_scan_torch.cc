@@ -93,13 +93,16 @@ class LinearScanFunction : public torch::autograd::Function<LinearScanFunction> 
 }  // namespace
 
 LinearScanOutput linear_scan(const Tensor& a, const Tensor& b, const Tensor& h0) {
+  if (is_narrow(b) && !linear_scan_runs_on_device(b)) {
+    const LinearScanOutput out = linear_scan(widened(a), widened(b), h0);
+    return {out.h.to(b.scalar_type()), out.final};
+  }
   const Tensor factor = a.dim() == 1 ? a.view({1, 1, -1}) : a;
-  const bool single = b.scalar_type() == torch::kFloat32 || b.scalar_type() == torch::kComplexFloat;
-  require(!b.is_cuda() || single, "linear_scan", "b must be of single precision on a GPU");
+  const auto state_type = b.options().dtype(wide_type(b));
   require_tensor("linear_scan", "b", b, b.options(), 3);
   require_tensor("linear_scan", "a", factor, b.options(), 3);
-  if (h0.defined()) require_tensor("linear_scan", "h0", h0, b.options(), 2);
-  const Tensor state = h0.defined() ? h0 : torch::zeros({b.size(0), b.size(2)}, b.options());
+  if (h0.defined()) require_tensor("linear_scan", "h0", h0, state_type, 2);
+  const Tensor state = h0.defined() ? h0 : torch::zeros({b.size(0), b.size(2)}, state_type);
   const variable_list out = LinearScanFunction::apply(factor, b, state);
   return {out[0], out[1]};
 }

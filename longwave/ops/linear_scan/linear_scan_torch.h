@@ -16,11 +16,14 @@ struct LinearScanOutput {
 ///   a (batch or 1, time or 1, channels), or (channels) for one factor everywhere,
 ///   b (batch, time, channels), h0 (batch, channels) or undefined for zero.
 ///
-/// All are float32, float64 or complex of these, of one type; any strides will do. Where a has
-/// extent 1, its gradient is summed inside, without a temporary of the extents of b: so do not
-/// expand it before the call.
+/// All are float32, float64 or complex of these, of one type, on a GPU of single precision; or a
+/// and b of 16 bits beside h0 in float32, for h of 16 bits and final in float32: on the CPU they
+/// are widened exactly, and h is rounded once. Any strides will do. Where a has extent 1, its
+/// gradient is summed inside, without a temporary of the extents of b: so do not expand it before
+/// the call.
 ///
-/// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
+/// Errors     InvalidArgument if types, shapes or devices disagree. Second derivatives are not
+/// offered:
 ///            asking for them throws c10::Error.
 LinearScanOutput linear_scan(const torch::Tensor& a, const torch::Tensor& b,
                              const torch::Tensor& h0 = {});

@@ -10,6 +10,9 @@ struct LtiScanTensors {
   torch::Tensor u, a, c, d, h0;
 };
 
+/// Whether this build holds CUDA kernels for signals such as u.
+bool lti_scan_runs_on_device(const torch::Tensor& u);
+
 /// Queues lti_scan_cuda on torch's stream: fills y, and takes h from the first state to the last.
 ///
 /// Errors     DeviceError in a build without CUDA.

@@ -93,17 +93,21 @@ class LtiScanFunction : public torch::autograd::Function<LtiScanFunction> {
 
 LtiScanOutput lti_scan(const Tensor& u, const Tensor& a, const Tensor& c, const Tensor& d,
                        const Tensor& h0) {
+  if (is_narrow(u) && !lti_scan_runs_on_device(u)) {
+    const LtiScanOutput out = lti_scan(widened(u), a, c, d, h0);
+    return {out.y.to(u.scalar_type()), out.h};
+  }
   const bool wide = u.scalar_type() == torch::kFloat64 && !u.is_cuda();
   const auto real =
       torch::TensorOptions(wide ? torch::kFloat64 : torch::kFloat32).device(u.device());
   const auto complex = real.dtype(wide ? torch::kComplexDouble : torch::kComplexFloat);
-  require_tensor("lti_scan", "u", u, real, 3);
+  require_tensor("lti_scan", "u", u, is_narrow(u) ? u.options() : real, 3);
   require_tensor("lti_scan", "a", a, complex, 2);
   require_tensor("lti_scan", "c", c, complex, 2);
   if (d.defined()) require_tensor("lti_scan", "d", d, real, 1);
   if (h0.defined()) require_tensor("lti_scan", "h0", h0, complex, 3);
   // Undefined tensors cannot enter a Function: no skip is one without elements.
-  const Tensor skip = d.defined() ? d : torch::empty({0}, u.options());
+  const Tensor skip = d.defined() ? d : torch::empty({0}, real);
   const Tensor state =
       h0.defined() ? h0 : torch::zeros({u.size(0), u.size(2), a.size(1)}, a.options());
   const variable_list out = LtiScanFunction::apply(u, a, c, skip, state);

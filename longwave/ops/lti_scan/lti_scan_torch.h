@@ -18,7 +18,8 @@ struct LtiScanOutput {
 ///
 /// Any strides will do; none of the inputs is changed. float32 runs the SIMD kernel, or that of a
 /// GPU where the tensors are there, float64 the reference, so that gradients can be checked by
-/// finite differences.
+/// finite differences. u may be of 16 bits beside float32 for the rest: then y is too; on the CPU u
+/// is widened exactly, and y is rounded once.
 ///
 /// Errors     InvalidArgument if types, shapes or devices disagree; DeviceError on a GPU in a build
 ///            without CUDA. Second derivatives are not offered: asking for them throws c10::Error.

@@ -6,6 +6,12 @@
 
 namespace longwave::ops {
 
+bool selective_scan_runs_on_device(const torch::Tensor& u) { return gpu::SignalTypes::hold(u); }
+
+int64_t selective_scan_device_states() {
+  return torch::GradMode::is_enabled() ? kSelectiveScanCudaGradStates : kSelectiveScanCudaStates;
+}
+
 #ifdef LONGWAVE_TORCH_CUDA
 namespace {
 
@@ -33,9 +39,9 @@ SelectiveScanCudaSize size_of(const SelectiveScanTensors& in) {
 
 void selective_scan_on_device(const SelectiveScanTensors& in, const SelectiveScanOutput& out,
                               const torch::Tensor& states) {
-  const torch::Tensor scratch =
-      gpu::scratch_like(in.u, selective_scan_cuda_workspace_bytes(size_of(in)));
-  gpu::with_signal_type(in.u, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.u, [&]<typename T>(std::type_identity<T>) {
+    const torch::Tensor scratch =
+        gpu::scratch_like(in.u, selective_scan_cuda_workspace_bytes(size_of(in)));
     selective_scan_cuda(SelectiveScanCudaArgs<T>{.in = views<T>(in),
                                                  .h = device_view_of<float, 3>(out.h),
                                                  .y = device_view_of<T, 3>(out.y),
@@ -47,9 +53,9 @@ void selective_scan_on_device(const SelectiveScanTensors& in, const SelectiveSca
 void selective_scan_backward_on_device(const SelectiveScanTensors& in, const torch::Tensor& states,
                                        const SelectiveScanOutput& d,
                                        const SelectiveScanTensors& grads) {
-  const torch::Tensor scratch =
-      gpu::scratch_like(in.u, selective_scan_cuda_backward_workspace_bytes(size_of(in)));
-  gpu::with_signal_type(in.u, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.u, [&]<typename T>(std::type_identity<T>) {
+    const torch::Tensor scratch =
+        gpu::scratch_like(in.u, selective_scan_cuda_backward_workspace_bytes(size_of(in)));
     selective_scan_cuda_backward(
         SelectiveScanCudaGradArgs<T>{.in = views<T>(in),
                                      .states = device_view_of<const float, 4>(states),

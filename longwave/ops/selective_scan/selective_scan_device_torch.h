@@ -5,6 +5,12 @@
 
 namespace longwave::ops {
 
+/// Whether this build holds CUDA kernels for such signals.
+bool selective_scan_runs_on_device(const torch::Tensor& u);
+
+/// The most states of a channel that the kernels take: fewer where gradients are recorded.
+int64_t selective_scan_device_states();
+
 /// Queues selective_scan_cuda on torch's stream: fills y, h and, if it is defined, states.
 ///
 /// Errors     DeviceError in a build without CUDA.

@@ -4,6 +4,7 @@
 #include "longwave/base/error.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/selective_scan/selective_scan_device_torch.h"
+#include "longwave/ops/selective_scan/selective_scan_parts_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
 namespace longwave::ops {
@@ -142,7 +143,7 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
 };
 
 torch::ScalarType signal_type(const Tensor& u) {
-  if (is_narrow(u)) return torch::kBFloat16;
+  if (is_narrow(u)) return u.scalar_type();
   return u.scalar_type() == torch::kFloat64 && !u.is_cuda() ? torch::kFloat64 : torch::kFloat32;
 }
 
@@ -174,6 +175,11 @@ bool requires_gradient(const SelectiveScanTensors& in) {
 
 }  // namespace
 
+bool selective_scan_has_kernel(const Tensor& u, int64_t state) {
+  if (u.is_cpu()) return !is_narrow(u);
+  return selective_scan_runs_on_device(u) && state <= selective_scan_device_states();
+}
+
 void selective_scan_into(const SelectiveScanTensors& in, const SelectiveScanOutput& out,
                          const Tensor& states) {
   if (in.u.is_cuda()) return selective_scan_on_device(in, out, states);
@@ -195,6 +201,9 @@ SelectiveScanOutput selective_scan(const SelectiveScanTensors& in) {
     }
     const SelectiveScanOutput out = selective_scan(wide);
     return {out.y.to(in.u.scalar_type()), out.h};
+  }
+  if (const int64_t most = selective_scan_device_states(); in.u.is_cuda() && in.A.size(1) > most) {
+    return selective_scan_in_parts(in, most);
   }
   const Tensor h0 = in.h0.defined() ? in.h0
                                     : torch::zeros({in.u.size(0), in.u.size(2), in.A.size(1)},

@@ -32,14 +32,19 @@ struct SelectiveScanOutput {
 ///
 /// Any strides will do, halves of one projection need no copies; none of the inputs is changed.
 /// On the CPU float32 runs the SIMD kernel, float64 the reference, so that gradients can be checked
-/// by finite differences. On a GPU float32 runs the CUDA kernel, behind what torch has queued. u,
-/// dt, B, C and z may be bfloat16 beside float32 for the rest: they are widened exactly, and y is
-/// rounded once. Kept for the backward pass: the inputs, and the states before each chunk if any
-/// input requires a gradient.
+/// by finite differences. On a GPU float32 runs the CUDA kernel, behind what torch has queued; more
+/// states than it takes (selective_scan_cuda.h) are scanned in parts. u, dt, B, C and z may be of
+/// 16 bits beside float32 for the rest: they are widened exactly, and y is rounded once. Kept for
+/// the backward pass: the inputs, and the states before each chunk if any input requires a
+/// gradient.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
 SelectiveScanOutput selective_scan(const SelectiveScanTensors& in);
+
+/// Whether `selective_scan_into` runs for such signals, where they are, and that many states; and
+/// the gradients, where they are recorded.
+bool selective_scan_has_kernel(const torch::Tensor& u, int64_t state);
 
 /// The scan outside of autograd, for functions that it is a part of: fills y, turns h from the
 /// initial into the final state, and fills `states` (batch, chunks, state, channels) if defined.

@@ -2,14 +2,12 @@
 #include "longwave/ops/ssd/ssd_device_torch.h"
 
 #include "longwave/ops/cuda/device_torch.h"
-#include "longwave/ops/operand_torch.h"
 #include "longwave/ops/ssd/ssd_cuda.h"
 
 namespace longwave::ops {
 
-bool ssd_runs_on_device(const SsdInput& in) {
-  return gpu::kBuiltIn && in.x.is_cuda() && wide_type(in.x) == torch::kFloat32 && in.B.dim() == 4 &&
-         in.B.size(3) <= kSsdCudaStates;
+bool ssd_runs_on_device(const torch::Tensor& x, int64_t state) {
+  return gpu::SignalTypes::hold(x) && state <= kSsdCudaStates;
 }
 
 #ifdef LONGWAVE_TORCH_CUDA
@@ -42,7 +40,7 @@ SsdSize size_of(const SsdInput& in) {
 }  // namespace
 
 void ssd_on_device(const SsdInput& in, const SsdOutput& out) {
-  gpu::with_signal_type(in.x, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.x, [&]<typename T>(std::type_identity<T>) {
     const torch::Tensor scratch = gpu::scratch_like(in.x, ssd_cuda_workspace_bytes<T>(size_of(in)));
     ssd_cuda(SsdCudaArgs<T>{.in = views<T>(in),
                             .h = device_view_of<float, 4>(out.h),
@@ -52,7 +50,7 @@ void ssd_on_device(const SsdInput& in, const SsdOutput& out) {
 }
 
 void ssd_backward_on_device(const SsdInput& in, const SsdOutput& d, const SsdInput& grads) {
-  gpu::with_signal_type(in.x, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.x, [&]<typename T>(std::type_identity<T>) {
     const torch::Tensor scratch =
         gpu::scratch_like(in.x, ssd_cuda_backward_workspace_bytes<T>(size_of(in)));
     ssd_cuda_backward(SsdCudaGradArgs<T>{.in = views<T>(in),

@@ -5,9 +5,8 @@
 
 namespace longwave::ops {
 
-/// Whether this build holds CUDA kernels for such operands: float32 on a GPU, and no more states
-/// than they have.
-bool ssd_runs_on_device(const SsdInput& in);
+/// Whether this build holds CUDA kernels for such signals, and that many states.
+bool ssd_runs_on_device(const torch::Tensor& x, int64_t state);
 
 /// Queues ssd_cuda on torch's stream: fills y, and takes h from the initial state to the final one.
 /// D is of rank 2; h0 is not read.

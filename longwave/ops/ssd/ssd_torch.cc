@@ -173,6 +173,10 @@ class SsdFunction : public torch::autograd::Function<SsdFunction> {
 
 }  // namespace
 
+bool ssd_has_kernel(const Tensor& x, int64_t state) {
+  return x.is_cpu() ? !is_narrow(x) : ssd_runs_on_device(x, state);
+}
+
 void ssd_into(const SsdInput& in, const SsdOutput& out) {
   const Tensors operands = tensors_of(in);
   if (in.x.is_cuda()) return ssd_on_device(input_of(operands, in.dt_min, in.dt_max), out);
@@ -193,17 +197,18 @@ void ssd_gradients(const SsdInput& in, const SsdOutput& d, const SsdInput& grads
 }
 
 SsdOutput ssd(const SsdInput& input) {
-  if (is_narrow(input.x) && !ssd_runs_on_device(input)) {
+  const bool has_kernel = input.B.dim() == 4 && ssd_has_kernel(input.x, input.B.size(3));
+  if (is_narrow(input.x) && !has_kernel) {
     SsdInput wide = input;
     for (Tensor* tensor : {&wide.x, &wide.dt, &wide.B, &wide.C}) *tensor = widened(*tensor);
     const SsdOutput out = ssd(wide);
     return {out.y.to(input.x.scalar_type()), out.h};
   }
-  if (!input.x.is_cpu() && !ssd_runs_on_device(input)) return ssd_of_operations(input);
+  if (!input.x.is_cpu() && !has_kernel) return ssd_of_operations(input);
   const auto wide = torch::TensorOptions(input.x.scalar_type() == torch::kFloat64 ? torch::kFloat64
                                                                                   : torch::kFloat32)
                         .device(input.x.device());
-  const auto type = is_narrow(input.x) ? wide.dtype(torch::kBFloat16) : wide;
+  const auto type = is_narrow(input.x) ? wide.dtype(input.x.scalar_type()) : wide;
   const Tensor D = skip_of(input.D);
   require_tensor("ssd", "x", input.x, type, 4);
   require_tensor("ssd", "dt", input.dt, type, 3);

@@ -8,7 +8,7 @@
 namespace longwave::ops {
 
 /// Operands of ssd as torch tensors, of float32 or of float64 all, or x, dt, B and C of
-/// bfloat16 beside float32; undefined ones are left out.
+/// 16 bits beside float32; undefined ones are left out.
 struct SsdInput {
   torch::Tensor x;        ///< (batch, time, heads, head_dim)
   torch::Tensor dt;       ///< (batch, time, heads) before bias, softplus and limits
@@ -33,13 +33,16 @@ struct SsdOutput {
 /// Any strides will do, those of slices of one projection too; none of the inputs is changed.
 /// float32 runs the SIMD kernel, float64 the recurrence, so that gradients can be checked by
 /// finite differences. On a GPU float32 runs the CUDA kernels (ssd_cuda.h); float64, and what they
-/// do not offer, is made of operations of torch (ssd_operations_torch.h). bfloat16 runs the CUDA
+/// do not offer, is made of operations of torch (ssd_operations_torch.h). 16 bits run the CUDA
 /// kernels as well; elsewhere it is widened exactly, and y is rounded once. Between forward and
 /// backward the kernels keep only the inputs.
 ///
 /// Errors     InvalidArgument if types or shapes disagree. Second derivatives are not offered:
 ///            asking for them throws c10::Error.
 SsdOutput ssd(const SsdInput& input);
+
+/// Whether `ssd_into` and its gradients run for such signals, where they are, and that many states.
+bool ssd_has_kernel(const torch::Tensor& x, int64_t state);
 
 /// The scan outside of autograd, for functions that it is a part of: fills y and turns h from the
 /// initial into the final state; in.h0 is not read.

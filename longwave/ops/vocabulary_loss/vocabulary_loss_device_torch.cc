@@ -6,11 +6,15 @@
 
 namespace longwave::ops {
 
+bool softmax_loss_runs_on_device(const torch::Tensor& scores) {
+  return gpu::SignalTypes::hold(scores);
+}
+
 #ifdef LONGWAVE_TORCH_CUDA
 using gpu::device_view_of;
 
 void softmax_loss_on_device(const SoftmaxLossTensors& in) {
-  gpu::with_signal_type(in.scores, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.scores, [&]<typename T>(std::type_identity<T>) {
     softmax_loss_cuda(
         SoftmaxLossCudaArgs<T>{.label = device_view_of<const int64_t, 1>(in.label),
                                .scale = device_view_of<const float, 1>(in.scale.view({1})),

@@ -13,6 +13,9 @@ struct SoftmaxLossTensors {
   torch::Tensor loss;    // (rows) out
 };
 
+/// Whether this build holds CUDA kernels for such scores.
+bool softmax_loss_runs_on_device(const torch::Tensor& scores);
+
 /// Queues softmax_loss_cuda on torch's stream.
 ///
 /// Errors     DeviceError in a build without CUDA.

@@ -40,7 +40,7 @@ class VocabularyLossFunction : public torch::autograd::Function<VocabularyLossFu
       };
       const SoftmaxLossTensors softmax{torch::mm(piece(x), map.t()), piece(label), scale,
                                        piece(losses)};
-      if (x.is_cuda() && is_narrow(x)) {
+      if (softmax_loss_runs_on_device(softmax.scores)) {
         softmax_loss_on_device(softmax);
       } else {
         softmax_loss(softmax);
