@@ -44,16 +44,17 @@ class TorchMixer {
   };
   /// Differentiable in u, state and every parameter, through both outputs.
   ///
-  /// u may be bfloat16 beside parameters in float32: then y is too, and so are the large products
-  /// and what is kept for the gradient, where the family `narrows`; other families compute in
-  /// float32. States are float32 then.
+  /// u may be of 16 bits beside parameters in float32: then y is too, and so are the large products
+  /// and what is kept for the gradient, where the family `narrows`; other families, and all with
+  /// float16 on the CPU, compute in float32. States are float32 then. Where autocast is on, a u of
+  /// float32 is rounded to its type first, y is float32, and parameters stay as they are.
   /// Errors     InvalidArgument if sequences are packed for a family that cannot tell them apart.
   Output forward(const Call& call) const;
 
   /// Whether the family takes `starts`.
   virtual bool packs() const { return false; }
 
-  /// Whether the family has a form for bfloat16.
+  /// Whether the family has a form for signals of 16 bits.
   virtual bool narrows() const { return false; }
 
  private:

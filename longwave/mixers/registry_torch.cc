@@ -20,6 +20,7 @@
 #include "longwave/mixers/s4d/s4d_torch.h"
 #include "longwave/mixers/s5/s5_torch.h"
 #include "longwave/nn/linear_torch.h"
+#include "longwave/ops/autocast_torch.h"
 #include "longwave/ops/operand_torch.h"
 
 namespace longwave::mixers {
@@ -53,16 +54,24 @@ TorchMixer::Output TorchMixer::forward(const Call& call) const {
   require(!call.starts.defined() || packs(), "mixer",
           "this family cannot start a sequence within another: give each its own row");
   Call own = call;
-  if (!narrows()) {
-    own.u = ops::widened(call.u);
-    own.projected = ops::widened(call.projected);
+  const torch::Tensor& given = call.projected.defined() ? call.projected : call.u;
+  const auto asked = ops::autocast_type(given.device());
+  const ops::WithoutAutocast as_given;
+  if (asked && given.scalar_type() == torch::kFloat32) {
+    if (own.u.defined()) own.u = own.u.to(*asked);
+    if (own.projected.defined()) own.projected = own.projected.to(*asked);
+  }
+  // The CPU multiplies no matrices of float16.
+  const bool half = (asked ? *asked : given.scalar_type()) == torch::kFloat16;
+  if (!narrows() || (given.is_cpu() && half)) {
+    own.u = ops::widened(own.u);
+    own.projected = ops::widened(own.projected);
   }
   if (!call.projected.defined()) {
     const Projection first = input_projection();
     if (first.W.defined()) own.projected = nn::linear(own.u, first.W, first.b);
   }
   const Output output = run(own);
-  const torch::Tensor& given = call.projected.defined() ? call.projected : call.u;
   return {output.y.to(given.scalar_type()), output.state};
 }
 

@@ -10,6 +10,7 @@
 #include "longwave/nn/linear_torch.h"
 #include "longwave/nn/norm_torch.h"
 #include "longwave/nn/pooling.h"
+#include "longwave/ops/autocast_torch.h"
 #include "longwave/ops/quant/quant.h"
 #include "longwave/ops/vocabulary_loss/vocabulary_loss_torch.h"
 
@@ -71,10 +72,12 @@ struct TorchSequenceModel::Parts {
   bool sequence_output() const { return config.interface.output == Interface::Output::kSequence; }
 
   void check(const Call& call) const;
+  /// The model's own precision, or that of autocast where it is on.
+  nn::Precision asked_precision() const;
   torch::Tensor encode(const Call& call) const;
   /// What the head or the pooling reads, in the precision that the head takes.
   torch::Tensor last_norm(const nn::Residual& stream, const TorchBlock::Context& context) const;
-  torch::Tensor decode(const torch::Tensor& x) const;
+  torch::Tensor decode(const torch::Tensor& x, nn::Precision asked) const;
   Output pool(const torch::Tensor& x, const Call& call) const;
 };
 
@@ -182,6 +185,16 @@ void TorchSequenceModel::Parts::check(const Call& call) const {
       "sequence_model", "labels must be (batch, time), for a vocabulary without a bias");
 }
 
+nn::Precision TorchSequenceModel::Parts::asked_precision() const {
+  const auto asked = ops::autocast_type(head().device());
+  if (!asked) return precision;
+  if (*asked == torch::kBFloat16) return nn::Precision::kBfloat16;
+  throw InvalidArgument({.where = "sequence_model",
+                         .what = "autocast asks for a type that models do not train in",
+                         .got = torch::toString(*asked),
+                         .fix = "set autocast's type to torch::kBFloat16"});
+}
+
 torch::Tensor TorchSequenceModel::Parts::encode(const Call& call) const {
   const nn::ParameterLookup encoder = nn::scoped(lookup, "encoder");
   if (call.tokens.defined()) return torch::embedding(encoder("weight"), call.tokens);
@@ -195,13 +208,13 @@ torch::Tensor TorchSequenceModel::Parts::last_norm(const nn::Residual& stream,
   if (block.place != BlockConfig::NormPlace::kBefore) return stream.sum();
   const nn::ParameterLookup norm = nn::scoped(lookup, "norm");
   // Only the head of a vocabulary is large; other answers are better exact.
-  const nn::Precision wanted = vocabulary() ? precision : nn::Precision::kOwn;
+  const nn::Precision wanted = vocabulary() ? context.precision : nn::Precision::kOwn;
   if (nn::joins(block.norm, stream, wanted)) return nn::normed_sum(block.norm, stream, norm).y;
   return nn::norm(block.norm, stream.sum(), context.valid, context.training, norm, wanted);
 }
 
-torch::Tensor TorchSequenceModel::Parts::decode(const torch::Tensor& x) const {
-  const torch::Tensor h = vocabulary() ? nn::rounded(precision, x) : x;
+torch::Tensor TorchSequenceModel::Parts::decode(const torch::Tensor& x, nn::Precision asked) const {
+  const torch::Tensor h = vocabulary() ? nn::rounded(asked, x) : x;
   if (has_bias()) return nn::linear(h, nn::scoped(lookup, "decoder"));
   return torch::matmul(h, head().to(h.scalar_type()).t());
 }
@@ -242,6 +255,8 @@ TorchSequenceModel::Output TorchSequenceModel::Parts::pool(const torch::Tensor& 
 TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
   const Parts& parts = *parts_;
   parts.check(call);
+  const nn::Precision precision = parts.asked_precision();
+  const ops::WithoutAutocast as_given;
   nn::Residual stream{parts.encode(call)};
   TorchBlock::Context context{
       .training = is_training() ? nn::Phase::kTraining : nn::Phase::kEvaluation,
@@ -249,7 +264,7 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
       .dropout_seed = call.dropout_seed,
       .final_state = call.final_state,
       .starts = call.starts,
-      .precision = parts.precision};
+      .precision = precision};
   if (call.lengths.defined()) context.valid = valid_steps(call.lengths, stream.x.size(1));
   std::vector<torch::Tensor> states;
   torch::Tensor balance;
@@ -277,13 +292,13 @@ TorchSequenceModel::Output TorchSequenceModel::forward(const Call& call) {
   }
   const torch::Tensor state = call.final_state ? torch::cat(states, 1) : torch::Tensor();
   if (call.label.defined()) {
-    const torch::Tensor rows = nn::rounded(parts.precision, x).reshape({-1, x.size(-1)});
+    const torch::Tensor rows = nn::rounded(precision, x).reshape({-1, x.size(-1)});
     return {.output = {},
             .state = state,
             .balance = balance,
             .loss = ops::vocabulary_loss(rows, parts.head(), call.label.reshape({-1}))};
   }
-  return {.output = parts.decode(x), .state = state, .balance = balance};
+  return {.output = parts.decode(x, precision), .state = state, .balance = balance};
 }
 
 }  // namespace longwave::models

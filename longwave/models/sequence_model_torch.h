@@ -56,7 +56,8 @@ class TorchSequenceModel : public torch::nn::Module {
   /// What signals are rounded to between the layers' parts from now on; kOwn until then.
   ///
   /// With kBfloat16 mixers, MLPs and the head over a vocabulary multiply in bfloat16; the residual
-  /// stream, norms, states, experts and parameters with their gradients are float32.
+  /// stream, norms, states, experts and parameters with their gradients are float32. A forward pass
+  /// under torch's autocast to bfloat16 does the same; autocast to another type is refused.
   void set_precision(nn::Precision precision);
 
   /// Whether `forward` takes labels: it saves the memory of the scores of a vocabulary, where they

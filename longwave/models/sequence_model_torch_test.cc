@@ -8,6 +8,7 @@
 #include "longwave/base/error.h"
 #include "longwave/models/testing/model_case.h"
 #include "longwave/nn/dropout_torch.h"
+#include "longwave/ops/testing/autocast_torch.h"
 #include "longwave/ops/testing/gradient_check_torch.h"
 
 namespace longwave::models {
@@ -169,12 +170,12 @@ TEST_P(TorchModelLaws, GradientMatchesFiniteDifference) {
       operands);
 }
 
-/// All gradients of a sum over the output in one row.
-torch::Tensor gradients_of(TorchSequenceModel& model, const TorchSequenceModel::Call& call) {
+/// All gradients of a sum over a model's output in one row.
+torch::Tensor gradients_of(TorchSequenceModel& model, const torch::Tensor& output) {
   for (const Parameter& parameter : model.table()) {
     model.parameter(parameter.name).mutable_grad() = torch::Tensor();
   }
-  longwave::testing::weighted_sum(model.forward(call).output.to(torch::kFloat32)).backward();
+  longwave::testing::weighted_sum(output.to(torch::kFloat32)).backward();
   std::vector<torch::Tensor> all;
   for (const Parameter& parameter : model.table()) {
     const torch::Tensor gradient = model.parameter(parameter.name).grad();
@@ -194,10 +195,28 @@ TEST_P(TorchModelLaws, BfloatGradientsAreCloseToThoseOfFloat) {
   TorchSequenceModel::Call call = call_of(trial);
   call.state = torch::Tensor();
   TorchSequenceModel model(GetParam().config(), weights_);
-  const torch::Tensor expected = gradients_of(model, call);
+  const torch::Tensor expected = gradients_of(model, model.forward(call).output);
   model.set_precision(nn::Precision::kBfloat16);
-  const torch::Tensor got = gradients_of(model, call);
+  const torch::Tensor got = gradients_of(model, model.forward(call).output);
   EXPECT_LT((got - expected).norm().item<double>(), bound * expected.norm().item<double>());
+}
+
+TEST_P(TorchModelLaws, AutocastIsThePrecisionBfloat) {
+  Trial trial(model_, 2, 12, kSeed);
+  TorchSequenceModel::Call call = call_of(trial);
+  call.state = torch::Tensor();
+  TorchSequenceModel cast(GetParam().config(), weights_);
+  TorchSequenceModel rounded(GetParam().config(), weights_);
+  rounded.set_precision(nn::Precision::kBfloat16);
+  const torch::Tensor expected = rounded.forward(call).output;
+  torch::Tensor got;
+  {
+    const ops::testing::Autocast autocast;
+    got = cast.forward(call).output;
+  }
+  EXPECT_EQ(got.scalar_type(), expected.scalar_type());
+  EXPECT_TRUE(torch::equal(got, expected));
+  EXPECT_TRUE(torch::equal(gradients_of(cast, got), gradients_of(rounded, expected)));
 }
 
 TEST_P(TorchModelLaws, BfloatCarriesStatesOver) {

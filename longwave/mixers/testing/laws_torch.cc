@@ -3,19 +3,21 @@
 
 #include "longwave/base/error.h"
 #include "longwave/nn/linear_torch.h"
+#include "longwave/ops/testing/autocast_torch.h"
 
 namespace longwave::mixers::testing {
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(TorchMixerLaws);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CausalTorchMixerLaws);
 
-TorchTrial::TorchTrial(const MixerCase& test_case, uint64_t seed, torch::Dtype dtype) {
+TorchTrial::TorchTrial(const MixerCase& test_case, uint64_t seed,
+                       const torch::TensorOptions& options) {
   const Weights weights = test_case.weights(seed);
   for (const Parameter& parameter : test_case.table()) {
     const auto values = weights.get(parameter.name, parameter.shape);
     torch::Tensor tensor = torch::empty(parameter.shape);
     std::ranges::copy(values, tensor.data_ptr<float>());
-    parameters[parameter.name] = tensor.to(dtype).requires_grad_();
+    parameters[parameter.name] = tensor.to(options).requires_grad_();
   }
   mixer = make_torch_mixer(test_case.family, test_case.options(), test_case.channels,
                            [this](const std::string& name) { return parameters.at(name); });
@@ -93,6 +95,17 @@ TEST_P(TorchMixerLaws, NoStateIsTheZeroState) {
   // S4 has another form for each; the bound is that of float, the arithmetic is double.
   EXPECT_TRUE(close("y", *GetParam().make(kSeed), 9, values_of(with.y), values_of(without.y)));
   EXPECT_FALSE(without.state.defined());
+}
+
+/// Autocast asks for nothing but a rounded input: parameters and states stay what they are.
+TEST_P(TorchMixerLaws, AutocastRoundsTheSignal) {
+  const TorchTrial trial(GetParam(), kSeed, torch::kFloat32);
+  const torch::Tensor u = random_tensor({2, 9, GetParam().channels}, 1).to(torch::kFloat32);
+  const auto expected = trial.mixer->forward({.u = u.to(torch::kBFloat16), .final_state = true});
+  const ops::testing::Autocast autocast;
+  const auto got = trial.mixer->forward({.u = u, .final_state = true});
+  EXPECT_TRUE(torch::equal(got.y, expected.y.to(torch::kFloat32)));
+  EXPECT_TRUE(torch::equal(got.state, expected.state));
 }
 
 /// Who maps u makes no difference, not even in the last bit.

@@ -27,7 +27,8 @@ struct TorchTrial {
   std::unique_ptr<TorchMixer> mixer;
   int64_t state_size;
 
-  TorchTrial(const MixerCase& test_case, uint64_t seed, torch::Dtype dtype);
+  /// Parameters have the type and device of `options`.
+  TorchTrial(const MixerCase& test_case, uint64_t seed, const torch::TensorOptions& options);
   TorchTrial(const TorchTrial&) = delete;
   TorchTrial& operator=(const TorchTrial&) = delete;
 };
