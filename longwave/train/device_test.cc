@@ -8,7 +8,7 @@
 #include "longwave/base/error.h"
 #include "longwave/mixers/registry.h"
 #include "longwave/models/pattern.h"
-#include "longwave/ops/cuda/device_torch.h"
+#include "longwave/ops/testing/device_torch.h"
 #include "longwave/train/checkpoint.h"
 #include "longwave/train/testing/difference.h"
 #include "longwave/train/testing/gradient_norm.h"
@@ -26,15 +26,7 @@ using longwave::testing::poison;
 using longwave::testing::small_recipe;
 using longwave::testing::TemporaryFolder;
 
-bool has_gpu() { return ops::gpu::kBuiltIn && torch::cuda::is_available(); }
-
-/// What needs a GPU.
-class Device : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (!has_gpu()) GTEST_SKIP() << "no GPU, or a build without CUDA";
-  }
-};
+class Device : public ops::testing::OnDevice<> {};
 
 Options recipe_on(const char* device, std::vector<std::string> changes) {
   changes.push_back(std::string("train.device=") + device);
@@ -268,8 +260,10 @@ TEST_F(Device, StepsOfOtherShapesAreQueuedBetweenRecordedOnes) {
 }
 
 TEST(DeviceModels, AMissingGpuIsRefused) {
-  if (has_gpu()) GTEST_SKIP() << "there is one";
-  EXPECT_THROW(Trainer(recipe_on("cuda", {})), ConfigError);
+  if (ops::testing::has_gpu()) GTEST_SKIP() << "there is one";
+  for (const char* name : {"cuda", "gpu"}) {
+    EXPECT_THROW(Trainer(recipe_on(name, {})), ConfigError) << name;
+  }
 }
 
 }  // namespace
