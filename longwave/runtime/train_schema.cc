@@ -173,8 +173,8 @@ Schema machine() {
   return {
       {.key = "device",
        .value = std::string("cpu"),
-       .help = "where training runs; cuda = the first NVIDIA GPU, in a build for it",
-       .choices = {"cpu", "cuda"}},
+       .help = "where training runs; cuda, or gpu = the first NVIDIA GPU, in a build for it",
+       .choices = {"cpu", "cuda", "gpu"}},
       {.key = "precision",
        .value = std::string("float32"),
        .help = "of products of matrices and the signals between layers; bfloat16 and tf32 (float32 "

@@ -382,7 +382,8 @@ Outcome Session::train() {
 }  // namespace
 
 Outcome run(const Job& job) {
-  device_of(job.recipe.section("train"));
+  const Options train = job.recipe.section("train");
+  precision_of(train, device_of(train));
   prepare_process(job.recipe.integer("train.threads"));
   if (job.start == Job::Start::kFresh) make_run_folder(job);
   return Session(job).train();

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/testing/device_torch.h"
 #include "longwave/runtime/init_from.h"
 #include "longwave/runtime/model_folder.h"
 #include "longwave/runtime/run_folder.h"
@@ -136,11 +137,16 @@ TEST(Run, ExistingRunIsNotWrittenOver) {
   EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe())), IoError);
 }
 
-TEST(Run, OtherDevicesAreRefused) {
+TEST(Run, WhatTheMachineCannotDoIsRefusedBeforeAnythingIsMade) {
   const TemporaryFolder folder;
-  EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe({"train.device=tpu"}))),
-               ConfigError);
-  EXPECT_FALSE(fs::exists(folder.path() / "run"));
+  std::vector<std::string> wrong = {"train.device=tpu", "train.precision=bfloat16"};
+  if (!ops::testing::has_gpu())
+    wrong.insert(wrong.end(), {"train.device=cuda", "train.device=gpu"});
+  for (const std::string& change : wrong) {
+    EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe({change}))), ConfigError)
+        << change;
+    EXPECT_FALSE(fs::exists(folder.path() / "run")) << change;
+  }
 }
 
 TEST(Run, SignalSavesAndLeavesAndResumeEndsTheSame) {

@@ -25,7 +25,7 @@ namespace {
 using nlohmann::json;
 
 json time_steps(Trainer& trainer, int64_t steps) {
-  const bool on_gpu = trainer.recipe().text("train.device") == "cuda";
+  const bool on_gpu = trainer.device().is_cuda();
   if (on_gpu) torch::cuda::synchronize();
   const auto start = std::chrono::steady_clock::now();
   Trainer::Step last;
