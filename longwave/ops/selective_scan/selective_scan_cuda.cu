@@ -208,7 +208,8 @@ SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size) {
 size_t selective_grad_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan) {
   const int64_t rows = size.batch * plan.segments;
   const auto bytes = [](int64_t floats) { return gpu::DeviceScratch::bytes(floats); };
-  size_t sum = bytes(grad_tiles(size) * size.batch * size.time * size.groups * 2 * size.state) +
+  size_t sum = bytes(grad_tiles(size) * size.batch * size.time * size.groups * 2 *
+                     selective_grad_fours(size.state)) +
                bytes(rows * size.state * size.channels) + bytes(rows * 2 * size.channels);
   if (plan.segments > 1) {
     sum += bytes(rows * size.state * size.channels);

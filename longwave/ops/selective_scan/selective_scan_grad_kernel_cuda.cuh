@@ -22,51 +22,59 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
 
   __device__ void run() {
     begin();
-    int64_t t = begin_ + (end_ - begin_ - 1) / kSteps * kSteps;
-    begin_loads(t);
+    int64_t t = place().begin + (place().end - place().begin - 1) / kSteps * kSteps;
+    begin_loads();
     if (kAll) begin_outputs(t);
+    __syncthreads();
     load(t);
     while (true) {
       gpu::finish_copies();
       __syncthreads();
-      const bool starts = prepare(t);
+      Held h;
+      if (kAll) fetch_kept(h);
+      const bool starts = prepare(t), more = t - kSteps >= place().begin;
       if (kAll) {
-        starts ? march<true>(t) : march<false>(t);
+        starts ? march<true>(t, h) : march<false>(t, h);
       } else {
         starts ? march_ends<true>() : march_ends<false>();
       }
-      t -= kSteps;
-      if (t < begin_) break;
       __syncthreads();
-      load(t);
+      if (kAll) next_outputs();
+      if (more) load(t - kSteps);
+      if (kAll && Shared::kWaits) flush(t, 0, rows_from(t));
+      if (!more) break;
+      t -= kSteps;
     }
     end();
   }
 
  private:
   using Base::add_channels, Base::begin_outputs, Base::end_signals, Base::finish, Base::flush;
-  using Base::b_, Base::begin_, Base::end_, Base::first_, Base::lane_, Base::tile_, Base::width_;
-  using Base::begin_loads, Base::channel, Base::holds, Base::load, Base::stage;
-  using Base::launch_, Base::mine_, Base::segment_, Base::shared_;
-  using Base::plane_pair, Base::prepare, Base::row, Base::rows_from, Base::sums_of;
+  using Base::begin_loads, Base::channel, Base::holds, Base::keep_sums, Base::load;
+  using Base::lane_, Base::launch_, Base::mine_, Base::place, Base::shared_, Base::width_;
+  using Base::next_outputs, Base::plane_pair, Base::prepare, Base::row, Base::rows_from;
+  using Base::stage;
+  using typename Base::ChannelSums;
+  using Held = float[kChannels][kStates];
 
   // Waits until the block of the later segment has handed over the adjoint between the two.
   __device__ void await_adjoint() const {
     if (threadIdx.x == 0) {
-      const uint32_t* const there = &launch_.handed(b_, segment_, tile_);
+      const uint32_t* const there = &launch_.handed(place().b, place().segment, place().tile);
       while (gpu::read_acquire(there) == 0) __nanosleep(100);
     }
     __syncthreads();
   }
   __device__ void hand_over_adjoint() const {
     __syncthreads();
-    if (threadIdx.x == 0) gpu::write_release(&launch_.handed(b_, segment_ - 1, tile_), 1u);
+    if (threadIdx.x == 0)
+      gpu::write_release(&launch_.handed(place().b, place().segment - 1, place().tile), 1u);
   }
 
   // Parameters, and the adjoint behind the segment.
   __device__ void begin() {
     const auto& args = launch_.args;
-    const bool later = segment_ + 1 < launch_.segments;
+    const bool later = place().segment + 1 < launch_.segments;
     if (kAll && launch_.turn != nullptr && later) await_adjoint();
     const bool carried = launch_.turn != nullptr ? later : launch_.segments > 1;
 #pragma unroll
@@ -79,35 +87,36 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
         sum_A_[i][n] = adjoint_[i][n] = 0.0f;
         if (!kAll || !holds(i, n)) continue;
         if (carried) {
-          adjoint_[i][n] = launch_.ends(b_, segment_, state, c);
+          adjoint_[i][n] = launch_.ends(place().b, place().segment, state, c);
         } else if (!args.dh.absent()) {
-          adjoint_[i][n] = args.dh(b_, c, state);
+          adjoint_[i][n] = args.dh(place().b, c, state);
         }
       }
     }
     for (int i = threadIdx.x; i < kWidth; i += kSelectiveThreads) {
       const bool there = i < width_;
-      shared_.bias[i] = there && !args.in.dt_bias.absent() ? args.in.dt_bias(first_ + i) : 0.0f;
-      shared_.skip[i] = there && !args.in.D.absent() ? args.in.D(first_ + i) : 0.0f;
+      shared_.bias[i] =
+          there && !args.in.dt_bias.absent() ? args.in.dt_bias(place().first + i) : 0.0f;
+      shared_.skip[i] = there && !args.in.D.absent() ? args.in.D(place().first + i) : 0.0f;
     }
   }
 
   __device__ void end() {
     const auto& args = launch_.args;
-    const bool hands = kAll && launch_.turn != nullptr && segment_ > 0;
+    const bool hands = kAll && launch_.turn != nullptr && place().segment > 0;
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
         if (!holds(i, n)) continue;
         const int64_t c = channel(i), state = lane_ * kStates + n;
-        if (hands) launch_.ends(b_, segment_ - 1, state, c) = adjoint_[i][n];
-        if (!kAll) launch_.ends(b_, segment_, state, c) = adjoint_[i][n];
-        if (kAll && segment_ == 0) args.dh0(b_, c, state) = adjoint_[i][n];
+        if (hands) launch_.ends(place().b, place().segment - 1, state, c) = adjoint_[i][n];
+        if (!kAll) launch_.ends(place().b, place().segment, state, c) = adjoint_[i][n];
+        if (kAll && place().segment == 0) args.dh0(place().b, c, state) = adjoint_[i][n];
         if (kAll) launch_.A(row(), state, c) = sum_A_[i][n];
       }
       if (!kAll && lane_ == 0 && mine_ + i < width_) {
-        launch_.totals(b_, segment_, channel(i)) = total_[i];
+        launch_.totals(place().b, place().segment, channel(i)) = total_[i];
       }
     }
     if (hands) hand_over_adjoint();
@@ -127,14 +136,20 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
     to[0] = two.x, to[1] = two.y;
   }
 
-  using Held = float[kChannels][kStates];
-
   __device__ void park(int sub, const Held& h) const {
     const float* numbers = &h[0][0];
 #pragma unroll
     for (int k = 0; k < Shared::kHeld; ++k) {
       shared_.before[sub][k][threadIdx.x] =
           make_float4(numbers[4 * k], numbers[4 * k + 1], numbers[4 * k + 2], numbers[4 * k + 3]);
+    }
+  }
+  __device__ void fetch_kept(Held& h) const {
+#pragma unroll
+    for (int n = 0; n < kStates; ++n) {
+      const float2 two =
+          *reinterpret_cast<const float2*>(&shared_.kept[lane_ * kStates + n][mine_]);
+      h[0][n] = two.x, h[1][n] = two.y;
     }
   }
   __device__ void fetch(int sub, Held& h) const {
@@ -152,28 +167,30 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
     return kStarts && shared_.starts[t] != 0;
   }
 
-  // The states before each few steps of the tile: those before the last in h, the others parked
-  // beside what was kept.
+  // From the states before the tile in h to those before its last few steps; those before each few
+  // steps ahead of them are parked.
   template <bool kStarts>
   __device__ void march_forward(Held& h) const {
-    fetch(0, h);
 #pragma unroll 1
     for (int sub = 0; sub + 1 < kSubs; ++sub) {
-      if (sub > 0) park(sub, h);
+      float B[kSub][kStates], s[kSub][kChannels], su[kSub][kChannels];
 #pragma unroll
       for (int j = 0; j < kSub; ++j) {
         const int t = sub * kSub + j;
-        float B[kStates], s[kChannels], su[kChannels];
-        read_states(0, t, B);
-        read_pair(0, t, s);
-        read_pair(2, t, su);
-        const bool start = starts_at<kStarts>(t);
+        read_states(0, t, B[j]);
+        read_pair(0, t, s[j]);
+        read_pair(2, t, su[j]);
+      }
+      park(sub, h);
+#pragma unroll
+      for (int j = 0; j < kSub; ++j) {
+        const bool start = starts_at<kStarts>(sub * kSub + j);
 #pragma unroll
         for (int i = 0; i < kChannels; ++i) {
 #pragma unroll
           for (int n = 0; n < kStates; ++n) {
-            const float decay = start ? 0.0f : gpu::exp2_fast(s[i] * A_[i][n]);
-            h[i][n] = fmaf(decay, start ? 0.0f : h[i][n], su[i] * B[n]);
+            const float decay = start ? 0.0f : gpu::exp2_fast(s[j][i] * A_[i][n]);
+            h[i][n] = fmaf(decay, start ? 0.0f : h[i][n], su[j][i] * B[j][n]);
           }
         }
       }
@@ -187,14 +204,21 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
     float y[kChannels][kSub];  // C.h, this lane's share
   };
 
+  // What both ways through a step need beside its trace.
+  struct Inputs {
+    float B[kStates], C[kStates], dyg[kChannels];
+  };
+  __device__ Inputs read_inputs(int t) const {
+    Inputs inputs;
+    read_states(0, t, inputs.B);
+    read_states(1, t, inputs.C);
+    read_pair(1, t, inputs.dyg);
+    return inputs;
+  }
+
   template <bool kStarts>
-  __device__ void step_forward(int t, int j, Held& h, Trace& trace) const {
-    float B[kStates], C[kStates], dyg[kChannels], dC[kStates];
-    read_states(0, t, B);
-    read_states(1, t, C);
-    read_pair(0, t, trace.s[j]);
-    read_pair(2, t, trace.su[j]);
-    read_pair(1, t, dyg);
+  __device__ void step_forward(int t, int j, const Inputs& in, Held& h, Trace& trace,
+                               float (&dC)[kStates]) const {
     const bool start = starts_at<kStarts>(t);
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
@@ -205,29 +229,25 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
         const float decay = start ? 0.0f : gpu::exp2_fast(trace.s[j][i] * A_[i][n]);
         trace.before[j][i][n] = before;
         trace.decay[j][i][n] = decay;
-        h[i][n] = fmaf(decay, before, trace.su[j][i] * B[n]);
-        y = n == 0 ? C[n] * h[i][n] : fmaf(C[n], h[i][n], y);
-        dC[n] = i == 0 ? dyg[i] * h[i][n] : fmaf(dyg[i], h[i][n], dC[n]);
+        h[i][n] = fmaf(decay, before, trace.su[j][i] * in.B[n]);
+        y = n == 0 ? in.C[n] * h[i][n] : fmaf(in.C[n], h[i][n], y);
+        dC[n] = i == 0 ? in.dyg[i] * h[i][n] : fmaf(in.dyg[i], h[i][n], dC[n]);
       }
       trace.y[i][j] = y;
     }
-    stage(j, dC);
   }
 
-  __device__ void step_back(int t, int j, const Trace& trace, float (&through_B)[kChannels][kSub],
-                            float (&through_A)[kChannels][kSub]) {
-    float B[kStates], C[kStates], dyg[kChannels], dB[kStates];
-    read_states(0, t, B);
-    read_states(1, t, C);
-    read_pair(1, t, dyg);
+  __device__ void step_back(int j, const Inputs& in, const Trace& trace,
+                            float (&through_B)[kChannels][kSub],
+                            float (&through_A)[kChannels][kSub], float (&dB)[kStates]) {
 #pragma unroll
     for (int i = 0; i < kChannels; ++i) {
       float by_B = 0.0f, by_A = 0.0f;
 #pragma unroll
       for (int n = 0; n < kStates; ++n) {
-        const float g = fmaf(C[n], dyg[i], adjoint_[i][n]);
+        const float g = fmaf(in.C[n], in.dyg[i], adjoint_[i][n]);
         dB[n] = i == 0 ? g * trace.su[j][i] : fmaf(g, trace.su[j][i], dB[n]);
-        by_B = n == 0 ? g * B[n] : fmaf(g, B[n], by_B);
+        by_B = n == 0 ? g * in.B[n] : fmaf(g, in.B[n], by_B);
         adjoint_[i][n] = trace.decay[j][i][n] * g;
         const float passed = adjoint_[i][n] * trace.before[j][i][n];
         by_A = n == 0 ? A_[i][n] * passed : fmaf(A_[i][n], passed, by_A);
@@ -236,50 +256,65 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
       through_B[i][j] = by_B;
       through_A[i][j] = by_A;
     }
-    stage(j, dB);
   }
 
+  // Operands of a step are asked for before the step ahead of it leaves anything in shared memory,
+  // and sums over channels are put away a step after they were asked for: both are on their way
+  // meanwhile.
   template <bool kStarts>
-  __device__ void march(int64_t first) {
-    Held h;
+  __device__ void march(int64_t first, Held& h) {
     march_forward<kStarts>(h);
     const int rows = rows_from(first);
 #pragma unroll 1
     for (int sub = kSubs - 1; sub >= 0; --sub) {
       const int t = sub * kSub;
-      float* const sums = sums_of(sub);
       Trace trace;
       float through_B[kChannels][kSub], through_A[kChannels][kSub];
+      ChannelSums sums;
 #pragma unroll
       for (int j = 0; j < kSub; ++j) {
-        step_forward<kStarts>(t + j, j, h, trace);
-        if (j % kAtOnce == kAtOnce - 1) add_channels(sums, j + 1 - kAtOnce, 1);
+        read_pair(0, t + j, trace.s[j]);
+        read_pair(2, t + j, trace.su[j]);
+      }
+      Inputs in = read_inputs(t);
+#pragma unroll
+      for (int j = 0; j < kSub; ++j) {
+        const Inputs next = j + 1 < kSub ? read_inputs(t + j + 1) : in;
+        float dC[kStates];
+        step_forward<kStarts>(t + j, j, in, h, trace, dC);
+        if (j > 0 && j % kAtOnce == 0) keep_sums(t + j - kAtOnce, 1, sums);
+        stage(j, dC);
+        if (j % kAtOnce == kAtOnce - 1) add_channels(sums);
+        in = next;
       }
       add_signal(trace.y);
 #pragma unroll
       for (int j = kSub - 1; j >= 0; --j) {
-        step_back(t + j, j, trace, through_B, through_A);
-        if (j % kAtOnce == 0) add_channels(sums, j, 0);
+        const Inputs next = j > 0 ? read_inputs(t + j - 1) : in;
+        float dB[kStates];
+        step_back(j, in, trace, through_B, through_A, dB);
+        if (j == kSub - 1) keep_sums(t + kSub - kAtOnce, 1, sums);
+        if (j < kSub - 1 && j % kAtOnce == kAtOnce - 1) keep_sums(t + j + 1, 0, sums);
+        stage(j, dB);
+        if (j % kAtOnce == 0) add_channels(sums);
+        in = next;
       }
       add_signal(through_B);
       add_signal(through_A);
+      keep_sums(t, 0, sums);
+      fetch(max(sub - 1, 0), h);
       finish(t, rows - t, trace.y, through_B, through_A);
       if (!Shared::kWaits) {
         __syncthreads();
-        flush(sub, rows - t);
+        flush(first, t, rows - t);
       }
-      if (sub > 0) fetch(sub - 1, h);
     }
-    if (!Shared::kWaits) return;
-    __syncthreads();
-#pragma unroll 2
-    for (int sub = kSubs - 1; sub >= 0; --sub) flush(sub, rows - sub * kSub);
   }
 
   // Adds up over the lanes of a channel; each keeps a step's sum, or shares it with neighbours.
   __device__ void add_signal(float (&x)[kChannels][kSub]) const {
 #pragma unroll
-    for (int i = 0; i < kChannels; ++i) gpu::add_lanes<kSub, kLanes / 2, 1>(x[i]);
+    for (int i = 0; i < kChannels; ++i) gpu::add_lanes<kSub, kLanes, 2>(x[i]);
   }
 
   // The adjoint alone.

@@ -34,7 +34,8 @@ SelectiveGradLaunch<T> describe_grad(const SelectiveScanCudaGradArgs<T>& args,
   };
   SelectiveGradLaunch<T> launch{
       .args = args,
-      .inputs = take(std::array<int64_t, 6>{tiles, batch, time, groups, 2, state}),
+      .inputs =
+          take(std::array<int64_t, 6>{tiles, batch, time, groups, 2, selective_grad_fours(state)}),
       .A = take(std::array<int64_t, 3>{rows, state, channels}),
       .signals = take(std::array<int64_t, 3>{rows, 2, channels}),
       .ends = {},
@@ -51,9 +52,8 @@ SelectiveGradLaunch<T> describe_grad(const SelectiveScanCudaGradArgs<T>& args,
       .wide_dy = wide(args.dy, group),
       .wide_B = wide(in.B, state),
       .wide_C = wide(in.C, state),
-      .paired_du = paired(args.du),
-      .paired_ddt = paired(args.ddt),
-      .paired_dz = paired(args.dz)};
+      .wide_states = wide(args.states, group),
+      .paired = paired(args.du) && paired(args.ddt) && (args.dz.absent() || paired(args.dz))};
   if (plan.segments > 1) {
     launch.ends = take(std::array<int64_t, 4>{batch, plan.segments, state, channels});
     if (plan.carry == SelectiveCarry::kPass) {

@@ -4,18 +4,18 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/numbers_cuda.cuh"
-#include "longwave/ops/selective_scan/selective_scan_grad_tiles_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_grad_loads_cuda.cuh"
 
 namespace longwave::ops::selective_cuda {
 
 /// What leaves a block that computes gradients: those of the signals, a few steps at a time, and
 /// sums over its channels and over its steps.
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
-class GradOutputs : public GradTiles<T, kStates, kLanes, kChannels, kPass> {
+class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
  public:
-  using Base = GradTiles<T, kStates, kLanes, kChannels, kPass>;
+  using Base = GradLoads<T, kStates, kLanes, kChannels, kPass>;
   using Shared = typename Base::Shared;
-  using Base::kPadded, Base::kSteps, Base::kSub, Base::kSubs, Base::kWidth;
+  using Base::kPadded, Base::kSteps, Base::kSub, Base::kWidth;
   static constexpr int kShare = kLanes / kSub;                       // lanes that share a step
   static constexpr int kEach = kShare >= kChannels ? 1 : kChannels;  // channels a lane finishes
   static_assert(kLanes >= kSub && kStates == 4);
@@ -23,24 +23,26 @@ class GradOutputs : public GradTiles<T, kStates, kLanes, kChannels, kPass> {
   using Base::Base;
 
  protected:
-  using Base::b_, Base::first_, Base::group_, Base::lane_, Base::launch_, Base::mine_;
-  using Base::row, Base::shared_, Base::tile_, Base::width_;
+  using Base::lane_, Base::launch_, Base::mine_, Base::place, Base::row, Base::shared_;
+  using Base::width_;
 
-  // Where this thread's results of the last steps of a tile go.
+  // About the first tile.
   __device__ void begin_outputs(int64_t t) {
     const auto& args = launch_.args;
-    const int c = min(mine_, width_ - 1), part = lane_ % kShare;
-    const auto place = [&](const View<T, 3>& x) -> T* {
-      if (x.absent()) return nullptr;
-      const int64_t step = kSteps - kSub + lane_ / kShare;
-      return &x(b_, t, first_ + c) + step * x.stride(1) + (kEach == 1 ? part * x.stride(2) : 0);
-    };
-    du_ = place(args.du), ddt_ = place(args.ddt), dz_ = place(args.dz);
-    const int from = threadIdx.x % kPlaces;
-    const View<float, 6>& sums = launch_.inputs;
-    sums_ = &sums(tile_ % launch_.group_tiles, b_, t, group_, from / kPadded, int64_t{0}) +
-            from % kPadded + (kSteps - kSub + threadIdx.x / kPlaces) * sums.stride(2);
+    if (threadIdx.x == 0) {
+      const auto result = [&](int which, const View<T, 3>& x) {
+        shared_.results[which] = {x.absent() ? nullptr : &x(place().b, t, place().first),
+                                  x.stride(1)};
+      };
+      result(0, args.du), result(1, args.ddt), result(2, args.dz);
+    }
     sum_D_[0] = sum_D_[1] = sum_bias_[0] = sum_bias_[1] = 0.0f;
+  }
+  // The next results are of the tile before the last.
+  __device__ void next_outputs() const {
+    if (threadIdx.x >= 3) return;
+    auto& result = shared_.results[threadIdx.x];
+    result.to -= kSteps * result.stride;
   }
 
   // Two channels' numbers of a step.
@@ -49,101 +51,112 @@ class GradOutputs : public GradTiles<T, kStates, kLanes, kChannels, kPass> {
   }
 
   // Through gate, skip and step size: this lane's step of those from `begin` on, both channels or
-  // one of them if there are lanes enough.
+  // one of them if there are lanes enough. Until the results leave there are no branches, so that
+  // latencies overlap: what an absent gate or step size makes of itself is not used.
   __device__ void finish(int begin, int rows, const float (&y)[kChannels][kSub],
                          const float (&by_B)[kChannels][kSub],
                          const float (&by_A)[kChannels][kSub]) {
     const auto& args = launch_.args;
-    const int j = lane_ / kShare, t = begin + j, part = lane_ % kShare;
-    if (part < kChannels / kEach && j < rows && mine_ + part < width_) {
-      const bool soft = args.in.step_size == StepSize::kSoftplus, gated = !args.in.z.absent();
-      const auto pick = [part](float2 two, int k) {
-        return (kEach == 2 ? k == 0 : part == 0) ? two.x : two.y;
-      };
-      const float2 u = gpu::pair_of(&shared_.u[t][mine_]), z = gpu::pair_of(&shared_.z[t][mine_]);
-      const float2 dy = gpu::pair_of(&shared_.dy[t][mine_]);
-      const float2 s = plane_pair(0, t), dyg = plane_pair(1, t);
-      float du[kEach], ddt[kEach], dz[kEach];
+    const int j = lane_ / kShare, part = lane_ % kShare, t = begin + j;
+    const bool here = part < kChannels / kEach && j < rows && mine_ + part < width_;
+    const bool soft = args.in.step_size == StepSize::kSoftplus, gated = !args.in.z.absent();
+    const auto pick = [part](float2 two, int k) {
+      return (kEach == 2 ? k == 0 : part == 0) ? two.x : two.y;
+    };
+    const float2 z = gpu::pair_of(&shared_.signals[1][t][mine_]);
+    const float2 s = plane_pair(0, t);
+    const float2 u = gpu::pair_of(&shared_.signals[0][t][mine_]);
+    const float2 dy = gpu::pair_of(&shared_.signals[2][t][mine_]);
+    const float2 skip = *reinterpret_cast<const float2*>(&shared_.skip[mine_]);
+    T* const rows_of[3] = {result_row(0, t), result_row(1, t), result_row(2, t)};
+    float du[kEach], ddt[kEach], dz[kEach];
 #pragma unroll
-      for (int k = 0; k < kEach; ++k) {
-        const int c = mine_ + part + k;
-        const float skip = shared_.skip[c];
-        const float through_B = pick(make_float2(by_B[0][0], by_B[1][0]), k);
-        const float through_A = pick(make_float2(by_A[0][0], by_A[1][0]), k);
-        du[k] = fmaf(pick(s, k), through_B, skip * pick(dyg, k));
-        ddt[k] = fmaf(pick(u, k), through_B, through_A * gpu::kLn2);
-        if (soft) ddt[k] *= gpu::softplus_slope(pick(s, k));
-        dz[k] = 0.0f;
-        if (gated) {
-          const float gate = pick(z, k), slope = gpu::silu_slope(gate, gpu::sigmoid(gate));
-          const float out = fmaf(skip, pick(u, k), pick(make_float2(y[0][0], y[1][0]), k));
-          dz[k] = pick(dy, k) * out * slope;
-        }
-        if (c < width_) {
-          sum_D_[k] = fmaf(pick(dyg, k), pick(u, k), sum_D_[k]);
-          sum_bias_[k] += ddt[k];
-        }
+    for (int k = 0; k < kEach; ++k) {
+      const float gate = pick(z, k), sigmoid = gpu::sigmoid(gate);
+      const float slope = gpu::softplus_slope(pick(s, k)), input = pick(u, k);
+      const float through_B = pick(make_float2(by_B[0][0], by_B[1][0]), k);
+      const float through_A = pick(make_float2(by_A[0][0], by_A[1][0]), k) * gpu::kLn2;
+      const float out = fmaf(pick(skip, k), input, pick(make_float2(y[0][0], y[1][0]), k));
+      const float dyg = pick(dy, k) * (gated ? gate * sigmoid : 1.0f);
+      dz[k] = pick(dy, k) * out * gpu::silu_slope(gate, sigmoid);
+      du[k] = fmaf(pick(s, k), through_B, pick(skip, k) * dyg);
+      ddt[k] = fmaf(input, through_B, through_A) * (soft ? slope : 1.0f);
+      if (here && mine_ + part + k < width_) {
+        sum_D_[k] = fmaf(dyg, input, sum_D_[k]);
+        sum_bias_[k] += ddt[k];
       }
-      store(du_, args.du.stride(2), launch_.paired_du, du);
-      store(ddt_, args.ddt.stride(2), launch_.paired_ddt, ddt);
-      if (gated) store(dz_, args.dz.stride(2), launch_.paired_dz, dz);
     }
-    du_ -= kSub * args.du.stride(1);
-    ddt_ -= kSub * args.ddt.stride(1);
-    dz_ -= kSub * args.dz.stride(1);
+    if (!here) return;
+    if (kEach == 2 && launch_.paired) {
+      store_pair(rows_of[0], du);
+      store_pair(rows_of[1], ddt);
+      if (gated) store_pair(rows_of[2], dz);
+    } else {
+      store(rows_of[0], args.du.stride(2), du);
+      store(rows_of[1], args.ddt.stride(2), ddt);
+      if (gated) store(rows_of[2], args.dz.stride(2), dz);
+    }
   }
 
   // Leaves a lane's numbers of a step for the sum over the channels of its warp.
   __device__ void stage(int j, const float (&numbers)[kStates]) const {
-    *reinterpret_cast<float4*>(&staged(j % kAtOnce)[threadIdx.x % 32 * kStates]) =
+    const int pair = mine_ / kChannels % (32 / kLanes);
+    *reinterpret_cast<float4*>(&staged(j % kAtOnce)[pair * kPadded + lane_ * kStates]) =
         make_float4(numbers[0], numbers[1], numbers[2], numbers[3]);
   }
 
-  // Where this lane leaves sums over its warp's channels.
-  __device__ float* sums_of(int sub) const {
-    return warp_sums(sub, threadIdx.x / 32) + threadIdx.x % 32;
-  }
+  static constexpr int kAtOnce = 2;  // steps whose numbers are left before they are added up
+  using ChannelSums = float[kAtOnce * kPadded / 32];
 
-  // Adds up what was left of kAtOnce steps from j on, for dB (0) or dC (1).
-  __device__ void add_channels(float* to, int j, int which) const {
-    constexpr int kTurns = kAtOnce * kPadded / 32, kSummed = 32 / kLanes;
+  // Adds up what was left of kAtOnce steps.
+  __device__ void add_channels(ChannelSums& sums) const {
+    constexpr int kSummed = 32 / kLanes;
     __syncwarp();
 #pragma unroll
-    for (int turn = 0; turn < kTurns; ++turn) {
+    for (int turn = 0; turn < kAtOnce * kPadded / 32; ++turn) {
       const int place = turn * 32 + threadIdx.x % 32;
       const float* const from = staged(place / kPadded) + place % kPadded;
-      float sums[kSummed];
+      float parts[kSummed];
 #pragma unroll
-      for (int i = 0; i < kSummed; ++i) sums[i] = from[i * kPadded];
+      for (int i = 0; i < kSummed; ++i) parts[i] = from[i * kPadded];
 #pragma unroll
       for (int left = kSummed / 2; left > 0; left /= 2) {
 #pragma unroll
-        for (int i = 0; i < left; ++i) sums[i] += sums[i + left];
+        for (int i = 0; i < left; ++i) parts[i] += parts[i + left];
       }
-      to[(which * kSub + j) * kPadded + turn * 32] = sums[0];
+      sums[turn] = parts[0];
     }
     __syncwarp();
   }
-  static constexpr int kAtOnce = 2;
-
-  // Adds up over the warps: the sums of a few steps, behind a barrier.
-  __device__ void flush(int sub, int rows) {
-    static_assert(kSelectiveThreads % kPlaces == 0);
-    constexpr int kRows = kSelectiveThreads / kPlaces;
-    const int64_t stride = launch_.inputs.stride(2);
-    const int place = threadIdx.x % kPlaces, which = place / kPadded, n = place % kPadded;
-    const bool there = n < static_cast<int>(launch_.args.in.A.extent(1));
+  // Puts these sums away, those for dB (0) or dC (1) at the steps from t on.
+  __device__ void keep_sums(int t, int which, const ChannelSums& sums) const {
 #pragma unroll
-    for (int k = 0; k < kSub / kRows; ++k) {
-      const int j = threadIdx.x / kPlaces + k * kRows;
-      float sum = 0.0f;
+    for (int turn = 0; turn < kAtOnce * kPadded / 32; ++turn) {
+      const int place = turn * 32 + threadIdx.x % 32;
+      sums_of(threadIdx.x / 32, which, t + place / kPadded)[place % kPadded] = sums[turn];
+    }
+  }
+
+  // Adds up over the warps: the sums of the kFlushed steps from t of the tile at `tile` on, behind
+  // a barrier.
+  __device__ void flush(int64_t tile, int t, int rows) const {
+    const View<float, 6>& inputs = launch_.inputs;
+    const int step = threadIdx.x / kFours % kFlushed, n = threadIdx.x % kFours * 4;
+    const int first = threadIdx.x / (kFours * kFlushed);
+    if (step >= rows || n >= static_cast<int>(inputs.extent(5))) return;
+    float* const to =
+        &inputs(place().part, place().b, tile + t + step, place().group, first, int64_t{n});
+#pragma unroll
+    for (int turn = 0; turn < kFlushTurns; ++turn) {
+      const int which = first + turn;
+      float4 sum = {};
 #pragma unroll
       for (int warp = 0; warp < Shared::kWarps; ++warp) {
-        sum += warp_sums(sub, warp)[(which * kSub + j) * kPadded + n];
+        const float4 four = *reinterpret_cast<const float4*>(&sums_of(warp, which, t + step)[n]);
+        sum.x += four.x, sum.y += four.y, sum.z += four.z, sum.w += four.w;
       }
-      if (there && j < rows) sums_[k * kRows * stride] = sum;
+      *reinterpret_cast<float4*>(to + turn * inputs.stride(4)) = sum;
     }
-    sums_ -= kSub * stride;
   }
 
   // Sums over the lanes of a channel, which have seen to different steps.
@@ -152,43 +165,55 @@ class GradOutputs : public GradTiles<T, kStates, kLanes, kChannels, kPass> {
     for (int i = 0; i < kEach; ++i) {
 #pragma unroll
       for (int mask = kLanes / 2; mask >= kChannels / kEach; mask /= 2) {
-        sum_D_[i] += __shfl_xor_sync(0xffffffffu, sum_D_[i], mask);
-        sum_bias_[i] += __shfl_xor_sync(0xffffffffu, sum_bias_[i], mask);
+        sum_D_[i] += __shfl_xor_sync(0xffffffffu, sum_D_[i], 2 * mask);
+        sum_bias_[i] += __shfl_xor_sync(0xffffffffu, sum_bias_[i], 2 * mask);
       }
       const int c = mine_ + lane_ + i;
       if (lane_ >= kChannels / kEach || c >= width_) continue;
-      launch_.signals(row(), 0, first_ + c) = sum_D_[i];
-      launch_.signals(row(), 1, first_ + c) = sum_bias_[i];
+      launch_.signals(row(), 0, place().first + c) = sum_D_[i];
+      launch_.signals(row(), 1, place().first + c) = sum_bias_[i];
     }
   }
 
  private:
-  static constexpr int kPlaces = 2 * kPadded;  // sums over channels of a step
+  // Steps whose sums leave together; a thread writes those of four states, for dB and dC in turn or
+  // for one of them.
+  static constexpr int kFlushed = Shared::kWaits ? kSteps : kSub, kFours = kPadded / 4;
+  static constexpr int kFlushTurns = 2 * kFlushed * kFours / kSelectiveThreads;
+  static_assert(kFlushTurns == 1 || kFlushTurns == 2);
 
   __device__ float* staged(int step) const {
     return &shared_.staged[threadIdx.x / 32][step * Shared::kStaged];
   }
-  __device__ float* warp_sums(int sub, int warp) const {
-    if constexpr (!Shared::kWaits) return shared_.sums[sub % 2][warp];
-    return sub + 1 == kSubs ? shared_.last_sums[warp] : &shared_.before[sub][0][warp * 32].x;
-  }
-
-  __device__ void store(T* place, int64_t stride, bool paired, const float (&x)[kEach]) const {
-    if constexpr (kEach == 2) {
-      gpu::Pair<T> pair;
-      gpu::narrow(x[0], pair.first);
-      gpu::narrow(x[1], pair.second);
-      if (paired) {
-        *reinterpret_cast<gpu::Pair<T>*>(place) = pair;
-        return;
-      }
-      if (mine_ + 1 < width_) place[stride] = pair.second;
+  // A warp's sums over its channels at a step, for dB (0) or dC (1).
+  __device__ float* sums_of(int warp, int which, int t) const {
+    if constexpr (Shared::kWaits) {
+      return &shared_.planes[1 + which][t][warp * Shared::kWarpWidth];
+    } else {
+      return &shared_.sums[t / kSub % 2][warp][(which * kSub + t % kSub) * kPadded];
     }
-    gpu::narrow(x[0], *place);
   }
 
-  T *du_, *ddt_, *dz_;  // this thread's part of the next results
-  float* sums_;         // and of the next sums over channels
+  __device__ T* result_row(int which, int t) const {
+    const auto result = shared_.results[which];
+    return result.to + static_cast<unsigned>(t) * result.stride;
+  }
+  __device__ void store_pair(T* row, const float (&x)[kEach]) const {
+    __builtin_assume(__isGlobal(row));
+    gpu::Pair<T> pair;
+    gpu::narrow(x[0], pair.first);
+    gpu::narrow(x[kEach - 1], pair.second);
+    *reinterpret_cast<gpu::Pair<T>*>(row + mine_) = pair;
+  }
+  __device__ void store(T* row, int64_t stride, const float (&x)[kEach]) const {
+    __builtin_assume(__isGlobal(row));
+    const int part = lane_ % kShare;
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+      if (mine_ + part + k < width_) gpu::narrow(x[k], row[(mine_ + part + k) * stride]);
+    }
+  }
+
   float sum_D_[2], sum_bias_[2];
 };
 

@@ -41,14 +41,15 @@ __global__ void grad_nothing_kernel(const __grid_constant__ SelectiveGradLaunch<
 template <typename T>
 __global__ void grad_inputs_kernel(const __grid_constant__ SelectiveGradLaunch<T> launch) {
   const View<float, 6>& sums = launch.inputs;
-  const int64_t state = sums.extent(5), groups = sums.extent(3), time = sums.extent(2);
+  const int64_t fours = sums.extent(5), groups = sums.extent(3), time = sums.extent(2);
   const int64_t each = sums.stride(0);
   const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (index >= each) return;
+  const int64_t n = index % fours;
+  if (index >= each || n >= launch.args.in.A.extent(1)) return;
   float sum = 0.0f;
   for (int64_t tile = 0; tile < sums.extent(0); ++tile) sum += sums.data()[tile * each + index];
-  const int64_t n = index % state, which = index / state % 2, g = index / (2 * state) % groups;
-  const int64_t t = index / (2 * state * groups) % time, b = index / (2 * state * groups * time);
+  const int64_t which = index / fours % 2, g = index / (2 * fours) % groups;
+  const int64_t t = index / (2 * fours * groups) % time, b = index / (2 * fours * groups * time);
   gpu::narrow(sum, which == 0 ? launch.args.dB(b, t, g, n) : launch.args.dC(b, t, g, n));
 }
 

@@ -73,6 +73,9 @@ constexpr int64_t selective_grad_width(int64_t state) {
   return kSelectiveThreads / how.lanes * how.channels;
 }
 
+/// States for which a block leaves room in its sums for dB and dC.
+constexpr int64_t selective_grad_fours(int64_t state) { return (state + 3) / 4 * 4; }
+
 /// How the gradient is spread over a GPU: with at most so many segments, or filling it.
 SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments,
                                       SelectiveCarry carry = SelectiveCarry::kPass);
