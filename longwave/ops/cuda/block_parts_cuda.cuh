@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "longwave/ops/cuda/shared_address_cuda.cuh"
+
 namespace longwave::ops::gpu {
 
 // Barriers of parts of a block. A barrier has a number of 1 to 15 (that of __syncthreads is 0) and
@@ -32,6 +34,43 @@ __device__ inline bool any_at(int barrier, int threads, bool here) {
       : "r"(barrier), "r"(threads), "r"(static_cast<int>(here))
       : "memory");
   return any != 0;
+}
+
+/// A barrier in shared memory at which those who wait do not wait for each other: turn after turn,
+/// each of which ends when as many warps have arrived as the barrier was made for.
+struct alignas(8) TurnBarrier {
+  uint64_t bits;
+};
+
+/// Makes a barrier; one thread, before a barrier of the block.
+__device__ inline void make_turns(TurnBarrier& barrier, int warps) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&barrier)), "r"(warps)
+               : "memory");
+}
+
+/// Arrives, all threads of a warp together.
+__device__ inline void arrive_as_warp(TurnBarrier& barrier) {
+  __syncwarp();
+  if (threadIdx.x % 32 == 0) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(&barrier))
+                 : "memory");
+  }
+}
+
+/// Waits for the end of a turn, of which the first is 0; all threads of a warp together.
+__device__ inline void await_as_warp(TurnBarrier& barrier, int turn) {
+  int over;
+  do {
+    asm volatile(
+        "{\n"
+        ".reg .pred over;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 over, [%1], %2;\n"
+        "selp.s32 %0, 1, 0, over;\n"
+        "}\n"
+        : "=r"(over)
+        : "r"(shared_address(&barrier)), "r"(turn % 2)
+        : "memory");
+  } while (!__all_sync(0xffffffffu, over));  // tells the compiler that the threads stay together
 }
 
 /// Which part of so many threads of the block this thread is in: the same for all of a warp.

@@ -16,7 +16,7 @@ namespace selective_cuda {
 /// A third of the warps loads and prepares tiles of steps, a third scans them, and a third adds up
 /// what the lanes of a channel have found and sends outputs off:
 ///
-///   prepare    tile 2 | tile 3 | ...                  ready(k): the tile can be scanned
+///   prepare    tile 2 | tile 3 | ...                  ready[slot]: the tile can be scanned
 ///   scan       tile 1 |   tile 2   |   tile 3 | ...   marched(k): its outputs can be finished
 ///   finish     tile 0 | tile 1   | ...                finished(k): its slot can be used again
 ///
@@ -36,6 +36,10 @@ class ScanApart
         part_(Slot::place(place(0), lane_)) {}
 
   __device__ void run() {
+    if (threadIdx.x < kSlots) {
+      gpu::make_turns(shared_.ready[threadIdx.x], kSelectiveThreads / 32);
+    }
+    __syncthreads();
     const int part = gpu::part_of_block(kSelectiveThreads);
     if (part == 0) {
       prepare_all();
@@ -56,8 +60,7 @@ class ScanApart
 
   // Barriers of two parts of the block, of which one passes by.
   static constexpr int kTwoParts = 2 * kSelectiveThreads;
-  __device__ static int ready(int k) { return Base::kPreparing + 1 + k % kSlots; }
-  __device__ static int marched(int k) { return ready(k) + kSlots; }
+  __device__ static int marched(int k) { return Base::kPreparing + 1 + k % kSlots; }
   __device__ static int finished(int k) { return marched(k) + kSlots; }
 
   __device__ Slot& slot(int k) const { return shared_.slots[k % kSlots]; }
@@ -79,7 +82,7 @@ class ScanApart
       load_tile(k + kAhead);
       const bool anew = this->prepare(time(k), k % kStages, slot(k));
       if (threadIdx.x == 0) slot(k).starts_anew = anew;
-      gpu::pass_by(ready(k), kTwoParts);
+      gpu::arrive_as_warp(shared_.ready[k % kSlots]);
     }
   }
 
@@ -146,7 +149,7 @@ class ScanApart
   __device__ void march() {
     this->begin();
     if (tiles_ > 0) {
-      gpu::meet_at(ready(0), kTwoParts);
+      gpu::await_as_warp(shared_.ready[0], 0);
       Operands next;
       read(slot(0), 0, next);
       Terms terms = terms_of(next);
@@ -167,20 +170,32 @@ class ScanApart
     this->end();
   }
 
+  // Some groups a turn of the loop: a whole tile where no sequence starts.
   template <bool kStarts>
   __device__ void march_tile(int k, Operands& next, Terms& terms) {
+    constexpr int kTurn = kStarts ? 2 : kGroups, kRows = kTurn * kGroup;
     Slot& here = slot(k);
     const bool last = k + 1 == tiles_;
-    if (!last) gpu::meet_at(ready(k + 1), kTwoParts);
-    const Slot& behind = last ? here : slot(k + 1);  // of the last, what is read is not used
-    constexpr int kUnrolled = kStarts ? 1 : kGroups;
-#pragma unroll kUnrolled
-    for (int group = 0; group < kGroups; ++group) {
-      const int row = (group + 2) * kGroup;
-      const Terms then = terms_of(next);
-      read(row < kSteps ? here : behind, row % kSteps, next);
-      take<kStarts>(terms, here, group * kGroup);
-      terms = then;
+#pragma unroll 1
+    for (int first = 0; first < kSteps; first += kRows) {
+      const bool ends = first + kRows == kSteps;
+      if (ends && !last) {
+        gpu::await_as_warp(shared_.ready[(k + 1) % kSlots], (k + 1) / kSlots);
+      }
+      // Behind the last tile there is nothing: what is read then is not used.
+      const Slot& behind = ends && !last ? slot(k + 1) : here;
+      const int row_behind = ends ? 0 : first + kRows;
+#pragma unroll
+      for (int j = 0; j < kTurn; ++j) {
+        const Terms then = terms_of(next);
+        if (j + 2 < kTurn) {
+          read(here, first + (j + 2) * kGroup, next);
+        } else {
+          read(behind, row_behind + (j + 2 - kTurn) * kGroup, next);
+        }
+        take<kStarts>(terms, here, first + j * kGroup);
+        terms = then;
+      }
     }
   }
 

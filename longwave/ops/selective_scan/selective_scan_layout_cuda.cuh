@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "longwave/ops/cuda/block_parts_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
 
 namespace longwave::ops {
@@ -91,6 +92,7 @@ struct Layout {
   T raw_inputs[kStages][2][kSteps][kPadded];  // B, C
   Slot slots[kSlots];
   float bias[kWidth], skip[kWidth];
+  gpu::TurnBarrier ready[kSlots];  // of warps that work apart: the tile in a slot is prepared
 };
 
 }  // namespace selective_cuda
