@@ -15,10 +15,15 @@ namespace longwave::ops::gpu {
 /// Throws DeviceError if the driver refused.
 inline void require_device(cudaError_t status, const char* where) {
   if (status == cudaSuccess) return;
+  // Which of the two says that nothing was compiled for this GPU depends on what is asked first.
+  const bool other_gpu =
+      status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction;
   throw DeviceError({.where = where,
                      .what = std::string("the driver refused: ") + cudaGetErrorString(status),
                      .got = cudaGetErrorName(status),
-                     .fix = {}});
+                     .fix = other_gpu ? "build with -DCMAKE_CUDA_ARCHITECTURES=NN, the compute "
+                                        "capability of this GPU: 80 for 8.0"
+                                      : ""});
 }
 
 /// Whether the present GPU is the one that files named *_hopper_cuda.cu are compiled for.

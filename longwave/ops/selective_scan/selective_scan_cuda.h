@@ -80,7 +80,9 @@ struct SelectiveScanCudaArgs {
 /// Cost       two exponentials and about 25 operations a state and element. Device memory of 2
 ///            state numbers a step and block of 64 channels (16, if state > 16).
 /// Errors     as the scan; InvalidArgument also if there are more than kSelectiveScanCudaGradStates
-///            states, or a gradient is absent or present otherwise than its operand.
+///            states, or a gradient is absent or present otherwise than its operand; DeviceError
+///            above 16 states where blocks of the GPU have less than 147 KB of shared memory
+///            (float: 169).
 /// Threads    as the scan.
 template <typename T>
 struct SelectiveScanCudaGradArgs {

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/selective_scan/selective_scan_grad_kernel_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_grad_sums_cuda.cuh"
@@ -71,6 +72,8 @@ void launch_grad_pass(const SelectiveGradLaunch<T>& launch, cudaStream_t stream)
   constexpr SelectiveLanes kHow = kSelectiveGradLanes[kLanes];
   using Shared = GradLayout<T, kHow.states, kHow.lanes, kHow.channels>;
   const auto kernel = grad_kernel<T, kHow.states, kHow.lanes, kHow.channels, kPass>;
+  gpu::require_shared_bytes(sizeof(Shared), kGradWhere,
+                            "have at most 16 states a channel, or use an H100 or newer");
   gpu::require_device(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)),
       kGradWhere);

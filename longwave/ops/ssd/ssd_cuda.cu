@@ -45,6 +45,11 @@ size_t ssd_cuda_backward_workspace_bytes(const SsdSize& size) {
 }
 
 template <typename T>
+int64_t ssd_cuda_backward_states() {
+  return ssd_grad_most_states<T>(gpu::present_capacity(kGradWhere));
+}
+
+template <typename T>
 void ssd_cuda_backward(const SsdCudaGradArgs<T>& args, std::span<std::byte> workspace,
                        CUstream_st* stream) {
   const SsdSize size = checked(kGradWhere, check_ssd_gradient(kGradWhere, args.in, args));
@@ -61,6 +66,9 @@ template void ssd_cuda(const SsdCudaArgs<__nv_bfloat16>&, std::span<std::byte>, 
 template size_t ssd_cuda_backward_workspace_bytes<float>(const SsdSize&);
 template size_t ssd_cuda_backward_workspace_bytes<__half>(const SsdSize&);
 template size_t ssd_cuda_backward_workspace_bytes<__nv_bfloat16>(const SsdSize&);
+template int64_t ssd_cuda_backward_states<float>();
+template int64_t ssd_cuda_backward_states<__half>();
+template int64_t ssd_cuda_backward_states<__nv_bfloat16>();
 template void ssd_cuda_backward(const SsdCudaGradArgs<float>&, std::span<std::byte>, CUstream_st*);
 template void ssd_cuda_backward(const SsdCudaGradArgs<__half>&, std::span<std::byte>, CUstream_st*);
 template void ssd_cuda_backward(const SsdCudaGradArgs<__nv_bfloat16>&, std::span<std::byte>,

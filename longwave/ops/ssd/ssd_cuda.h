@@ -35,7 +35,8 @@ struct SsdCudaInputs {
 /// A block goes through the chunks of some heads of one group with their states in registers; a
 /// warp holds 16 rows of a state. C B^T of a chunk is found once for all these heads, all products
 /// run on tensor cores, and no state passes through memory. Where batch and heads are too few for
-/// the chip, time is cut in segments: a first pass finds what each adds to the state.
+/// the chip, time is cut in segments: a first pass finds what each adds to the state. Where a block
+/// has little shared memory it takes fewer heads or loads a chunk only when the last is done.
 ///
 /// On a Hopper GPU four warps that multiply together march through the chunks of one head, for
 /// types of 16 bits, head_dim above 32 and up to 128 states, both multiples of 8, where rows lie
@@ -57,7 +58,8 @@ struct SsdCudaInputs {
 ///            fastest when rows of head_dim and of states are adjacent and multiples of 16 bytes.
 /// Errors     InvalidArgument if shapes disagree, groups do not divide heads, there are more than
 ///            kSsdCudaStates states, or the workspace is too small; DeviceError if the driver
-///            refuses. Faults of a kernel show at the next synchronisation.
+///            refuses, or blocks have less than 99 KB of shared memory and no room in it. Faults of
+///            a kernel show at the next synchronisation.
 /// Threads    safe for distinct args; runs behind what is in the stream. Outputs must not overlap
 ///            other operands.
 template <typename T>
@@ -73,7 +75,8 @@ struct SsdCudaArgs {
 /// chunks go at once, head after head: what the steps of a chunk give each other is added up over
 /// the heads of a group before it is multiplied by B and C. There are no atomic additions. On
 /// Hopper both marches run side by side, and the warpgroups of a block share the products of a
-/// chunk; rows must be whole pieces of 16 bytes, head_dim at most 64 and states at most 128.
+/// chunk; rows must be whole pieces of 16 bytes, head_dim at most 64 and states at most 128. Where
+/// a block has little shared memory it takes half the columns of head_dim at once.
 ///
 /// Source     as SsdGradArgs; algorithm ours.
 /// Numerics   as the scan; states and adjoints are rounded to T in memory, and the pairs of steps
@@ -87,7 +90,7 @@ struct SsdCudaArgs {
 ///            Hopper states count as 64 rows of 64 or 128, whichever holds them, and steps and sums
 ///            of chunks take another 2.6 KB a head and chunk.
 /// Errors     as the scan; InvalidArgument also if a gradient is absent or present otherwise than
-///            its operand.
+///            its operand; DeviceError above ssd_cuda_backward_states states.
 /// Threads    as the scan.
 template <typename T>
 struct SsdCudaGradArgs {
@@ -120,6 +123,12 @@ void ssd_cuda(const SsdCudaArgs<T>& args, std::span<std::byte> workspace, CUstre
 /// Bytes of device memory that `ssd_cuda_backward` takes.
 template <typename T>
 size_t ssd_cuda_backward_workspace_bytes(const SsdSize& size);
+
+/// The most states for whose gradients blocks of the present GPU have room: kSsdCudaStates on an
+/// A100 or H100, half as many where blocks have 99 KB of shared memory (compute
+/// capability 8.6, 8.9, 12).
+template <typename T>
+int64_t ssd_cuda_backward_states();
 
 /// Queues the gradients; see SsdCudaGradArgs. `workspace` as for the scan.
 template <typename T>

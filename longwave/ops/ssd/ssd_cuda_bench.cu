@@ -197,9 +197,10 @@ void time_shape(const char* type, const SsdSize& size, double copy_speed, bool a
     time_gradient(type, size, operands, warps, copy_speed);
   }
   if (!all) return;
-  for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
+  const gpu::Capacity capacity = gpu::present_capacity("bench");
+  for (int heads = 1; heads <= ssd_most_heads<T>(size, capacity); ++heads) {
     if (size.heads / size.groups % heads != 0) continue;
-    time_plan(type, size, operands, ssd_plan<T>(size, heads, 1), copy_speed);
+    time_plan(type, size, operands, ssd_plan<T>(size, capacity, heads, 1), copy_speed);
   }
   if (!ssd_fits_warpgroups<T>(size)) return;
   for (const int blocks : {2, 3}) {
@@ -228,10 +229,11 @@ void time_step(const char* type, const SsdSize& size, double copy_speed) {
 bool is_forward_right() {
   using T = __nv_bfloat16;
   const SsdSize size{1, 300, 10, 64, 1, 128};
+  const gpu::Capacity capacity = gpu::present_capacity("bench");
   for (const int64_t segments : {1, 3}) {
     for (const int heads : {1, 2, 5}) {
-      if (is_right<T>(size, ssd_plan<T>(size, heads, segments)) &&
-          is_right<float>(size, ssd_plan<float>(size, std::min(heads, 2), segments))) {
+      if (is_right<T>(size, ssd_plan<T>(size, capacity, heads, segments)) &&
+          is_right<float>(size, ssd_plan<float>(size, capacity, std::min(heads, 2), segments))) {
         continue;
       }
       std::printf("heads %d, segments %ld: wrong result, not timed\n", heads, segments);

@@ -15,6 +15,7 @@ namespace longwave::ops {
 namespace {
 
 using testing::kEpsilon;
+using testing::kSsdCapacities;
 using testing::kSsdCases;
 using testing::kSsdPacked;
 using testing::kSsdWideCases;
@@ -73,10 +74,18 @@ void expect_outputs(const std::string& what, const Solved& oracle, const SsdDevi
   expect_close<T, float>(what + " h", oracle.after.h, got.h(), oracle.magnitude.h, 1);
 }
 
-// The plan of either engine that would be chosen.
+void add_once(const SsdPlan& plan, std::vector<SsdPlan>& all) {
+  if (std::find(all.begin(), all.end(), plan) == all.end()) all.push_back(plan);
+}
+
+// The plan of either engine that would be chosen here, and those for smaller GPUs.
 template <typename T>
 std::vector<SsdPlan> chosen(const SsdSize& size) {
-  return {ssd_plan<T>(size), ssd_scan_plan<T>(size)};
+  std::vector<SsdPlan> all = {ssd_scan_plan<T>(size)};
+  for (const gpu::Capacity& capacity : testing::ssd_capacities_here()) {
+    add_once(ssd_plan<T>(size, capacity), all);
+  }
+  return all;
 }
 
 // The plans that would be chosen, and all counts of heads with time whole and cut.
@@ -85,8 +94,10 @@ std::vector<SsdPlan> plans(const SsdSize& size) {
   std::vector<SsdPlan> all = chosen<T>(size);
   const int64_t share = size.groups == 0 ? 0 : size.heads / size.groups;
   for (const int64_t segments : {1, 3}) {
-    for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
-      if (share % heads == 0) all.push_back(ssd_plan<T>(size, heads, segments));
+    for (const gpu::Capacity& capacity : testing::ssd_capacities_here()) {
+      for (int heads = 1; heads <= ssd_most_heads<T>(size, capacity); ++heads) {
+        if (share % heads == 0) add_once(ssd_plan<T>(size, capacity, heads, segments), all);
+      }
     }
     for (const int blocks : {2, 3}) {
       if (!ssd_fits_warpgroups<T>(size)) break;
@@ -97,9 +108,30 @@ std::vector<SsdPlan> plans(const SsdSize& size) {
 }
 
 std::string name(const SsdPlan& plan) {
-  return fmt::format("{} heads {} blocks {} segments {}",
+  return fmt::format("{} heads {} blocks {} stages {} segments {}",
                      plan.engine == SsdEngine::kWarps ? "warps" : "warpgroups", plan.heads,
-                     plan.blocks, plan.segments);
+                     plan.blocks, plan.stages, plan.segments);
+}
+
+// What needs no GPU.
+template <typename T>
+class SsdCudaPlan : public ::testing::Test {};
+TYPED_TEST_SUITE(SsdCudaPlan, Types);
+
+TYPED_TEST(SsdCudaPlan, BlocksHaveRoomOnEveryGpu) {
+  for (const SsdSize& size : testing::ssd_sizes_of_models()) {
+    for (const gpu::Capacity& capacity : kSsdCapacities) {
+      const int most = ssd_most_heads<TypeParam>(size, capacity);
+      std::vector<SsdPlan> all = {ssd_plan<TypeParam>(size, capacity)};
+      for (int heads = 1; heads <= most; ++heads) {
+        all.push_back(ssd_plan<TypeParam>(size, capacity, heads, 1));
+      }
+      for (const SsdPlan& plan : all) {
+        EXPECT_LE(ssd_shared_bytes<TypeParam>(size, plan), capacity.shared_bytes)
+            << name(size) << ' ' << name(plan);
+      }
+    }
+  }
 }
 
 template <typename T>

@@ -6,10 +6,6 @@
 
 namespace longwave::ops {
 
-bool ssd_runs_on_device(const torch::Tensor& x, int64_t state) {
-  return gpu::SignalTypes::hold(x) && state <= kSsdCudaStates;
-}
-
 #ifdef LONGWAVE_TORCH_CUDA
 namespace {
 
@@ -38,6 +34,14 @@ SsdSize size_of(const SsdInput& in) {
 }
 
 }  // namespace
+
+bool ssd_runs_on_device(const torch::Tensor& x, int64_t state) {
+  bool room = false;
+  if (!gpu::SignalTypes::hold(x)) return room;
+  gpu::SignalTypes::call(
+      x, [&]<typename T>(std::type_identity<T>) { room = state <= ssd_cuda_backward_states<T>(); });
+  return room;
+}
 
 void ssd_on_device(const SsdInput& in, const SsdOutput& out) {
   gpu::SignalTypes::call(in.x, [&]<typename T>(std::type_identity<T>) {
@@ -69,6 +73,8 @@ void ssd_backward_on_device(const SsdInput& in, const SsdOutput& d, const SsdInp
   });
 }
 #else
+bool ssd_runs_on_device(const torch::Tensor&, int64_t) { return false; }
+
 void ssd_on_device(const SsdInput&, const SsdOutput&) { gpu::refuse_device("ssd"); }
 
 void ssd_backward_on_device(const SsdInput&, const SsdOutput&, const SsdInput&) {

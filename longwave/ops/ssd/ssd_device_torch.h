@@ -5,7 +5,8 @@
 
 namespace longwave::ops {
 
-/// Whether this build holds CUDA kernels for such signals, and that many states.
+/// Whether this build holds CUDA kernels for such signals, and blocks of their GPU have room for
+/// that many states.
 bool ssd_runs_on_device(const torch::Tensor& x, int64_t state);
 
 /// Queues ssd_cuda on torch's stream: fills y, and takes h from the initial state to the final one.

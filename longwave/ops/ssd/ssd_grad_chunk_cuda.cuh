@@ -28,10 +28,10 @@ __device__ void store_pair(const gpu::Pair<T>& pair, int count, int64_t stride, 
 
 /// The chunk that a block sees to, and the items that it goes through: what they read, their decays
 /// and their sums.
-template <typename T, int kStates>
+template <typename T, int kStates, int kColumns>
 class GradChunk {
  public:
-  using Shared = GradLayout<T, kStates>;
+  using Shared = GradLayout<T, kStates, kColumns>;
   static constexpr int kSteps = Shared::kSteps;
 
   __device__ GradChunk(const SsdGradLaunch<T>& launch, Shared& shared)
@@ -59,7 +59,7 @@ class GradChunk {
             (item.stage + 1) % Shared::kStages};
   }
   __device__ int64_t head(const GradItem& item) const { return first + item.head; }
-  __device__ int64_t column(const GradItem& item) const { return item.tile * kSsdColumns; }
+  __device__ int64_t column(const GradItem& item) const { return item.tile * kColumns; }
   __device__ typename Shared::Stage& stage(const GradItem& item) const {
     return shared_.stages[item.stage];
   }
@@ -69,7 +69,7 @@ class GradChunk {
   __device__ GradSums<T>& sums(const GradItem& item) const { return shared_.sums[item.head % 2]; }
   __device__ int width(const GradItem& item) const {
     const int64_t left = launch_.args.in.x.extent(3) - column(item);
-    return left < kSsdColumns ? static_cast<int>(left) : kSsdColumns;
+    return left < kColumns ? static_cast<int>(left) : kColumns;
   }
 
   /// Sends for B or C of the chunk.
@@ -164,7 +164,7 @@ class GradChunk {
  private:
   __device__ void load_signals(const View<const T, 4>& from, bool wide, const GradItem& item,
                                T* to) const {
-    gpu::load_tile<kSteps, kSsdColumns>(
+    gpu::load_tile<kSteps, kColumns>(
         gpu::TileToLoad<T>{.from = from.data() + b * from.stride(0) + t * from.stride(1) +
                                    head(item) * from.stride(2) + column(item) * from.stride(3),
                            .row_stride = from.stride(1),
@@ -176,7 +176,7 @@ class GradChunk {
   }
 
   __device__ void load_state(const View<T, 5>& from, const GradItem& item, T* to) const {
-    gpu::load_tile<kSsdColumns, kStates>(
+    gpu::load_tile<kColumns, kStates>(
         gpu::TileToLoad<T>{.from = from.data() + b * from.stride(0) + chunk * from.stride(1) +
                                    head(item) * from.stride(2) + column(item) * from.stride(3),
                            .row_stride = from.stride(3),

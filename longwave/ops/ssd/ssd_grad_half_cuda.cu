@@ -4,8 +4,11 @@
 namespace longwave::ops {
 
 template bool ssd_grad_fits_warpgroups<__half>(const SsdSize&);
-template SsdGradPlan ssd_grad_plan<__half>(const SsdSize&, int64_t);
+template SsdGradPlan ssd_grad_plan<__half>(const SsdSize&, const gpu::Capacity&, int64_t);
+template SsdGradPlan ssd_grad_plan<__half>(const SsdSize&, const gpu::Capacity&);
 template SsdGradPlan ssd_grad_plan<__half>(const SsdSize&);
+template int ssd_grad_shared_bytes<__half>(const SsdSize&, const SsdGradPlan&);
+template int64_t ssd_grad_most_states<__half>(const gpu::Capacity&);
 template size_t ssd_grad_plan_bytes<__half>(const SsdSize&, const SsdGradPlan&);
 template void ssd_grad_by_plan(const SsdCudaGradArgs<__half>&, const SsdGradPlan&,
                                std::span<std::byte>, cudaStream_t);

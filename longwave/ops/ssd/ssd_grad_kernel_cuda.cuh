@@ -8,11 +8,11 @@
 
 namespace longwave::ops::ssd_cuda_kernels {
 
-/// Finds the gradients of one chunk, head after head.
-template <typename T, int kStates>
+/// Finds the gradients of one chunk, head after head, kColumns of head_dim at once.
+template <typename T, int kStates, int kColumns>
 class ChunkGradient {
  public:
-  using Shared = GradLayout<T, kStates>;
+  using Shared = GradLayout<T, kStates, kColumns>;
 
   __device__ ChunkGradient(const SsdGradLaunch<T>& launch, Shared& shared)
       : launch_(launch), shared_(shared), chunk_(launch, shared) {
@@ -52,8 +52,8 @@ class ChunkGradient {
   static constexpr int kSteps = Shared::kSteps;
   static constexpr int kRowStride = Shared::kRowStride, kSignalStride = Shared::kSignalStride;
   static constexpr int kWeightStride = Shared::kWeightStride;
-  static constexpr int kColumns = kStates / Shared::kAcross;  // of states, a warp
-  static constexpr int kTiles = kColumns / 8;
+  static constexpr int kPart = kStates / Shared::kAcross;  // of a row of states, a warp
+  static constexpr int kTiles = kPart / 8;
 
   // The steps that the warp has of a tile of pairs of steps; those above the diagonal are idle.
   __device__ int from() const { return across_ * 16; }
@@ -105,7 +105,7 @@ class ChunkGradient {
     const typename Shared::Stage& tiles = chunk_.stage(item);
     float dyx[2][4] = {};
 #pragma unroll
-    for (int k = 0; k < kSsdColumns; k += 16) {
+    for (int k = 0; k < kColumns; k += 16) {
       const auto left = gpu::left_factor<kSignalStride>(tiles.dy + down_ * kSignalStride + k);
       gpu::RightFactor<T> right[2];
       gpu::right_factors<kSignalStride>(tiles.x + from() * kSignalStride + k, right);
@@ -142,11 +142,12 @@ class ChunkGradient {
     chunk_.add_along_column(item, columns, to.columns[down_ / 16] + from());
   }
 
-  // dx, of the warp's 16 steps and a quarter of the columns.
+  // dx, of the warp's 16 steps and 16 columns, if there are so many.
   __device__ void add_signals(const GradItem& item) {
+    const int first = across_ * 16;
+    if (first >= kColumns) return;
     const typename Shared::Stage& tiles = chunk_.stage(item);
     const ChunkDecays<kSteps>& by = chunk_.decays(item);
-    const int first = across_ * 16;
     float dx[2][4] = {};
 #pragma unroll 2
     for (int k = 0; k < kStates; k += 16) {
@@ -263,17 +264,17 @@ class ChunkGradient {
   template <typename Visit>
   __device__ void multiply_by_state(const T* signals, const T* state, const float (&by)[2],
                                     float (&to)[kTiles][4], Visit&& visit) {
-    gpu::LeftFactor<T> left[kSsdColumns / 16];
+    gpu::LeftFactor<T> left[kColumns / 16];
 #pragma unroll
-    for (int k = 0; k < kSsdColumns / 16; ++k) {
+    for (int k = 0; k < kColumns / 16; ++k) {
       left[k] = gpu::left_factor<kSignalStride>(signals + down_ * kSignalStride + k * 16);
     }
-    const int first = across_ * kColumns;
+    const int first = across_ * kPart;
 #pragma unroll
     for (int tile = 0; tile < kTiles; tile += 2) {
       float parts[2][4] = {};
 #pragma unroll
-      for (int k = 0; k < kSsdColumns / 16; ++k) {
+      for (int k = 0; k < kColumns / 16; ++k) {
         gpu::RightFactor<T> right[2];
         gpu::right_factors_transposed<kRowStride>(state + k * 16 * kRowStride + first + tile * 8,
                                                   right);
@@ -302,7 +303,7 @@ class ChunkGradient {
     float sum = 0.0f;
     if (total != 0.0f) {
       constexpr int kPairs = kStates / 2;
-      for (int i = threadIdx.x; i < kSsdColumns * kPairs; i += Shared::kWarps * 32) {
+      for (int i = threadIdx.x; i < kColumns * kPairs; i += Shared::kWarps * 32) {
         const int place = i / kPairs * kRowStride + i % kPairs * 2;
         const float2 h = gpu::pair_of(tiles.h + place), g = gpu::pair_of(tiles.g + place);
         sum += h.x * g.x + h.y * g.y;
@@ -329,7 +330,7 @@ class ChunkGradient {
       }
     }
     __syncthreads();
-    const int first = across_ * kColumns;
+    const int first = across_ * kPart;
 #pragma unroll 1
     for (int k = 0; k < kSteps; k += 16) {
       gpu::RightFactor<T> right[2];
@@ -365,7 +366,7 @@ class ChunkGradient {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const int64_t t = chunk_.t + down_ + gpu::lane_row() + half * 8;
-        const int n = across_ * kColumns + tile * 8 + gpu::lane_column();
+        const int n = across_ * kPart + tile * 8 + gpu::lane_column();
         if (t >= chunk_.t + chunk_.count || n >= state) continue;
         const int left = static_cast<int>(state) - n;
         chunk_.store_sum(launch_.args.dB, launch_.paired_dB, 0, t, n, left, dB_[tile] + 2 * half);
@@ -376,18 +377,18 @@ class ChunkGradient {
 
   const SsdGradLaunch<T>& launch_;
   Shared& shared_;
-  GradChunk<T, kStates> chunk_;
+  GradChunk<T, kStates, kColumns> chunk_;
   int down_, across_;  // first of the warp's steps; which quarter of the columns
   float products_[2][4] = {}, pairs_[2][4] = {};
   float dB_[kTiles][4] = {}, dC_[kTiles][4] = {};
 };
 
-template <typename T, int kStates>
-__global__ void __launch_bounds__((GradLayout<T, kStates>::kWarps * 32), 1)
+template <typename T, int kStates, int kColumns>
+__global__ void __launch_bounds__((GradLayout<T, kStates, kColumns>::kWarps * 32), 1)
     chunk_gradient_kernel(const __grid_constant__ SsdGradLaunch<T> launch) {
   extern __shared__ __align__(16) unsigned char bytes[];
-  using Shared = GradLayout<T, kStates>;
-  ChunkGradient<T, kStates>(launch, *reinterpret_cast<Shared*>(bytes)).run();
+  using Shared = GradLayout<T, kStates, kColumns>;
+  ChunkGradient<T, kStates, kColumns>(launch, *reinterpret_cast<Shared*>(bytes)).run();
 }
 
 }  // namespace longwave::ops::ssd_cuda_kernels

@@ -73,7 +73,7 @@ SsdGradLaunch<T> describe_gradient(const SsdCudaGradArgs<T>& args, const SsdGrad
       .share = sizes.share,
       .chunks = chunks,
       .splits = sizes.splits,
-      .tiles = std::max<int64_t>(1, column_tiles(head_dim)),
+      .tiles = std::max<int64_t>(1, (head_dim + plan.columns - 1) / plan.columns),
       .wide_x = wide(args.in.x, head_dim),
       .wide_dy = wide(args.dy, head_dim),
       .wide_B = wide(args.in.B, state),
@@ -107,13 +107,27 @@ void launch_states(const SsdGradLaunch<T>& to, gpu::DeviceScratch& scratch, cuda
   launch_marches<T, kStates, SsdMarch::kStates, SsdWay::kBackwards>(march, stream);
 }
 
-template <typename T, int kStates>
+/// States that the kernels of chunks hold: fewer have kernels of their own in a march only.
+template <int kStates>
+inline constexpr int kGradStates = kStates < 64 ? 64 : kStates;
+
+/// Half the columns of a tile, where shared memory is short.
+inline constexpr int kNarrowColumns = kSsdColumns / 2;
+
+/// Bytes of shared memory of a block that finds the gradients of a chunk.
+template <typename T>
+int chunk_bytes(int64_t state, int columns) {
+  return with_state_count(state, [&](auto states) -> int {
+    constexpr int kStates = kGradStates<states>;
+    return columns < kSsdColumns ? sizeof(GradLayout<T, kStates, kNarrowColumns>)
+                                 : sizeof(GradLayout<T, kStates, kSsdColumns>);
+  });
+}
+
+template <typename T, int kStates, int kColumns>
 void launch_chunks(const SsdGradLaunch<T>& launch, cudaStream_t stream) {
-  // Fewer states have kernels of their own in a march only.
-  constexpr int kHeld = kStates < 64 ? 64 : kStates;
-  const auto kernel = chunk_gradient_kernel<T, kHeld>;
-  using Shared = GradLayout<T, kHeld>;
-  static_assert(sizeof(Shared) <= kSharedBytes);
+  const auto kernel = chunk_gradient_kernel<T, kStates, kColumns>;
+  using Shared = GradLayout<T, kStates, kColumns>;
   const int64_t blocks =
       launch.args.in.x.extent(0) * launch.chunks * launch.args.in.B.extent(2) * launch.splits;
   if (blocks == 0) return;
@@ -131,7 +145,12 @@ void launch_on_warps(const SsdGradLaunch<T>& launch, gpu::DeviceScratch& scratch
                      cudaStream_t stream) {
   with_state_count(launch.args.in.B.extent(3), [&](auto states) {
     launch_states<T, states>(launch, scratch, stream);
-    launch_chunks<T, states>(launch, stream);
+    constexpr int kStates = kGradStates<states>;
+    if (launch.plan.columns < kSsdColumns) {
+      launch_chunks<T, kStates, kNarrowColumns>(launch, stream);
+    } else {
+      launch_chunks<T, kStates, kSsdColumns>(launch, stream);
+    }
   });
 }
 
@@ -170,12 +189,32 @@ bool ssd_grad_fits_warpgroups(const SsdSize& size) {
 }
 
 template <typename T>
-SsdGradPlan ssd_grad_plan(const SsdSize& size, int64_t heads) {
-  return {ssd_plan<T>(size), heads};
+int ssd_grad_shared_bytes(const SsdSize& size, const SsdGradPlan& plan) {
+  using namespace ssd_cuda_kernels;
+  return std::max(march_bytes<T, SsdMarch::kStates>(size, plan.march),
+                  chunk_bytes<T>(size.state, plan.columns));
 }
 
 template <typename T>
-SsdGradPlan ssd_grad_plan(const SsdSize& size) {
+int64_t ssd_grad_most_states(const gpu::Capacity& capacity) {
+  using namespace ssd_cuda_kernels;
+  int64_t states = kSsdCudaStates;
+  while (states > 1 && chunk_bytes<T>(states, kNarrowColumns) > capacity.shared_bytes) states /= 2;
+  return states;
+}
+
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size, const gpu::Capacity& capacity, int64_t heads) {
+  using namespace ssd_cuda_kernels;
+  SsdGradPlan plan{ssd_plan<T>(size, capacity), heads};
+  if (chunk_bytes<T>(size.state, kSsdColumns) > capacity.shared_bytes) {
+    plan.columns = kNarrowColumns;
+  }
+  return plan;
+}
+
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size, const gpu::Capacity& capacity) {
   using namespace ssd_cuda_kernels;
   // What a block does for all its heads, in units of what it does for one.
   constexpr double kShared = 1.0;
@@ -186,14 +225,20 @@ SsdGradPlan ssd_grad_plan(const SsdSize& size) {
   for (int64_t splits = 1; splits <= std::min<int64_t>(share, 16); ++splits) {
     const int64_t heads = (share + splits - 1) / splits;
     const int64_t blocks = size.batch * chunks * size.groups * splits;
-    const int64_t rounds = (blocks + kMultiprocessors - 1) / kMultiprocessors;
+    const int64_t rounds = (blocks + capacity.multiprocessors - 1) / capacity.multiprocessors;
     const double time = rounds * (heads + kShared);
     if (time < least) {
       least = time;
       best = heads;
     }
   }
-  SsdGradPlan plan = ssd_grad_plan<T>(size, best);
+  return ssd_grad_plan<T>(size, capacity, best);
+}
+
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size) {
+  using namespace ssd_cuda_kernels;
+  SsdGradPlan plan = ssd_grad_plan<T>(size, gpu::present_capacity(kGradWhere));
   if (ssd_grad_fits_warpgroups<T>(size)) plan.engine = SsdEngine::kWarpgroups;
   return plan;
 }
@@ -230,6 +275,7 @@ void ssd_grad_by_plan(const SsdCudaGradArgs<T>& args, const SsdGradPlan& plan,
                                 stream);
     }
   } else {
+    gpu::require_shared_bytes(ssd_grad_shared_bytes<T>(size, plan), kGradWhere, kFewerStates);
     // What was kept for tiles has room for states as they are.
     const std::array<int64_t, 5> states{size.batch, launch.chunks, size.heads, size.head_dim,
                                         size.state};

@@ -47,20 +47,20 @@ struct GradSums {
   float skips[kDown][kSsdColumns];  // by column: dy x
 };
 
-/// Shared memory of a block that finds the gradients of a chunk.
-template <typename T, int kStates>
+/// Shared memory of a block that finds the gradients of a chunk, from kColumns of head_dim at once.
+template <typename T, int kStates, int kColumns>
 struct GradLayout {
   static constexpr int kSteps = kSsdCudaChunk<T>;
   static constexpr int kAcross = GradSums<T>::kAcross, kWarps = GradSums<T>::kWarps;
   static constexpr int kRowStride = kStates + gpu::kTilePadding<T>;
-  static constexpr int kSignalStride = kSsdColumns + gpu::kTilePadding<T>;
+  static constexpr int kSignalStride = kColumns + gpu::kTilePadding<T>;
   static constexpr int kWeightStride = kSteps + gpu::kTilePadding<T>;
-  // The largest states leave room for the tiles of one head only.
-  static constexpr int kStages = kStates > 128 ? 1 : 2;
+  // The largest states leave room for the tiles of one head only, and so do small GPUs.
+  static constexpr int kStages = kStates > 128 || kColumns < kSsdColumns ? 1 : 2;
 
   struct Stage {
     T x[kSteps * kSignalStride], dy[kSteps * kSignalStride];
-    T h[kSsdColumns * kRowStride], g[kSsdColumns * kRowStride];
+    T h[kColumns * kRowStride], g[kColumns * kRowStride];
   };
 
   alignas(16) T B[kSteps * kRowStride], C[kSteps * kRowStride];

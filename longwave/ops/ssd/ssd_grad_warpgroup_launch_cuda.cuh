@@ -15,7 +15,7 @@ namespace ssd_cuda_kernels {
 template <typename Shared, typename Launch>
 void launch_warpgroup_kernel(void (*kernel)(Launch), int64_t blocks, int threads,
                              const Launch& launch, cudaStream_t stream) {
-  static_assert(sizeof(Shared) <= kSharedBytes);
+  static_assert(sizeof(Shared) <= gpu::kHopperCapacity.shared_bytes);
   gpu::require_device(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)),
       kGradWhere);

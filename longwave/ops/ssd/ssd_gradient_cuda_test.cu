@@ -16,6 +16,7 @@ namespace {
 
 using testing::gradients_of;
 using testing::kEpsilon;
+using testing::kSsdCapacities;
 using testing::kSsdCases;
 using testing::kSsdPacked;
 using testing::kSsdWideCases;
@@ -109,26 +110,60 @@ void expect_gradients(const std::string& what, const Solved& oracle,
   }
 }
 
-// The plan that would be chosen, and others with time whole and cut, and heads apart, of both
-// engines where they fit.
+// Whether blocks of a GPU have room for the states.
+template <typename T>
+bool has_room(const SsdSize& size, const gpu::Capacity& capacity) {
+  return size.state <= ssd_grad_most_states<T>(capacity);
+}
+
+// The plans that would be chosen here and on other GPUs, and others with time whole and cut, and
+// heads apart, of both engines where they fit.
 template <typename T>
 std::vector<SsdGradPlan> plans(const SsdSize& size) {
   std::vector<SsdGradPlan> all = {ssd_grad_plan<T>(size)};
+  const std::vector<gpu::Capacity> here = testing::ssd_capacities_here();
+  for (const gpu::Capacity& capacity : here) {
+    if (has_room<T>(size, capacity)) all.push_back(ssd_grad_plan<T>(size, capacity));
+  }
+  const gpu::Capacity& most = here.front();
   const int64_t share = size.groups == 0 ? 1 : std::max<int64_t>(1, size.heads / size.groups);
   for (const int64_t heads : {int64_t{1}, share}) {
     for (const int64_t segments : {1, 3}) {
-      SsdGradPlan plan = ssd_grad_plan<T>(size, heads);
-      plan.march = ssd_plan<T>(size, 1, segments);
+      SsdGradPlan plan = ssd_grad_plan<T>(size, most, heads);
+      plan.march = ssd_plan<T>(size, most, 1, segments);
       all.push_back(plan);
     }
   }
-  if (share > 2) all.push_back(ssd_grad_plan<T>(size, 2));
+  if (share > 2) all.push_back(ssd_grad_plan<T>(size, most, 2));
   if (!ssd_grad_fits_warpgroups<T>(size)) return all;
   for (const int64_t heads : {int64_t{1}, int64_t{2}, share}) {
-    all.push_back(ssd_grad_plan<T>(size, heads));
+    all.push_back(ssd_grad_plan<T>(size, most, heads));
     all.back().engine = SsdEngine::kWarpgroups;
   }
   return all;
+}
+
+// What needs no GPU.
+template <typename T>
+class SsdGradientCudaPlan : public ::testing::Test {};
+TYPED_TEST_SUITE(SsdGradientCudaPlan, Types);
+
+TYPED_TEST(SsdGradientCudaPlan, BlocksHaveRoomOnEveryGpu) {
+  for (const SsdSize& size : testing::ssd_sizes_of_models()) {
+    for (const gpu::Capacity& capacity : kSsdCapacities) {
+      if (!has_room<TypeParam>(size, capacity)) continue;
+      EXPECT_LE(ssd_grad_shared_bytes<TypeParam>(size, ssd_grad_plan<TypeParam>(size, capacity)),
+                capacity.shared_bytes)
+          << name(size);
+    }
+  }
+}
+
+TYPED_TEST(SsdGradientCudaPlan, HalfTheStatesHaveRoomOnEveryGpu) {
+  for (const gpu::Capacity& capacity : kSsdCapacities) {
+    const bool small = capacity.shared_bytes < 151 * 1024;
+    EXPECT_EQ(ssd_grad_most_states<TypeParam>(capacity), kSsdCudaStates / (small ? 2 : 1));
+  }
 }
 
 template <typename T>
@@ -139,7 +174,8 @@ void expect_every_plan(const SsdCase& what, uint64_t seed) {
     device.run(device.grad_args(), plan);
     const bool warps = plan.engine == SsdEngine::kWarps;
     expect_gradients(name(what.size) + (warps ? " warps" : " warpgroups") + " heads " +
-                         std::to_string(plan.heads) + " segments " +
+                         std::to_string(plan.heads) + " columns " + std::to_string(plan.columns) +
+                         " stages " + std::to_string(plan.march.stages) + " segments " +
                          std::to_string(plan.march.segments),
                      oracle, device);
   }

@@ -3,9 +3,10 @@
 
 namespace longwave::ops {
 
-template int ssd_most_heads<__half>(const SsdSize&);
-template SsdPlan ssd_plan<__half>(const SsdSize&, int, int64_t);
-template SsdPlan ssd_plan<__half>(const SsdSize&);
+template int ssd_most_heads<__half>(const SsdSize&, const gpu::Capacity&);
+template SsdPlan ssd_plan<__half>(const SsdSize&, const gpu::Capacity&, int, int64_t);
+template SsdPlan ssd_plan<__half>(const SsdSize&, const gpu::Capacity&);
+template int ssd_shared_bytes<__half>(const SsdSize&, const SsdPlan&);
 template bool ssd_fits_warpgroups<__half>(const SsdSize&);
 template SsdPlan ssd_warpgroup_plan<__half>(const SsdSize&, int, int64_t);
 template SsdPlan ssd_scan_plan<__half>(const SsdSize&);

@@ -38,8 +38,10 @@ struct Spread {
 Spread spread(const SsdSize& size, SsdEngine engine) {
   constexpr int64_t kGradHeads = 4;
   const int64_t segments = size.batch == 1 && size.time > kTime ? 4 : 1;
-  Spread how{ssd_plan<T>(size, 2, segments), ssd_grad_plan<T>(size, kGradHeads)};
-  how.gradient.march = ssd_plan<T>(size, 2, segments);
+  const gpu::Capacity capacity = gpu::present_capacity("test");
+  Spread how{ssd_plan<T>(size, capacity, 2, segments),
+             ssd_grad_plan<T>(size, capacity, kGradHeads)};
+  how.gradient.march = how.scan;
   if (engine == SsdEngine::kWarpgroups) how.scan = ssd_warpgroup_plan<T>(size, 2, segments);
   how.gradient.engine = engine;
   return how;

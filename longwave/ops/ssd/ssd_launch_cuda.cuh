@@ -18,9 +18,6 @@
 namespace longwave::ops {
 namespace ssd_cuda_kernels {
 
-/// Multiprocessors of the largest chips.
-inline constexpr int64_t kMultiprocessors = 132;
-
 /// Calls what(std::integral_constant<int, n>) with the least n that kernels exist for and that
 /// holds `state`.
 template <typename What>
@@ -39,10 +36,23 @@ inline int warps_of_head(int64_t head_dim) {
 
 inline int64_t column_tiles(int64_t head_dim) { return (head_dim + kSsdColumns - 1) / kSsdColumns; }
 
+/// What to do where blocks have no room.
+inline constexpr const char* kFewerStates =
+    "have at most 128 states, or use a GPU with more shared memory a block, an A100 or H100";
+
+/// Bytes of shared memory that a block of a march takes.
+template <typename T, SsdMarch kMarch>
+int march_bytes(const SsdSize& size, const SsdPlan& plan) {
+  return with_state_count(size.state, [&](auto states) {
+    return MarchLayout<T, states, kMarch>{plan.heads, warps_of_head(size.head_dim), plan.stages}
+        .bytes();
+  });
+}
+
 template <typename T, int kStates, SsdMarch kMarch, SsdWay kWay>
 void launch_march(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
   const auto kernel = march_kernel<T, kStates, kMarch, kWay>;
-  const MarchLayout<T, kStates, kMarch> layout{launch.plan.heads, launch.warps};
+  const MarchLayout<T, kStates, kMarch> layout{launch.plan.heads, launch.warps, launch.plan.stages};
   const View<const T, 4>& x = launch.in.x;
   gpu::require_device(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, layout.bytes()),
@@ -116,31 +126,48 @@ bool has_warpgroup_tiles(const SsdSize& size) {
 
 }  // namespace ssd_cuda_kernels
 
-template <typename T>
-int ssd_most_heads(const SsdSize& size) {
-  using namespace ssd_cuda_kernels;
-  return with_state_count(size.state, [&](auto states) {
-    constexpr int kStates = states;
-    const int warps = warps_of_head(size.head_dim);
-    int heads = kMarchThreads<T, kStates> / 32 / warps;
-    while (heads > 1 &&
-           MarchLayout<T, kStates, SsdMarch::kOutputs>{heads, warps}.bytes() > kSharedBytes) {
-      --heads;
-    }
-    return heads;
-  });
-}
+namespace ssd_cuda_kernels {
 
+/// A plan with so many heads a block that cuts time in at most so many segments.
 template <typename T>
-SsdPlan ssd_plan(const SsdSize& size, int heads, int64_t segments) {
+SsdPlan cut(const SsdSize& size, int heads, int64_t segments) {
   constexpr int64_t kSteps = kSsdCudaChunk<T>;
   const int64_t chunks = std::max<int64_t>(1, (size.time + kSteps - 1) / kSteps);
   const int64_t each = (chunks + segments - 1) / segments;
   return {heads, (chunks + each - 1) / each, each * kSteps};
 }
 
+}  // namespace ssd_cuda_kernels
+
 template <typename T>
-SsdPlan ssd_plan(const SsdSize& size) {
+int ssd_shared_bytes(const SsdSize& size, const SsdPlan& plan) {
+  return ssd_cuda_kernels::march_bytes<T, SsdMarch::kOutputs>(size, plan);
+}
+
+template <typename T>
+SsdPlan ssd_plan(const SsdSize& size, const gpu::Capacity& capacity, int heads, int64_t segments) {
+  SsdPlan plan = ssd_cuda_kernels::cut<T>(size, heads, segments);
+  SsdPlan one = plan;
+  one.heads = 1;
+  if (ssd_shared_bytes<T>(size, one) > capacity.shared_bytes) plan.stages = 1;
+  return plan;
+}
+
+template <typename T>
+int ssd_most_heads(const SsdSize& size, const gpu::Capacity& capacity) {
+  using namespace ssd_cuda_kernels;
+  const int threads =
+      with_state_count(size.state, [](auto states) { return kMarchThreads<T, states>; });
+  int heads = threads / 32 / warps_of_head(size.head_dim);
+  while (heads > 1 &&
+         ssd_shared_bytes<T>(size, ssd_plan<T>(size, capacity, heads, 1)) > capacity.shared_bytes) {
+    --heads;
+  }
+  return heads;
+}
+
+template <typename T>
+SsdPlan ssd_plan(const SsdSize& size, const gpu::Capacity& capacity) {
   using namespace ssd_cuda_kernels;
   // What a block does for all its heads, in units of what it does for one.
   constexpr double kShared = 0.6;
@@ -150,23 +177,24 @@ SsdPlan ssd_plan(const SsdSize& size) {
   constexpr int64_t kShortest = 4 * kSsdCudaChunk<T>;
   const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
   const int64_t units = size.batch * size.heads * column_tiles(size.head_dim);
-  SsdPlan best = ssd_plan<T>(size, 1, 1);
+  const int64_t multiprocessors = capacity.multiprocessors;
+  SsdPlan best = ssd_plan<T>(size, capacity, 1, 1);
   double least = std::numeric_limits<double>::infinity();
   const auto consider = [&](int heads, int64_t segments, double cost) {
-    const SsdPlan plan = ssd_plan<T>(size, heads, segments);
+    const SsdPlan plan = ssd_plan<T>(size, capacity, heads, segments);
     const int64_t blocks = units / heads * plan.segments;
-    const int64_t rounds = (blocks + kMultiprocessors - 1) / kMultiprocessors;
+    const int64_t rounds = (blocks + multiprocessors - 1) / multiprocessors;
     const double time = cost * rounds * (heads + kShared) / plan.segments;
     if (time < least) {
       least = time;
       best = plan;
     }
   };
-  for (int heads = 1; heads <= ssd_most_heads<T>(size); ++heads) {
+  for (int heads = 1; heads <= ssd_most_heads<T>(size, capacity); ++heads) {
     if (share % heads != 0) continue;
     consider(heads, 1, 1);
     const int64_t blocks = std::max<int64_t>(1, units / heads);
-    const int64_t segments = std::min(size.time / kShortest, kMultiprocessors / blocks);
+    const int64_t segments = std::min(size.time / kShortest, multiprocessors / blocks);
     if (segments > 1) consider(heads, segments, kTwice);
   }
   return best;
@@ -183,7 +211,7 @@ bool ssd_fits_warpgroups(const SsdSize& size) {
 
 template <typename T>
 SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments) {
-  SsdPlan plan = ssd_plan<T>(size, 1, segments);
+  SsdPlan plan = ssd_cuda_kernels::cut<T>(size, 1, segments);
   plan.engine = SsdEngine::kWarpgroups;
   plan.blocks = blocks;
   return plan;
@@ -192,7 +220,8 @@ SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments) {
 template <typename T>
 SsdPlan ssd_scan_plan(const SsdSize& size) {
   using namespace ssd_cuda_kernels;
-  if (!ssd_fits_warpgroups<T>(size)) return ssd_plan<T>(size);
+  const gpu::Capacity capacity = gpu::present_capacity(kWhere);
+  if (!ssd_fits_warpgroups<T>(size)) return ssd_plan<T>(size, capacity);
   // Measured on an H100, in microseconds a chunk: what the blocks of a multiprocessor wait for, and
   // what each adds. Three have less room for tiles than two.
   struct Speed {
@@ -205,13 +234,14 @@ SsdPlan ssd_scan_plan(const SsdSize& size) {
   // Shorter segments are not worth a pass.
   constexpr int64_t kShortest = 4 * kSsdCudaChunk<T>;
   const int64_t units = size.batch * size.heads * column_tiles(size.head_dim);
+  const int64_t multiprocessors = capacity.multiprocessors;
   const int64_t most = std::clamp<int64_t>(size.time / kShortest, 1, 16);
   SsdPlan best;
   double least = std::numeric_limits<double>::infinity();
   for (const Speed& speed : kSpeeds) {
     for (int64_t segments = 1; segments <= most; ++segments) {
       const SsdPlan plan = ssd_warpgroup_plan<T>(size, speed.blocks, segments);
-      const int64_t blocks = (units * plan.segments + kMultiprocessors - 1) / kMultiprocessors;
+      const int64_t blocks = (units * plan.segments + multiprocessors - 1) / multiprocessors;
       const int64_t rounds = (blocks + speed.blocks - 1) / speed.blocks;
       const double chunk = rounds * speed.wait + blocks * speed.each;
       const double chunks = static_cast<double>(plan.segment_steps) / kSsdCudaChunk<T>;
@@ -263,6 +293,7 @@ void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std:
   launch.y = args.y;
   launch.wide_y = gpu::in_pieces(args.y, size.head_dim, 16);
   if (plan.engine == SsdEngine::kWarpgroups && scan_on_warpgroups(launch, stream)) return;
+  gpu::require_shared_bytes(ssd_shared_bytes<T>(size, plan), kWhere, kFewerStates);
   with_state_count(size.state, [&](auto states) {
     launch_marches<T, states, SsdMarch::kOutputs, SsdWay::kForwards>(launch, stream);
   });

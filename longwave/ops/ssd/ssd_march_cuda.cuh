@@ -14,7 +14,8 @@ namespace longwave::ops::ssd_cuda_kernels {
 ///   y^T        decay h C^T + x^T weights^T + D x^T                16 rows of head_dim a warp
 ///   h          decay h + x^T (d decay) B                          likewise
 ///
-/// While a chunk is worked on the next is on its way to the other stage of shared memory.
+/// While a chunk is worked on the next is on its way to the other stage of shared memory, if there
+/// are two.
 template <typename T, int kStates, SsdMarch kMarch, SsdWay kWay>
 class March {
  public:
@@ -39,10 +40,14 @@ class March {
     for (int64_t i = 0; i < chunks; ++i) {
       const int64_t t = place(i, chunks), next = place(i + 1, chunks);
       stage_ = static_cast<int>(i % 2);
+      if (tiles_.single() && i > 0) {
+        __syncthreads();
+        tiles_.load(t, stage_);
+      }
       gpu::await_copies<0>();
       __syncthreads();
       if (i + 1 < chunks) {
-        tiles_.load(next, 1 - stage_);
+        if (!tiles_.single()) tiles_.load(next, 1 - stage_);
         if (at_.part == 0) raw = read(next);
       }
       if (kMarch == SsdMarch::kStates) store_state(t);

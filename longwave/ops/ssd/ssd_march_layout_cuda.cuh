@@ -41,7 +41,7 @@ namespace ssd_cuda_kernels {
 template <typename T, int kStates>
 inline constexpr int kMarchThreads = sizeof(T) == 2 && kStates <= 128 ? 640 : 256;
 
-/// Shared memory of a block: two stages of tiles, then what is made of them.
+/// Shared memory of a block: stages of tiles, then what is made of them.
 template <typename T, int kStates, SsdMarch kMarch>
 struct MarchLayout {
   static constexpr bool kOutputs = kMarch == SsdMarch::kOutputs;
@@ -57,10 +57,13 @@ struct MarchLayout {
   static constexpr int kWeightsTile = kSteps * kWeightStride;
   static constexpr int kOutputTile = 16 * kOutputStride;
 
-  int heads, warps;  // of the block, and of a head
+  int heads, warps, stages;  // of the block, of a head, and of tiles: 1 or 2
 
   __host__ __device__ int stage() const {
     return kRowsTile * (kOutputs ? 2 : 1) + heads * kSignalsTile;
+  }
+  __host__ __device__ int stage_bytes() const {
+    return stages * stage() * static_cast<int>(sizeof(T));
   }
   // Products of C and B^T and, when they are used up, a tile of outputs a warp.
   __host__ __device__ int product_bytes() const {
@@ -73,7 +76,7 @@ struct MarchLayout {
     return kOutputs ? heads * kWeightsTile * static_cast<int>(sizeof(T)) : 0;
   }
   __host__ __device__ int bytes() const {
-    return 2 * stage() * static_cast<int>(sizeof(T)) + product_bytes() + weight_bytes() +
+    return stage_bytes() + product_bytes() + weight_bytes() +
            2 * heads * static_cast<int>(sizeof(ChunkDecays<kSteps>));
   }
 };

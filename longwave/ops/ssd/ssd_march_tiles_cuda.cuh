@@ -47,7 +47,7 @@ __device__ MarchPlace march_place(const SsdMarchLaunch<T>& launch) {
   return at;
 }
 
-/// The tiles of a block: two stages of what chunks read, and what is made of them.
+/// The tiles of a block: stages of what chunks read, and what is made of them.
 template <typename T, int kStates, SsdMarch kMarch>
 class MarchTiles {
  public:
@@ -56,13 +56,19 @@ class MarchTiles {
 
   __device__ MarchTiles(const SsdMarchLaunch<T>& launch, const MarchPlace& at,
                         unsigned char* shared)
-      : launch_(launch), at_(at), layout_{launch.plan.heads, launch.warps}, shared_(shared) {}
+      : launch_(launch),
+        at_(at),
+        layout_{launch.plan.heads, launch.warps, launch.plan.stages},
+        shared_(shared) {}
 
   /// Warps of a head.
   __device__ int warps() const { return layout_.warps; }
 
+  /// Whether there is one stage of tiles, which stands for either; decays have two in any case.
+  __device__ bool single() const { return layout_.stages == 1; }
+
   __device__ T* rows(int stage) const {
-    return reinterpret_cast<T*>(shared_) + stage * layout_.stage();
+    return reinterpret_cast<T*>(shared_) + (single() ? 0 : stage * layout_.stage());
   }
   __device__ T* reads(int stage) const { return rows(stage) + Layout::kRowsTile; }
   __device__ T* signals(int stage, int which) const {
@@ -111,9 +117,7 @@ class MarchTiles {
   }
 
  private:
-  __device__ unsigned char* behind_stages() const {
-    return shared_ + 2 * layout_.stage() * static_cast<int>(sizeof(T));
-  }
+  __device__ unsigned char* behind_stages() const { return shared_ + layout_.stage_bytes(); }
 
   __device__ void load_rows(const View<const T, 4>& from, bool wide, int64_t t, int count,
                             T* to) const {

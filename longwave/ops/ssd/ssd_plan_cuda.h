@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/ssd/ssd_cuda.h"
 
 namespace longwave::ops {
@@ -23,9 +24,6 @@ namespace ssd_cuda_kernels {
 inline constexpr const char* kWhere = "ssd_cuda";
 inline constexpr const char* kGradWhere = "ssd_cuda_backward";
 
-/// Bytes of shared memory that a block can have: 227 KB on Hopper.
-inline constexpr int kSharedBytes = 227 * 1024;
-
 }  // namespace ssd_cuda_kernels
 
 /// Which kernels march through the chunks: those of any GPU, or those of Hopper.
@@ -38,19 +36,28 @@ struct SsdPlan {
   int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
   SsdEngine engine = SsdEngine::kWarps;
   int blocks = 1;  ///< of kWarpgroups that a multiprocessor has at once: 2 or 3
+  int stages = 2;  ///< of kWarps: with 2 the next chunk is on its way while one is worked on
+
+  bool operator==(const SsdPlan&) const = default;
 };
 
-/// The most heads that a block of kWarps can see to; the states of each have room in its registers.
+/// The most heads that a block of kWarps can see to: their states have room in its registers, and
+/// their tiles in its shared memory.
 template <typename T>
-int ssd_most_heads(const SsdSize& size);
+int ssd_most_heads(const SsdSize& size, const gpu::Capacity& capacity);
 
-/// The plan of kWarps with so many heads a block and at most that many segments.
+/// The plan of kWarps with so many heads a block and at most that many segments. It has two stages
+/// where those of one head have room.
 template <typename T>
-SsdPlan ssd_plan(const SsdSize& size, int heads, int64_t segments);
+SsdPlan ssd_plan(const SsdSize& size, const gpu::Capacity& capacity, int heads, int64_t segments);
 
-/// The plan of kWarps that fills a GPU; the shapes alone decide.
+/// The plan of kWarps that fills a GPU; the shapes and its capacity alone decide.
 template <typename T>
-SsdPlan ssd_plan(const SsdSize& size);
+SsdPlan ssd_plan(const SsdSize& size, const gpu::Capacity& capacity);
+
+/// Bytes of shared memory that a block of a plan of kWarps takes.
+template <typename T>
+int ssd_shared_bytes(const SsdSize& size, const SsdPlan& plan);
 
 /// Whether kWarpgroups take T and these shapes, and the present GPU is a Hopper.
 template <typename T>
@@ -61,7 +68,7 @@ bool ssd_fits_warpgroups(const SsdSize& size);
 template <typename T>
 SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments);
 
-/// The plan of the scan that fills the present GPU; the shapes and its kind alone decide.
+/// The plan of the scan that fills the present GPU; the shapes, its kind and its capacity decide.
 template <typename T>
 SsdPlan ssd_scan_plan(const SsdSize& size);
 
@@ -73,17 +80,29 @@ struct SsdGradPlan {
   SsdPlan march;      ///< for states and adjoints
   int64_t heads = 1;  ///< of a group that a block sees to, one after the other
   SsdEngine engine = SsdEngine::kWarps;
+  int columns = kSsdColumns;  ///< of head_dim that a block of kWarps sees to at once, or half
 };
 
 /// Whether kWarpgroups can find gradients of this extent, and the present GPU is a Hopper.
 template <typename T>
 bool ssd_grad_fits_warpgroups(const SsdSize& size);
 
-/// The plan of kWarps with so many heads a block; or the plan that fills the present GPU.
+/// The plan of kWarps with so many heads a block, or with as many as fill a GPU; its columns are
+/// halved where all have no room. Or the plan that fills the present GPU.
 template <typename T>
-SsdGradPlan ssd_grad_plan(const SsdSize& size, int64_t heads);
+SsdGradPlan ssd_grad_plan(const SsdSize& size, const gpu::Capacity& capacity, int64_t heads);
+template <typename T>
+SsdGradPlan ssd_grad_plan(const SsdSize& size, const gpu::Capacity& capacity);
 template <typename T>
 SsdGradPlan ssd_grad_plan(const SsdSize& size);
+
+/// Bytes of shared memory that a block of a plan of kWarps takes.
+template <typename T>
+int ssd_grad_shared_bytes(const SsdSize& size, const SsdGradPlan& plan);
+
+/// The most states for whose gradients a GPU has room; kSsdCudaStates from 151 KB a block on.
+template <typename T>
+int64_t ssd_grad_most_states(const gpu::Capacity& capacity);
 
 /// Bytes of device memory that a plan of the gradient takes.
 template <typename T>

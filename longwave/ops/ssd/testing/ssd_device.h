@@ -27,6 +27,31 @@ inline constexpr std::array<SsdCase, 7> kSsdWideCases = {{{{1, 70, 2, 130, 1, 20
                                                           {{1, 100, 2, 64, 2, 256}, {}},
                                                           {{1, 700, 4, 72, 1, 104}, kSsdPacked}}};
 
+/// GPUs to plan for: compute capability 9.0, 8.0, and 8.6, 8.9 or 12.0.
+inline constexpr std::array<gpu::Capacity, 3> kSsdCapacities = {
+    {gpu::kHopperCapacity, {163 * 1024, 108}, {99 * 1024, 84}}};
+
+/// The present GPU, and those that it can stand in for.
+inline std::vector<gpu::Capacity> ssd_capacities_here() {
+  std::vector<gpu::Capacity> all = {gpu::present_capacity("test")};
+  for (const gpu::Capacity& capacity : kSsdCapacities) {
+    if (capacity.shared_bytes < all.front().shared_bytes) all.push_back(capacity);
+  }
+  return all;
+}
+
+/// Sizes as those of models, with every count of states that kernels exist for.
+inline std::vector<SsdSize> ssd_sizes_of_models() {
+  std::vector<SsdSize> sizes;
+  for (const int64_t state : {16, 64, 100, 128, 200, 256}) {
+    for (const int64_t head_dim : {32, 64, 128}) {
+      for (const int64_t groups : {1, 8}) sizes.push_back({8, 2048, 80, head_dim, groups, state});
+      sizes.push_back({1, 65536, 24, head_dim, 1, state});
+    }
+  }
+  return sizes;
+}
+
 /// Rounds the operands that a GPU takes as T, so that a judge on the host sees the same numbers.
 template <typename T>
 void round_operands(SsdProblem<double>& problem) {
