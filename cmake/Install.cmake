@@ -31,6 +31,10 @@ install(FILES ${PROJECT_BINARY_DIR}/longwaveConfig.cmake
   ${PROJECT_BINARY_DIR}/longwaveConfigVersion.cmake DESTINATION ${LONGWAVE_CMAKE_DIR})
 
 file(RELATIVE_PATH LONGWAVE_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+set(LONGWAVE_PC_CUDA "")
+if(LONGWAVE_HAVE_CUDA)
+  set(LONGWAVE_PC_CUDA " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lpthread -ldl -lrt")
+endif()
 foreach(package longwave longwave_c)
   configure_file(cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${package}.pc
