@@ -11,7 +11,8 @@ BuildFacts build_facts() {
                    .build_type = LONGWAVE_BUILD_TYPE,
                    .compiler = LONGWAVE_COMPILER,
                    .simd_built = {},
-                   .simd_used = "scalar"};
+                   .simd_used = "scalar",
+                   .gpus = LONGWAVE_GPUS};
   // Highway numbers its targets from the best to the plainest.
   const int64_t supported = hwy::SupportedTargets();
   for (int64_t bit = int64_t{1} << 61; bit > 0; bit >>= 1) {

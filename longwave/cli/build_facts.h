@@ -14,6 +14,7 @@ struct BuildFacts {
   std::string compiler;                 ///< "GNU 12.2.0"
   std::vector<std::string> simd_built;  ///< SIMD targets that kernels are compiled for
   std::string simd_used;                ///< the one chosen on this CPU
+  std::string gpus;                     ///< compute capabilities built for, "80 90"; or empty
 };
 
 BuildFacts build_facts();

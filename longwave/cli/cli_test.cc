@@ -126,6 +126,7 @@ TEST(Cli, VersionIsMachineReadable) {
   const auto facts = nlohmann::json::parse(run(probe(), {"--version", "--json"}).out);
   EXPECT_FALSE(facts.at("version").get<std::string>().empty());
   EXPECT_FALSE(facts.at("simd_used").get<std::string>().empty());
+  EXPECT_TRUE(facts.at("cuda").is_string());
   EXPECT_TRUE(run(probe(), {"--version"}).out.starts_with("longwave "));
 }
 

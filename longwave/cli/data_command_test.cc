@@ -73,7 +73,7 @@ TEST(Doctor, FindsThisMachineFitToRun) {
   const Outcome outcome = longwave({"doctor", "--json"});
   EXPECT_EQ(outcome.code, ExitCode::kOk) << outcome.out;
   const auto findings = nlohmann::json::parse(outcome.out);
-  EXPECT_GE(findings.size(), 8 + data::sources().size());
+  EXPECT_GE(findings.size(), 9 + data::sources().size());
   for (const auto& finding : findings) {
     const bool says_what_to_do = finding["verdict"] == "ok" || !finding["fix"].empty();
     EXPECT_TRUE(says_what_to_do) << finding;

@@ -101,6 +101,34 @@ Finding blas() {
   return finding;
 }
 
+/// Names of the NVIDIA GPUs that the driver shows.
+std::vector<std::string> gpu_names() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& gpu : fs::directory_iterator("/proc/driver/nvidia/gpus", error)) {
+    std::ifstream file(gpu.path() / "information");
+    for (std::string line; std::getline(file, line);) {
+      if (!line.starts_with("Model:")) continue;
+      names.push_back(line.substr(std::min(line.size(), line.find_first_not_of(" \t", 6))));
+    }
+  }
+  return names;
+}
+
+Finding gpu() {
+  const std::vector<std::string> names = gpu_names();
+  const std::string built = build_facts().gpus;
+  Finding finding{.what = "GPU",
+                  .found = fmt::format("{}; {}", names.empty() ? "none seen" : joined(names, ", "),
+                                       built.empty() ? "this build has no CUDA kernels"
+                                                     : "CUDA kernels are built for " + built)};
+  if (!names.empty() && built.empty()) {
+    finding.verdict = Verdict::kNote;
+    finding.fix = "cmake --preset cuda builds for it: docs/how-to/gpu.md";
+  }
+  return finding;
+}
+
 Finding memory() {
   struct sysinfo info = {};
   if (::sysinfo(&info) != 0)
@@ -159,6 +187,7 @@ std::vector<Finding> examine() {
                                    simd(),
                                    threads(),
                                    blas(),
+                                   gpu(),
                                    memory(),
                                    disk(),
                                    torch()};
@@ -211,9 +240,9 @@ Command doctor_command() {
   return {.name = "doctor",
           .summary = "Check this machine and installation, and say what to do",
           .description =
-              "Looks at the CPU and the SIMD kernels in use, threads, OpenBLAS, memory, disk, the "
-              "training program and the sources of data. Notes tell what could be better; exit "
-              "status 1 if something is broken.",
+              "Looks at the CPU and the SIMD kernels in use, threads, OpenBLAS, GPUs, memory, "
+              "disk, the training program and the sources of data. Notes tell what could be "
+              "better; exit status 1 if something is broken.",
           .examples = {{"longwave doctor", "is everything there?"},
                        {"longwave doctor --json", "the same, to attach to a report"}},
           .positionals = {},

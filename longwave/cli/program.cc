@@ -47,10 +47,15 @@ void print_version(const Program& program, bool as_json, Console& console) {
   const BuildFacts facts = build_facts();
   const auto helper = find_torch_program();
   if (as_json) {
-    console.out << Json{{"version", facts.version},       {"commit", facts.commit},
-                        {"build_type", facts.build_type}, {"compiler", facts.compiler},
-                        {"simd_built", facts.simd_built}, {"simd_used", facts.simd_used},
-                        {"torch", program.torch},         {"trains", helper.has_value()}}
+    console.out << Json{{"version", facts.version},
+                        {"commit", facts.commit},
+                        {"build_type", facts.build_type},
+                        {"compiler", facts.compiler},
+                        {"simd_built", facts.simd_built},
+                        {"simd_used", facts.simd_used},
+                        {"cuda", facts.gpus},
+                        {"torch", program.torch},
+                        {"trains", helper.has_value()}}
                        .dump(2)
                 << '\n';
     return;
@@ -60,9 +65,10 @@ void print_version(const Program& program, bool as_json, Console& console) {
       "commit    {}\n"
       "build     {}, {}\n"
       "SIMD      {} (built for {})\n"
+      "CUDA      {}\n"
       "torch     {}\n",
       program.name, facts.version, facts.commit, facts.build_type, facts.compiler, facts.simd_used,
-      joined(facts.simd_built, " "),
+      joined(facts.simd_built, " "), facts.gpus.empty() ? "no" : "built for " + facts.gpus,
       !program.torch.empty() ? "yes, " + program.torch
       : helper.has_value()   ? "no; training runs in " + helper->string()
                              : "no; longwave-train was not found, training is not available");
