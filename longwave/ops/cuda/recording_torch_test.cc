@@ -6,20 +6,12 @@
 #include <stdexcept>
 
 #include "longwave/base/error.h"
-#include "longwave/ops/cuda/device_torch.h"
+#include "longwave/ops/testing/device_torch.h"
 
 namespace longwave::ops::gpu {
 namespace {
 
-/// What needs a GPU.
-class DeviceRecording : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (!kBuiltIn || !torch::cuda::is_available()) {
-      GTEST_SKIP() << "no GPU, or a build without CUDA";
-    }
-  }
-};
+class DeviceRecording : public testing::OnDevice<> {};
 
 constexpr int kPasses = 50;
 
