@@ -2,6 +2,7 @@
 #include "longwave/nn/mixing_torch.h"
 
 #include "longwave/nn/tiles_torch.h"
+#include "longwave/ops/autocast_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -213,6 +214,7 @@ torch::Tensor mixing_of_operations(const MixingCall& call, const torch::Tensor& 
 }  // namespace
 
 torch::Tensor mixing(const MixingCall& call, const ParameterLookup& parameters) {
+  const ops::WithoutAutocast as_given;
   torch::Tensor weight, bias;
   if (call.kind != MixingKind::kNone) {
     weight = parameters("weight");

@@ -6,6 +6,7 @@
 
 #include "longwave/nn/norm_device_torch.h"
 #include "longwave/nn/norm_rows_torch.h"
+#include "longwave/ops/autocast_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/tensor_view_torch.h"
 
@@ -243,6 +244,7 @@ torch::Tensor norm(NormKind kind, const torch::Tensor& x, const torch::Tensor& v
 }
 
 torch::Tensor norm_linear(const NormLinear& call, const ParameterLookup& parameters) {
+  const ops::WithoutAutocast as_given;
   if (call.kind == NormKind::kBatch || !call.x.is_cpu()) {
     return linear(norm(call.kind, call.x, torch::Tensor(), call.phase, parameters), call.W, call.b);
   }

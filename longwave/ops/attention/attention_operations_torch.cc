@@ -4,6 +4,8 @@
 #include <limits>
 #include <vector>
 
+#include "longwave/ops/autocast_torch.h"
+
 namespace longwave::ops {
 namespace {
 
@@ -31,6 +33,7 @@ Tensor visible(const AttentionInput& in) {
 }  // namespace
 
 Tensor attention_of_operations(const AttentionInput& in) {
+  const WithoutAutocast as_given;
   const int64_t kv_heads = in.k.size(2), share = in.q.size(2) / kv_heads;
   const Tensor q = in.q.unflatten(2, {kv_heads, share}).permute({0, 2, 3, 1, 4});
   const Tensor k = in.k.permute({0, 2, 3, 1}).unsqueeze(2);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "longwave/ops/autocast_torch.h"
+
 namespace longwave::ops {
 namespace {
 
@@ -97,6 +99,7 @@ Tensor run_chunks(const Factors& factors, const Tensor& u, int64_t begin, int64_
 
 DenseScanOutput dense_scan(const Tensor& u, const Tensor& A, const Tensor& B, const Tensor& C,
                            const Tensor& d, const Tensor& state) {
+  const WithoutAutocast as_given;
   const int64_t batch = u.size(0), time = u.size(1), channels = u.size(2), n = A.size(1);
   Tensor x = state.defined() ? state.permute({1, 2, 0})
                              : torch::zeros({channels, n, batch}, u.options().requires_grad(false));

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "longwave/ops/autocast_torch.h"
 #include "longwave/ops/ssd/ssd.h"
 
 namespace longwave::ops {
@@ -113,6 +114,7 @@ Tensor Chunks::from(const Tensor& before) const {
 }  // namespace
 
 SsdOutput ssd_of_operations(const SsdInput& input) {
+  const WithoutAutocast as_given;
   const int64_t time = input.x.size(1), heads = input.x.size(2), state = input.B.size(3);
   const Tensor h0 = input.h0.defined()
                         ? input.h0

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "longwave/ops/autocast_torch.h"
 #include "longwave/ops/operand_torch.h"
 #include "longwave/ops/product_torch.h"
 #include "longwave/ops/vocabulary_loss/vocabulary_loss_device_torch.h"
@@ -68,6 +69,7 @@ Tensor vocabulary_loss(const Tensor& x, const Tensor& W, const Tensor& label, in
   TORCH_CHECK(x.dim() == 2 && W.dim() == 2 && x.size(1) == W.size(1) && label.dim() == 1 &&
                   label.size(0) == x.size(0),
               "vocabulary_loss: x must be (rows, channels), W (classes, channels), label (rows)");
+  const WithoutAutocast as_given;
   return VocabularyLossFunction::apply(x, W, label, at_once);
 }
 
