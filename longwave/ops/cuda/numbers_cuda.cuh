@@ -46,6 +46,13 @@ __device__ inline float softplus(float x) {
   return fmaf(sum, e, fmaxf(x, 0.0f));
 }
 
+/// The same of pairs side by side, so that latencies overlap.
+template <int kCount>
+__device__ void softplus(float2 (&x)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) x[i] = make_float2(softplus(x[i].x), softplus(x[i].y));
+}
+
 __device__ inline float reciprocal_fast(float x) {
   float y;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

@@ -160,12 +160,7 @@ class GradTiles {
           dyg[i].x *= gpu::silu(z.x), dyg[i].y *= gpu::silu(z.y);
         }
       }
-      if (soft) {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i) {
-          s[i] = make_float2(gpu::softplus(s[i].x), gpu::softplus(s[i].y));
-        }
-      }
+      if (soft) gpu::softplus(s);
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int row = first + i * kRowsAtOnce;

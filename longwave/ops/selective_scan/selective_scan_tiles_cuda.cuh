@@ -203,12 +203,7 @@ class Tiles {
         s[i] = gpu::pair_of(shared_.raw[stage][1][row] + c);
         s[i].x += bias.x, s[i].y += bias.y;
       }
-      if (soft) {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i) {
-          s[i] = make_float2(gpu::softplus(s[i].x), gpu::softplus(s[i].y));
-        }
-      }
+      if (soft) gpu::softplus(s);
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
         const int row = first_row() + (first + i) * kRowsAtOnce;
