@@ -239,6 +239,13 @@ function(longwave_torch_library target)
     endif()
     list(APPEND sources ${found})
   endforeach()
+  # What queues work on a GPU, or one file a room that stands in for it.
+  if(LONGWAVE_TORCH_CUDA)
+    list(FILTER sources EXCLUDE REGEX "/no_gpu_torch\\.cc$")
+  else()
+    list(FILTER sources EXCLUDE REGEX
+      "(_device|/cuda/(current_stream|peak_memory|recording|to_host))_torch\\.cc$")
+  endif()
   if(NOT sources)
     return()
   endif()

@@ -6,7 +6,6 @@
 
 namespace longwave::nn {
 
-#ifdef LONGWAVE_TORCH_CUDA
 void dropout_mask_on_device(const Dropout& dropout, const torch::Tensor& mask) {
   ops::gpu::KernelTypes<float>::call(mask, [&](auto) {
     ops::dropout_mask_cuda({.rate = dropout.rate,
@@ -16,10 +15,5 @@ void dropout_mask_on_device(const Dropout& dropout, const torch::Tensor& mask) {
                            ops::gpu::current_stream());
   });
 }
-#else
-void dropout_mask_on_device(const Dropout&, const torch::Tensor&) {
-  ops::gpu::refuse_device("dropout");
-}
-#endif
 
 }  // namespace longwave::nn

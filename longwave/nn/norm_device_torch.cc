@@ -7,7 +7,6 @@
 
 namespace longwave::nn {
 
-#ifdef LONGWAVE_TORCH_CUDA
 using ops::gpu::device_view_of;
 
 /// Of what follows the norm; x is float32.
@@ -47,9 +46,5 @@ void row_norm_backward_on_device(const RowNormGradOnDevice& call) {
         ops::gpu::bytes_of(scratch), ops::gpu::current_stream());
   });
 }
-#else
-void row_norm_on_device(const RowNormOnDevice&) { ops::gpu::refuse_device("norm"); }
-void row_norm_backward_on_device(const RowNormGradOnDevice&) { ops::gpu::refuse_device("norm"); }
-#endif
 
 }  // namespace longwave::nn

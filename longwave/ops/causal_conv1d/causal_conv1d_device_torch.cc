@@ -6,12 +6,11 @@
 
 namespace longwave::ops {
 
+using gpu::device_view_of;
+
 bool causal_conv1d_runs_on_device(const torch::Tensor& x, int64_t width) {
   return gpu::SignalTypes::hold(x) && width <= kCausalConv1dCudaWidth;
 }
-
-#ifdef LONGWAVE_TORCH_CUDA
-using gpu::device_view_of;
 
 void causal_conv1d_on_device(const CausalConv1dInput& in, const CausalConv1dOutput& out) {
   gpu::SignalTypes::call(in.x, [&]<typename T>(std::type_identity<T>) {
@@ -50,15 +49,5 @@ void causal_conv1d_backward_on_device(const CausalConv1dInput& in, const CausalC
         gpu::bytes_of(scratch), gpu::current_stream());
   });
 }
-#else
-void causal_conv1d_on_device(const CausalConv1dInput&, const CausalConv1dOutput&) {
-  gpu::refuse_device("causal_conv1d");
-}
-
-void causal_conv1d_backward_on_device(const CausalConv1dInput&, const CausalConv1dOutput&,
-                                      const CausalConv1dInput&) {
-  gpu::refuse_device("causal_conv1d");
-}
-#endif
 
 }  // namespace longwave::ops

@@ -3,19 +3,7 @@
 
 #include "longwave/base/error.h"
 
-#ifdef LONGWAVE_TORCH_CUDA
-#include <c10/cuda/CUDAStream.h>
-#endif
-
 namespace longwave::ops::gpu {
-
-CUstream_st* current_stream() {
-#ifdef LONGWAVE_TORCH_CUDA
-  return c10::cuda::getCurrentCUDAStream().stream();
-#else
-  refuse_device("current_stream");
-#endif
-}
 
 torch::Tensor scratch_like(const torch::Tensor& tensor, size_t bytes) {
   return torch::empty({static_cast<int64_t>(bytes)},

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/recording_torch.h"
 
-#include <torch/version.h>
-
-#include "longwave/ops/cuda/device_torch.h"
-
-#ifdef LONGWAVE_TORCH_CUDA
 #include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
-#endif
+#include <torch/version.h>
+
+#include "longwave/ops/cuda/device_torch.h"
 
 namespace longwave::ops::gpu {
 
-#ifdef LONGWAVE_TORCH_CUDA
 namespace {
 
 using c10::cuda::CUDAStream;
@@ -106,13 +102,5 @@ void Recording::record(FunctionRef<void()>) {
 #endif
 
 void Recording::replay() { parts_->graph->replay(); }
-#else
-struct Recording::Parts {};
-Recording::Recording() { refuse_device("recording"); }
-Recording::~Recording() = default;
-void Recording::run(FunctionRef<void()>) { refuse_device("recording"); }
-void Recording::record(FunctionRef<void()>) { refuse_device("recording"); }
-void Recording::replay() { refuse_device("recording"); }
-#endif
 
 }  // namespace longwave::ops::gpu

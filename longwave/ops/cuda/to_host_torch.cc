@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/to_host_torch.h"
 
-#include "longwave/ops/cuda/device_torch.h"
-
-#ifdef LONGWAVE_TORCH_CUDA
 #include <ATen/cuda/CUDAEvent.h>
-#endif
 
 namespace longwave::ops::gpu {
 
-#ifdef LONGWAVE_TORCH_CUDA
 torch::Tensor to_host(const torch::Tensor& tensor, FunctionRef<void()> meanwhile) {
   const c10::DeviceGuard guard(tensor.device());
   // Only to memory that stays in place a copy runs by itself.
@@ -22,8 +17,5 @@ torch::Tensor to_host(const torch::Tensor& tensor, FunctionRef<void()> meanwhile
   copied.synchronize();
   return host;
 }
-#else
-torch::Tensor to_host(const torch::Tensor&, FunctionRef<void()>) { refuse_device("to_host"); }
-#endif
 
 }  // namespace longwave::ops::gpu

@@ -6,10 +6,9 @@
 
 namespace longwave::ops {
 
-bool gated_norm_runs_on_device(const torch::Tensor& x) { return gpu::SignalTypes::hold(x); }
-
-#ifdef LONGWAVE_TORCH_CUDA
 using gpu::device_view_of;
+
+bool gated_norm_runs_on_device(const torch::Tensor& x) { return gpu::SignalTypes::hold(x); }
 
 void gated_norm_on_device(const GatedNormOnDevice& call) {
   gpu::SignalTypes::call(call.x, [&]<typename T>(std::type_identity<T>) {
@@ -42,11 +41,5 @@ void gated_norm_backward_on_device(const GatedNormGradOnDevice& call) {
         gpu::bytes_of(scratch), gpu::current_stream());
   });
 }
-#else
-void gated_norm_on_device(const GatedNormOnDevice&) { gpu::refuse_device("gated_norm"); }
-void gated_norm_backward_on_device(const GatedNormGradOnDevice&) {
-  gpu::refuse_device("gated_norm");
-}
-#endif
 
 }  // namespace longwave::ops

@@ -7,17 +7,9 @@
 namespace longwave::ops {
 namespace {
 
-using LinearScanTypes = gpu::KernelTypes<float, __nv_bfloat16, __half, std::complex<float>>;
-
-}  // namespace
-
-bool linear_scan_runs_on_device(const torch::Tensor& b) { return LinearScanTypes::hold(b); }
-
-#ifdef LONGWAVE_TORCH_CUDA
-namespace {
-
 using gpu::device_view_of;
 using torch::Tensor;
+using LinearScanTypes = gpu::KernelTypes<float, __nv_bfloat16, __half, std::complex<float>>;
 
 struct Scratch {
   explicit Scratch(const Tensor& signal)
@@ -30,6 +22,8 @@ struct Scratch {
 };
 
 }  // namespace
+
+bool linear_scan_runs_on_device(const torch::Tensor& b) { return LinearScanTypes::hold(b); }
 
 void linear_scan_on_device(const Tensor& a, const Tensor& b, const Tensor& h0,
                            const LinearScanOutput& out) {
@@ -61,15 +55,5 @@ void linear_scan_backward_on_device(const LinearScanSaved& in, const LinearScanG
         scratch.segments, gpu::bytes_of(scratch.memory), gpu::current_stream());
   });
 }
-#else
-void linear_scan_on_device(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&,
-                           const LinearScanOutput&) {
-  gpu::refuse_device("linear_scan");
-}
-
-void linear_scan_backward_on_device(const LinearScanSaved&, const LinearScanGradients&) {
-  gpu::refuse_device("linear_scan");
-}
-#endif
 
 }  // namespace longwave::ops

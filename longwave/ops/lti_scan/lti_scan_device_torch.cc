@@ -7,23 +7,17 @@
 namespace longwave::ops {
 namespace {
 
-using LtiScanTypes = gpu::KernelTypes<float, __nv_bfloat16>;
-
-}  // namespace
-
-bool lti_scan_runs_on_device(const torch::Tensor& u) { return LtiScanTypes::hold(u); }
-
-#ifdef LONGWAVE_TORCH_CUDA
-namespace {
-
 using gpu::device_view_of;
 using Complex = std::complex<float>;
+using LtiScanTypes = gpu::KernelTypes<float, __nv_bfloat16>;
 
 LtiScanCudaSize size_of(const LtiScanTensors& in) {
   return {in.u.size(0), in.u.size(1), in.u.size(2), in.a.size(1)};
 }
 
 }  // namespace
+
+bool lti_scan_runs_on_device(const torch::Tensor& u) { return LtiScanTypes::hold(u); }
 
 void lti_scan_on_device(const LtiScanTensors& in, const LtiScanOutput& out) {
   LtiScanTypes::call(in.u, [&]<typename T>(std::type_identity<T>) {
@@ -59,15 +53,5 @@ void lti_scan_backward_on_device(const LtiScanTensors& in, const LtiScanOutput& 
                            gpu::bytes_of(scratch), gpu::current_stream());
   });
 }
-#else
-void lti_scan_on_device(const LtiScanTensors&, const LtiScanOutput&) {
-  gpu::refuse_device("lti_scan");
-}
-
-void lti_scan_backward_on_device(const LtiScanTensors&, const LtiScanOutput&,
-                                 const LtiScanTensors&) {
-  gpu::refuse_device("lti_scan");
-}
-#endif
 
 }  // namespace longwave::ops

@@ -12,7 +12,6 @@ int64_t selective_scan_device_states() {
   return torch::GradMode::is_enabled() ? kSelectiveScanCudaGradStates : kSelectiveScanCudaStates;
 }
 
-#ifdef LONGWAVE_TORCH_CUDA
 namespace {
 
 using gpu::device_view_of;
@@ -73,16 +72,5 @@ void selective_scan_backward_on_device(const SelectiveScanTensors& in, const tor
         gpu::bytes_of(scratch), gpu::current_stream());
   });
 }
-#else
-void selective_scan_on_device(const SelectiveScanTensors&, const SelectiveScanOutput&,
-                              const torch::Tensor&) {
-  gpu::refuse_device("selective_scan");
-}
-
-void selective_scan_backward_on_device(const SelectiveScanTensors&, const torch::Tensor&,
-                                       const SelectiveScanOutput&, const SelectiveScanTensors&) {
-  gpu::refuse_device("selective_scan");
-}
-#endif
 
 }  // namespace longwave::ops

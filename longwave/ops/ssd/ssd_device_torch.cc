@@ -6,7 +6,6 @@
 
 namespace longwave::ops {
 
-#ifdef LONGWAVE_TORCH_CUDA
 namespace {
 
 using gpu::device_view_of;
@@ -72,14 +71,5 @@ void ssd_backward_on_device(const SsdInput& in, const SsdOutput& d, const SsdInp
                       gpu::bytes_of(scratch), gpu::current_stream());
   });
 }
-#else
-bool ssd_runs_on_device(const torch::Tensor&, int64_t) { return false; }
-
-void ssd_on_device(const SsdInput&, const SsdOutput&) { gpu::refuse_device("ssd"); }
-
-void ssd_backward_on_device(const SsdInput&, const SsdOutput&, const SsdInput&) {
-  gpu::refuse_device("ssd");
-}
-#endif
 
 }  // namespace longwave::ops

@@ -6,12 +6,11 @@
 
 namespace longwave::ops {
 
+using gpu::device_view_of;
+
 bool softmax_loss_runs_on_device(const torch::Tensor& scores) {
   return gpu::SignalTypes::hold(scores);
 }
-
-#ifdef LONGWAVE_TORCH_CUDA
-using gpu::device_view_of;
 
 void softmax_loss_on_device(const SoftmaxLossTensors& in) {
   gpu::SignalTypes::call(in.scores, [&]<typename T>(std::type_identity<T>) {
@@ -23,8 +22,5 @@ void softmax_loss_on_device(const SoftmaxLossTensors& in) {
         gpu::current_stream());
   });
 }
-#else
-void softmax_loss_on_device(const SoftmaxLossTensors&) { gpu::refuse_device("vocabulary_loss"); }
-#endif
 
 }  // namespace longwave::ops
