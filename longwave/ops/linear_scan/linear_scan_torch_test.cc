@@ -159,5 +159,18 @@ TEST(LinearScanTorch, RejectsBadShapes) {
   EXPECT_THROW(linear_scan(in[0], in[1], in[2].narrow(1, 0, 2)), InvalidArgument);
 }
 
+/// Factors and inputs may be narrow: they are widened exactly, h is rounded once and final is not.
+TEST(LinearScanTorch, SixteenBitsAreRoundedOnce) {
+  for (const torch::Dtype type : {torch::kBFloat16, torch::kFloat16}) {
+    const auto in = leaves(2, 20, {2, 20, 3}, torch::kFloat32, 8);
+    const Tensor a = in[0].detach().to(type), b = in[1].detach().to(type);
+    const LinearScanOutput got = linear_scan(a, b, in[2]);
+    const LinearScanOutput expected =
+        linear_scan(a.to(torch::kFloat32), b.to(torch::kFloat32), in[2]);
+    EXPECT_TRUE(torch::equal(got.h, expected.h.to(type)));
+    EXPECT_TRUE(torch::equal(got.final, expected.final));
+  }
+}
+
 }  // namespace
 }  // namespace longwave::ops

@@ -189,5 +189,22 @@ TEST(LtiScanTorch, RejectsBadShapes) {
   EXPECT_THROW(lti_scan(in[0], in[1], in[2], in[3], in[4].narrow(0, 0, 1)), InvalidArgument);
 }
 
+/// The signal alone may be narrow: it is widened exactly, and y is rounded once.
+TEST(LtiScanTorch, SixteenBitsAreRoundedOnce) {
+  for (const torch::Dtype type : {torch::kBFloat16, torch::kFloat16}) {
+    std::array<Tensor, 5> in = leaves(2, 20, 3, 4, torch::kFloat32, 8);
+    in[0] = in[0].detach().to(type).requires_grad_();
+    std::array<Tensor, 5> exact = in;
+    exact[0] = in[0].detach().to(torch::kFloat32).requires_grad_();
+    const LtiScanOutput got = scan(in), expected = scan(exact);
+    EXPECT_TRUE(torch::equal(got.y, expected.y.to(type)));
+    EXPECT_TRUE(torch::equal(got.h, expected.h));
+    const auto gradient = [](const LtiScanOutput& out, const Tensor& leaf) {
+      return torch::autograd::grad({out.y.sum()}, {leaf})[0];
+    };
+    EXPECT_TRUE(torch::equal(gradient(got, in[0]), gradient(expected, exact[0]).to(type)));
+  }
+}
+
 }  // namespace
 }  // namespace longwave::ops
