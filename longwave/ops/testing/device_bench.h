@@ -15,11 +15,12 @@
 
 namespace longwave::ops::testing {
 
-/// Operands of a benchmark in memory of a GPU: up to a quarter of a million numbers of `draw()`,
-/// made on the host once and repeated.
+/// Operands of a benchmark in memory of a GPU: up to 16384 numbers of `draw()`, made on the host
+/// once and repeated. Steps of large batches rotate among many sets: more would take longer to draw
+/// than all the rest.
 template <typename T, typename Draw>
 std::unique_ptr<DeviceBuffer<T>> repeated_on_device(int64_t count, Draw&& draw) {
-  const int64_t once = std::min<int64_t>(count, 1 << 18);
+  const int64_t once = std::min<int64_t>(count, 1 << 14);
   std::vector<T> some;
   some.reserve(once);
   for (int64_t i = 0; i < once; ++i) some.push_back(static_cast<T>(static_cast<float>(draw())));
