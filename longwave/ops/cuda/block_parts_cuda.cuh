@@ -57,6 +57,13 @@ __device__ inline void arrive_as_warp(TurnBarrier& barrier) {
   }
 }
 
+// From Hopper on a warp that waits is set aside meanwhile.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#define LONGWAVE_AWAIT "test_wait"
+#else
+#define LONGWAVE_AWAIT "try_wait"
+#endif
+
 /// Waits for the end of a turn, of which the first is 0; all threads of a warp together.
 __device__ inline void await_as_warp(TurnBarrier& barrier, int turn) {
   int over;
@@ -64,7 +71,8 @@ __device__ inline void await_as_warp(TurnBarrier& barrier, int turn) {
     asm volatile(
         "{\n"
         ".reg .pred over;\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 over, [%1], %2;\n"
+        "mbarrier." LONGWAVE_AWAIT
+        ".parity.shared::cta.b64 over, [%1], %2;\n"
         "selp.s32 %0, 1, 0, over;\n"
         "}\n"
         : "=r"(over)
@@ -72,6 +80,7 @@ __device__ inline void await_as_warp(TurnBarrier& barrier, int turn) {
         : "memory");
   } while (!__all_sync(0xffffffffu, over));  // tells the compiler that the threads stay together
 }
+#undef LONGWAVE_AWAIT
 
 /// Which part of so many threads of the block this thread is in: the same for all of a warp.
 __device__ inline int part_of_block(int threads) {

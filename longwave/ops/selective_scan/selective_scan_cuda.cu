@@ -122,9 +122,9 @@ int64_t apart_step(const SelectiveScanCudaSize& size, int lanes) {
 }
 
 // Which of them take less for a step than two passes over cut time, or -1.
-int apart_lanes(const SelectiveScanCudaSize& size) {
+int apart_lanes(const SelectiveScanCudaSize& size, const gpu::Capacity& capacity) {
   int best = -1;
-  if (size.time < kApartSteps) return best;
+  if (size.time < kApartSteps || !selective_fits_apart(capacity)) return best;
   int64_t least = kCutStep * size.batch * size.channels;
   for (int i = 0; i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
     const int most_states = kSelectiveApartLanes[i].most_states();
@@ -157,6 +157,11 @@ SelectiveScanPlan selective_apart_plan(const SelectiveScanCudaSize& size, int la
 }
 
 SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size) {
+  return selective_scan_plan(size, gpu::present_capacity(kWhere));
+}
+
+SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size,
+                                      const gpu::Capacity& capacity) {
   const auto warps = [&](int lanes) {
     const SelectiveLanes& how = kSelectiveLanes[lanes];
     return std::max<int64_t>(1, size.batch * size.channels / how.channels * how.lanes / 32);
@@ -168,7 +173,8 @@ SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size) {
     if (kSelectiveLanes[i].most_states() > kSelectiveLanes[first].most_states()) break;
     if (warps(i) >= kManyWarps) return selective_scan_plan(size, i, 1);
   }
-  if (apart_lanes(size) >= 0) return selective_apart_plan(size, apart_lanes(size));
+  const int apart = apart_lanes(size, capacity);
+  if (apart >= 0) return selective_apart_plan(size, apart);
   const int64_t longest = std::max<int64_t>(1, size.time / kShortestSegment);
   const auto making = [&](int64_t many) { return (many + warps(first) - 1) / warps(first); };
   const int64_t wanted = std::max(making(kWarpsOfSegments),

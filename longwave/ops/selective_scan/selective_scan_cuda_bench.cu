@@ -137,7 +137,8 @@ void time_shape(const char* type, const SelectiveSize& size, double copy_speed, 
   Sets<T> operands(size);
   const SelectiveScanCudaSize extents = operands[0].size();
   time_plan(type, size, operands, selective_scan_plan(extents), copy_speed);
-  for (int i = 0; all && i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
+  const bool apart = all && selective_fits_apart(gpu::present_capacity("bench"));
+  for (int i = 0; apart && i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
     if (kSelectiveApartLanes[i].most_states() != size.state) continue;
     time_plan(type, size, operands, selective_apart_plan(extents, i), copy_speed);
   }
@@ -187,7 +188,8 @@ bool all_are_right() {
       if (!both_are_right({2, 300, 128, 1, state}, "shared work", plan)) return false;
     }
   }
-  for (int lanes = 0; lanes < static_cast<int>(kSelectiveApartLanes.size()); ++lanes) {
+  const bool apart = selective_fits_apart(gpu::present_capacity("bench"));
+  for (int lanes = 0; apart && lanes < static_cast<int>(kSelectiveApartLanes.size()); ++lanes) {
     const auto plan = [&](const auto& size) { return selective_apart_plan(size, lanes); };
     if (!both_are_right({2, 300, 128, 1, kStates}, "work apart", plan)) return false;
   }

@@ -54,9 +54,10 @@ std::string name(const SelectiveScanPlan& plan) {
          std::to_string(plan.lanes) + " segments " + std::to_string(plan.segments);
 }
 
-// The plans of warps that work apart, which can hold so many states.
+// The plans of warps that work apart, which can hold so many states; none where they do not fit.
 std::vector<SelectiveScanPlan> apart_plans(const SelectiveScanCudaSize& size) {
   std::vector<SelectiveScanPlan> all;
+  if (!selective_fits_apart(gpu::present_capacity("test"))) return all;
   for (int i = 0; i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
     if (kSelectiveApartLanes[i].most_states() < size.state) continue;
     all.push_back(selective_apart_plan(size, i));
@@ -247,10 +248,12 @@ TEST(SelectiveScanCudaPlan, ScansOfFewChannelsTakeOnePassWhereItFillsTheChip) {
   for (const auto& [channels, lanes] :
        {std::pair<int64_t, int>{4096, 0}, {3072, 0}, {8192, 0}, {2048, 1}, {6144, 1}}) {
     const SelectiveScanCudaSize size{1, 65536, channels, 1, 16};
-    const SelectiveScanPlan plan = selective_scan_plan(size);
+    const SelectiveScanPlan plan = selective_scan_plan(size, gpu::kHopperCapacity);
     EXPECT_EQ(plan.work, SelectiveWork::kApart) << channels;
     EXPECT_EQ(plan.lanes, lanes) << channels;
-    EXPECT_EQ(selective_scan_cuda_workspace_bytes(size), 0) << channels;
+    EXPECT_EQ(selective_scan_plan_bytes(size, plan), 0) << channels;
+    const gpu::Capacity small{163 * 1024, 108};
+    EXPECT_EQ(selective_scan_plan(size, small).work, SelectiveWork::kShared) << channels;
   }
   for (const SelectiveScanCudaSize& size : {SelectiveScanCudaSize{1, 65536, 1536, 1, 16},
                                             {1, 65536, 2400, 1, 16},
@@ -259,7 +262,8 @@ TEST(SelectiveScanCudaPlan, ScansOfFewChannelsTakeOnePassWhereItFillsTheChip) {
                                             {1, 65536, 4096, 1, 64},
                                             {1, 1, 4096, 1, 16},
                                             {1, 65536, 0, 1, 16}}) {
-    EXPECT_EQ(selective_scan_plan(size).work, SelectiveWork::kShared) << size.channels;
+    EXPECT_EQ(selective_scan_plan(size, gpu::kHopperCapacity).work, SelectiveWork::kShared)
+        << size.channels;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/selective_scan/selective_scan_cuda.h"
 
 namespace longwave::ops {
@@ -55,10 +56,17 @@ constexpr const SelectiveLanes& selective_lanes_of(const SelectiveScanPlan& plan
 SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size, int lanes,
                                       int64_t segments);
 
+/// Whether warps can work apart: their tiles take as much shared memory as a block has on Hopper.
+constexpr bool selective_fits_apart(const gpu::Capacity& capacity) {
+  return capacity.shared_bytes >= gpu::kHopperCapacity.shared_bytes;
+}
+
 /// The plan of warps that work apart, with that sharing.
 SelectiveScanPlan selective_apart_plan(const SelectiveScanCudaSize& size, int lanes);
 
-/// The plan that fills a GPU; the shapes alone decide.
+/// The plan that fills a GPU, or the present one; the shapes and its capacity alone decide.
+SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size,
+                                      const gpu::Capacity& capacity);
 SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size);
 
 /// Bytes of device memory that a plan takes.
