@@ -2,29 +2,34 @@
 #pragma once
 
 #include <complex>
+#include <type_traits>
 
 #include "longwave/ops/lti_scan/lti_lines_cuda.cuh"
 
 namespace longwave::ops::lti_cuda {
 
-// Constants of a scan's channel, in tiles: what inputs add to states, what states add to outputs,
-// and what inputs add to outputs of the same chunk.
-template <int kModeTiles>
+// Constants of a scan's channel, in tiles: what inputs add to states (for each 16 steps of a
+// chunk), what 16 numbers of states add to 8 outputs, and what 16 inputs add to 8 outputs that
+// begin 0, 8, ... steps later.
+template <typename Form, int kModeTiles>
 struct ScanTiles {
-  static constexpr int kStates = 2 * kModeTiles;  // tiles of 8 numbers
-  static constexpr int kIn = 0, kOut = kStates, kStraight = 2 * kStates;
-  static constexpr int kCount = 2 * kStates + 2;
+  static constexpr int kStates = 2 * kModeTiles;     // tiles of 8 numbers
+  static constexpr int kOutputs = 2 * Form::kSteps;  // tiles of 8 steps
+  static constexpr int kIn = 0, kOut = Form::kSteps * kStates;
+  static constexpr int kStraight = kOut + kModeTiles * kOutputs;
+  static constexpr int kCount = kStraight + kOutputs;
   static constexpr int kModes = 8 * kModeTiles;
 };
 
 // Constants of 16 modes of a channel for the gradient's sums: what inputs add to h and to dh/da,
-// and what output gradients make of those.
+// and what output gradients make of those, in turns.
+template <typename Form>
 struct SumTiles {
   static constexpr int kStates = 4;
-  static constexpr int kIn = 0, kInSlope = 4, kOut = 8, kOutSlope = 12;
-  static constexpr int kCount = 16;
-  static constexpr int kModes = 16;
+  static constexpr int kIn = 0, kOut = Form::kSteps * 2 * kStates;
+  static constexpr int kCount = 2 * kOut;
 };
+inline constexpr int kSumModes = 16;
 
 // Forwards, state h = a h + u and readout c h. The adjoint state runs backwards: with q = conj(a) g
 // it is q = conj(a) (q + conj(c) dy) and du = Re(q + conj(c) dy).
@@ -63,24 +68,7 @@ __device__ inline ModeFactors factors_of(const ScanSystem& system, int64_t chann
   return factors;
 }
 
-inline constexpr int kFactorWarps = 4;
-
-// Powers 0 to 16 of the poles of up to 32 modes, a lane each.
-struct Powers {
-  float2 of[kChunk + 1][32];
-
-  // Also hands each power to `each(power, i)`, in double.
-  template <typename Each>
-  __device__ void fill(float2 pole, const Each& each) {
-    double2 power = make_double2(1.0, 0.0);
-    for (int i = 0; i <= kChunk; ++i) {
-      of[i][threadIdx.x % 32] = make_float2(float(power.x), float(power.y));
-      each(power, i);
-      power = times(power, make_double2(pole.x, pole.y));
-    }
-    __syncwarp();
-  }
-};
+inline constexpr int kFactorWarps = 4, kFactorThreads = 32 * kFactorWarps;
 
 __device__ inline double2 power_of(double2 base, int64_t exponent) {
   double2 result = make_double2(1.0, 0.0);
@@ -90,12 +78,54 @@ __device__ inline double2 power_of(double2 base, int64_t exponent) {
   }
   return result;
 }
+__device__ inline double2 wide(float2 z) { return make_double2(z.x, z.y); }
 __device__ inline float2 rounded(double2 z) { return make_float2(float(z.x), float(z.y)); }
+
+// Powers 0 to kHighest of the poles of up to 32 modes.
+template <int kHighest>
+struct Powers {
+  float2 of[kHighest + 1][33];
+
+  // Each lane sees to a mode, each warp of the block to a part of the powers.
+  __device__ void fill(float2 pole) {
+    constexpr int kEach = kHighest / kFactorWarps;
+    const int warp = threadIdx.x / 32, first = warp * kEach;
+    const int last = warp + 1 == kFactorWarps ? kHighest : first + kEach - 1;
+    double2 power = power_of(wide(pole), first);
+    for (int i = first; i <= last; ++i) {
+      of[i][threadIdx.x % 32] = rounded(power);
+      power = times(power, wide(pole));
+    }
+  }
+};
 
 // Rows of factors of modes: what a chunk and a segment leave of a state, and the derivatives of
 // these with respect to the pole.
 inline constexpr int kHop = 0, kLeap = 1, kHopSlope = 2, kLeapSlope = 3;
 inline constexpr int kScanHops = 2, kSumHops = 4;
+
+// Whether outputs are rounded so far that states may enter them with the 11 bits of tf32.
+template <typename T>
+inline constexpr bool kRoundReadout = std::is_same_v<T, __nv_bfloat16>;
+
+// A number of 11 bits, nearer to zero.
+__device__ inline uint32_t cut(float x) { return __float_as_uint(x) & 0xffffe000u; }
+// That takes half a unit on average, 2^-11 / m for numbers m 2^n with m from 1 to 2, or 2^-11 / (2
+// ln 2) over all m. Constants that multiply such numbers make up for it.
+inline constexpr float kCutGain = 1.0f + 0.7213475f / 2048;
+
+// A constant operand like make_tile's that states of 8 modes are read out with: rows are real and
+// imaginary parts in turns. In tf32 those of a lane's mode stand 4 apart; the upper 4 modes follow.
+template <typename T, typename Value>
+__device__ uint4 make_readout(const Value& value) {
+  if constexpr (!kRoundReadout<T>) {
+    return make_tile(value);
+  } else {
+    const int row = threadIdx.x % 4 * 2;
+    const auto rounded = [&](int n) { return gpu::to_tf32(kCutGain * value(n)); };
+    return make_uint4(rounded(row), rounded(row + 1), rounded(row + 8), rounded(row + 9));
+  }
+}
 
 struct ScanFactorsLaunch {
   ScanSystem system;
@@ -104,107 +134,115 @@ struct ScanFactorsLaunch {
   float2* hops;   // (channels, kScanHops, ScanTiles::kModes)
 };
 
-template <int kModeTiles>
-__global__ void __launch_bounds__(32 * kFactorWarps)
+// A block for each channel.
+template <typename Form, int kModeTiles>
+__global__ void __launch_bounds__(kFactorThreads)
     scan_factors_kernel(const __grid_constant__ ScanFactorsLaunch launch) {
-  using Tiles = ScanTiles<kModeTiles>;
-  __shared__ Powers all_powers[kFactorWarps];
-  __shared__ float2 all_gains[kFactorWarps][2][32];
-  __shared__ float all_responses[kFactorWarps][kChunk];
+  constexpr int kChunk = Form::kChunk;
+  using Tiles = ScanTiles<Form, kModeTiles>;
+  __shared__ Powers<kChunk> powers;
+  __shared__ float2 gains[2][32];
+  __shared__ float responses[kChunk];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int64_t channel = int64_t{blockIdx.x} * kFactorWarps + warp;
-  if (channel >= launch.system.a.extent(0)) return;
+  const int64_t channel = blockIdx.x;
   const ModeFactors factors = factors_of(launch.system, channel, lane);
-  Powers& powers = all_powers[warp];
-  float2(&gains)[2][32] = all_gains[warp];
-  float(&responses)[kChunk] = all_responses[warp];
-  gains[0][lane] = factors.in;
-  gains[1][lane] = factors.out;
-  const float2 gain = times(factors.in, factors.out);
-  const float skip = launch.system.d.absent() ? 0.0f : launch.system.d(channel);
-  powers.fill(factors.pole, [&](double2 power, int i) {
-    double response = gain.x * power.x - gain.y * power.y;
-    for (int mask = 16; mask > 0; mask /= 2) {
-      response += __shfl_xor_sync(0xffffffffu, response, mask);
+  powers.fill(factors.pole);
+  if (warp == 0) {
+    gains[0][lane] = factors.in;
+    gains[1][lane] = factors.out;
+  }
+  __syncthreads();
+  // Four lanes for each lag.
+  double response = 0.0;
+  const int lag = threadIdx.x / 4;
+  if (lag < kChunk) {
+    for (int n = threadIdx.x % 4; n < Tiles::kModes; n += 4) {
+      const double2 gain = times(wide(gains[0][n]), wide(gains[1][n]));
+      const double2 power = wide(powers.of[lag][n]);
+      response += gain.x * power.x - gain.y * power.y;
     }
-    if (lane == 0 && i < kChunk) {
-      responses[i] = static_cast<float>(response + (i == 0 ? skip : 0.0));
-    }
-  });
+  }
+  response += __shfl_xor_sync(0xffffffffu, response, 1);
+  response += __shfl_xor_sync(0xffffffffu, response, 2);
+  if (lag < kChunk && threadIdx.x % 4 == 0) {
+    const bool skips = lag == 0 && !launch.system.d.absent();
+    responses[lag] = static_cast<float>(response + (skips ? launch.system.d(channel) : 0.0));
+  }
+  __syncthreads();
+
   const int g = lane / 4;
   uint4* const tiles = launch.tiles + channel * Tiles::kCount * 32 + lane;
-  for (int j = 0; j < Tiles::kStates; ++j) {
-    const int mode = 4 * j + g / 2;
-    tiles[(Tiles::kIn + j) * 32] = make_tile([&](int t) {
-      const float2 x = times(gains[0][mode], powers.of[kChunk - 1 - t + factors.late][mode]);
+  for (int tile = warp; tile < Tiles::kOut; tile += kFactorWarps) {
+    const int mode = tile % Tiles::kStates * 4 + g / 2;
+    const int power = kChunk - 1 - tile / Tiles::kStates * kStep + factors.late;
+    tiles[tile * 32] = make_tile([&](int t) {
+      const float2 x = times(gains[0][mode], powers.of[power - t][mode]);
       return g % 2 == 0 ? x.x : x.y;
     });
-    // Two halves of the chunk for each 16 numbers of states.
-    const int i = j % 2 * 8 + g;
-    tiles[(Tiles::kOut + j) * 32] = make_tile([&](int row) {
-      const int n = j / 2 * 8 + row / 2;
+  }
+  for (int tile = warp; tile < kModeTiles * Tiles::kOutputs; tile += kFactorWarps) {
+    const int i = tile % Tiles::kOutputs * 8 + g;
+    tiles[(Tiles::kOut + tile) * 32] = make_readout<typename Form::Number>([&](int row) {
+      const int n = tile / Tiles::kOutputs * 8 + row / 2;
       const float2 x = times(gains[1][n], powers.of[i + 1 - factors.late][n]);
       return row % 2 == 0 ? x.x : -x.y;
     });
   }
-  for (int half = 0; half < 2; ++half) {
-    const int i = half * 8 + g;
-    tiles[(Tiles::kStraight + half) * 32] =
+  for (int tile = warp; tile < Tiles::kOutputs; tile += kFactorWarps) {
+    const int i = tile * 8 + g;
+    tiles[(Tiles::kStraight + tile) * 32] =
         make_tile([&](int t) { return i >= t ? responses[i - t] : 0.0f; });
   }
-  if (lane >= Tiles::kModes) return;
-  const double2 pole = make_double2(factors.pole.x, factors.pole.y);
-  float2* const hops = launch.hops + channel * kScanHops * Tiles::kModes + lane;
-  hops[kHop * Tiles::kModes] = powers.of[kChunk][lane];
-  hops[kLeap * Tiles::kModes] = rounded(power_of(pole, launch.steps));
+  // A warp for each row of hops.
+  if (warp >= kScanHops || lane >= Tiles::kModes) return;
+  launch.hops[(channel * kScanHops + warp) * Tiles::kModes + lane] =
+      warp == kHop ? powers.of[kChunk][lane] : rounded(power_of(wide(factors.pole), launch.steps));
 }
 
 struct SumFactorsLaunch {
   View<const std::complex<float>, 2> a;
   int64_t groups, steps;
   uint4* tiles;  // (groups, channels, SumTiles::kCount, 32)
-  float2* hops;  // (groups, channels, kSumHops, SumTiles::kModes)
+  float2* hops;  // (groups, channels, kSumHops, kSumModes)
 };
 
-inline __global__ void __launch_bounds__(32 * kFactorWarps)
+// A block for each group and channel.
+template <typename Form>
+__global__ void __launch_bounds__(kFactorThreads)
     sum_factors_kernel(const __grid_constant__ SumFactorsLaunch launch) {
-  using Tiles = SumTiles;
-  __shared__ Powers all_powers[kFactorWarps];
+  using Tiles = SumTiles<Form>;
+  constexpr int kChunk = Form::kChunk, kLast = kChunk - 1;
+  __shared__ Powers<kChunk> powers;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int64_t channels = launch.a.extent(0);
-  const int64_t row = int64_t{blockIdx.x} * kFactorWarps + warp;
-  if (row >= launch.groups * channels) return;
-  const int64_t channel = row % channels, n = row / channels * Tiles::kModes + lane;
-  const bool there = lane < Tiles::kModes && n < launch.a.extent(1);
-  Powers& powers = all_powers[warp];
+  const int64_t channels = launch.a.extent(0), row = blockIdx.x;
+  const int64_t channel = row % channels, n = row / channels * kSumModes + lane;
+  const bool there = lane < kSumModes && n < launch.a.extent(1);
   const float2 pole = there ? number(launch.a(channel, n)) : make_float2(0.0f, 0.0f);
-  powers.fill(pole, [](double2, int) {});
+  powers.fill(pole);
+  __syncthreads();
   const int g = lane / 4;
   uint4* const tiles = launch.tiles + row * Tiles::kCount * 32 + lane;
-  for (int j = 0; j < Tiles::kStates; ++j) {
-    const int mode = 4 * j + g / 2;
-    // The part of factor a^power that this lane's column wants.
-    const auto part = [&](int factor, int power) {
+  for (int tile = warp; tile < Tiles::kOut; tile += kFactorWarps) {
+    const int mode = tile / 2 % Tiles::kStates * 4 + g / 2;
+    const int first = tile / (2 * Tiles::kStates) * kStep;
+    // The part that this lane's column wants of a^power or, in every other tile, of its derivative.
+    const auto part = [&](int power) {
+      const int factor = tile % 2 == 0 ? 1 : power;
       if (factor == 0) return 0.0f;
-      const float2 x = powers.of[power][mode];
+      const float2 x = powers.of[power - tile % 2][mode];
       return factor * (g % 2 == 0 ? x.x : x.y);
     };
-    tiles[(Tiles::kIn + j) * 32] = make_tile([&](int t) { return part(1, kChunk - 1 - t); });
-    tiles[(Tiles::kInSlope + j) * 32] =
-        make_tile([&](int t) { return part(kChunk - 1 - t, kChunk - 2 - t); });
-    tiles[(Tiles::kOut + j) * 32] = make_tile([&](int t) { return part(1, t + 1); });
-    tiles[(Tiles::kOutSlope + j) * 32] = make_tile([&](int t) { return part(t + 1, t); });
+    tiles[(Tiles::kIn + tile) * 32] = make_tile([&](int t) { return part(kLast - first - t); });
+    tiles[(Tiles::kOut + tile) * 32] = make_tile([&](int t) { return part(first + t + 1); });
   }
-  if (lane >= Tiles::kModes) return;
-  float2* const hops = launch.hops + row * kSumHops * Tiles::kModes + lane;
-  const double2 one = make_double2(pole.x, pole.y);
-  const float2 before = powers.of[kChunk - 1][lane];
-  hops[kHop * Tiles::kModes] = powers.of[kChunk][lane];
-  hops[kHopSlope * Tiles::kModes] = make_float2(kChunk * before.x, kChunk * before.y);
-  hops[kLeap * Tiles::kModes] = rounded(power_of(one, launch.steps));
-  const double2 less = launch.steps > 0 ? power_of(one, launch.steps - 1) : make_double2(0.0, 0.0);
-  hops[kLeapSlope * Tiles::kModes] =
-      rounded(make_double2(launch.steps * less.x, launch.steps * less.y));
+  // A warp for each row of hops.
+  static_assert(kSumHops == kFactorWarps);
+  if (lane >= kSumModes) return;
+  const int64_t steps = warp == kHop || warp == kHopSlope ? kChunk : launch.steps;
+  const bool slope = warp == kHopSlope || warp == kLeapSlope;
+  double2 hop = steps > 0 || !slope ? power_of(wide(pole), steps - slope) : make_double2(0.0, 0.0);
+  if (slope) hop = make_double2(steps * hop.x, steps * hop.y);
+  launch.hops[(row * kSumHops + warp) * kSumModes + lane] = rounded(hop);
 }
 
 }  // namespace longwave::ops::lti_cuda

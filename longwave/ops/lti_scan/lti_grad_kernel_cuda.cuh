@@ -11,22 +11,21 @@ namespace longwave::ops::lti_cuda {
 //   sum_t dy[t] h[t] = sum_chunks h out(dy) + sum_l a^l lags[l]
 //   sum_t dy[t] s[t] = sum_chunks (s out(dy) + h out_slope(dy)) + sum_l l a^(l-1) lags[l]
 struct Parts {
-  float2* states;  // (line groups, channels, 2, mode groups, SumTiles::kModes)
-  float* pairs;    // (line groups, channels, 16, 16): sum of dy[t] u[t'] of a chunk's steps
+  float2* states;  // (line groups, channels, 2, mode groups, kSumModes)
+  float* pairs;    // (line groups, channels, chunk, chunk): sum of dy[t] u[t'] of a chunk, t' <= t
   int64_t line_groups, groups, channels;
+  int chunk;
 
   __host__ __device__ int64_t state_count() const {
-    return line_groups * channels * 2 * groups * SumTiles::kModes;
+    return line_groups * channels * 2 * groups * kSumModes;
   }
-  __host__ __device__ int64_t pair_count() const {
-    return line_groups * channels * kChunk * kChunk;
-  }
+  __host__ __device__ int64_t pair_count() const { return line_groups * channels * chunk * chunk; }
   __device__ float2& state(int64_t line_group, int64_t channel, int which, int64_t mode) const {
     const int64_t row = (line_group * channels + channel) * 2 + which;
-    return states[row * groups * SumTiles::kModes + mode];
+    return states[row * groups * kSumModes + mode];
   }
   __device__ float& pair(int64_t line_group, int64_t channel, int i, int j) const {
-    return pairs[((line_group * channels + channel) * kChunk + i) * kChunk + j];
+    return pairs[((line_group * channels + channel) * chunk + i) * chunk + j];
   }
 };
 
@@ -42,44 +41,52 @@ struct SumsLaunch {
   Signal<const T> u, dy;
   int64_t groups;      // of 16 modes
   const uint4* tiles;  // (groups, channels, SumTiles::kCount, 32)
-  const float2* hops;  // (groups, channels, kSumHops, SumTiles::kModes)
+  const float2* hops;  // (groups, channels, kSumHops, kSumModes)
   Borders h, s;        // before each segment
   Parts parts;         // out
-  Ends ends;           // out, after all whole chunks
+  Ends ends;           // out, after all whole stages
 };
 
 // Constants, both signals on their way, and a panel for each.
-template <typename T>
+template <typename Form>
 struct SumsMemory {
-  using Inputs = Reader<T, 1>;
-  static constexpr int kU = kChannels<T> * SumTiles::kCount * 32;
+  using Inputs = Reader<Form, 1>;
+  static constexpr int kU = Form::kChannels * SumTiles<Form>::kCount * 32;
   static constexpr int kDy = kU + Inputs::kPieces;
   static constexpr int kHops = kDy + Inputs::kPieces;
-  static constexpr int kPanels = kHops + kChannels<T> * SumTiles::kModes;
-  static constexpr int kBytes = kPanels * 16 + 2 * Panel<T>::kWords * 4;
+  static constexpr int kPanels = kHops + Form::kChannels * kSumModes;
+  static constexpr int kBytes = kPanels * 16 + 2 * Panel<Form>::kWords * 4;
 };
 
-// Pairs of steps of a chunk: (16 steps of dy, 16 of u), summed over lines.
-template <typename T>
+// Pairs of steps of a chunk, (steps of dy, earlier ones of u), summed over lines; in tiles of 16
+// and 8 steps.
+template <typename Form>
 class PairSums {
+  static constexpr int kSteps = Form::kSteps, kParts = Form::kParts;
+
  public:
-  __device__ void add(const Chunk<T>& dy, const Chunk<T>& u) {
-    uint32_t left[kPlanes<T>][4], right[kPlanes<T>][4];
+  __device__ void add(const Chunk<Form>& dy, const Chunk<Form>& u) {
+    uint32_t right[kSteps][kParts][4];
 #pragma unroll
-    for (int p = 0; p < kPlanes<T>; ++p) {
+    for (int k = 0; k < kSteps; ++k) {
+      uint32_t left[kParts][4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        // Corners change places: what was 8 lines further is 8 columns further.
-        left[p][i] = gpu::transposed(dy.part[p][i % 2 * 2 + i / 2]);
-        right[p][i] = gpu::transposed(u.part[p][i]);
+      for (int p = 0; p < kParts; ++p) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          // Corners change places: what was 8 lines further is 8 columns further.
+          left[p][i] = gpu::transposed(dy.of[k][p][i % 2 * 2 + i / 2]);
+          right[k][p][i] = gpu::transposed(u.of[k][p][i]);
+        }
       }
-    }
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      multiply_add(left[0], right[0][2 * half], right[0][2 * half + 1], sums_[half]);
-      if constexpr (kPlanes<T> == 2) {
-        multiply_add(left[0], right[1][2 * half], right[1][2 * half + 1], sums_[half]);
-        multiply_add(left[1], right[0][2 * half], right[0][2 * half + 1], sums_[half]);
+      for (int term = 0; term < 2 * kParts - 1; ++term) {
+#pragma unroll
+        for (int n = 0; n < 2 * k + 2; ++n) {
+          const uint32_t(&x)[4] = right[n / 2][term == 1 ? 1 : 0];
+          multiply_add(left[left_part(term)], make_uint2(x[n % 2 * 2], x[n % 2 * 2 + 1]),
+                       sums_[k * (k + 1) + n]);
+        }
       }
     }
   }
@@ -87,27 +94,31 @@ class PairSums {
   __device__ void write(const Parts& parts, int64_t line_group, int64_t channel) const {
     const int g = threadIdx.x % 32 / 4, q = threadIdx.x % 4;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
+    for (int k = 0; k < kSteps; ++k) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int row = g + i / 2 * 8, column = half * 8 + 2 * q + i % 2;
-        parts.pair(line_group, channel, row, column) = sums_[half][i];
+      for (int n = 0; n < 2 * k + 2; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int row = k * kStep + g + i / 2 * 8, column = n * 8 + 2 * q + i % 2;
+          parts.pair(line_group, channel, row, column) = sums_[k * (k + 1) + n][i];
+        }
       }
     }
   }
 
  private:
-  float sums_[2][4] = {};
+  float sums_[kSteps * (kSteps + 1)][4] = {};
 };
 
-// The states of 16 modes, their slopes and the sums of both.
+// The states of 16 modes and their slopes, tiles of both in turns, and the sums of both.
+template <typename Form>
 struct SumStates {
-  static constexpr int kStates = SumTiles::kStates;
-  float h[kStates][4] = {}, s[kStates][4] = {};
+  using Tiles = SumTiles<Form>;
+  static constexpr int kStates = Tiles::kStates;
+  float states[2 * kStates][4] = {};
   float2 dc[kStates] = {}, da[kStates] = {};
 
-  __device__ void load(const Borders& h_borders, const Borders& s_borders, int64_t group,
-                       const Lane& lane) {
+  __device__ void load(const Borders& h, const Borders& s, int64_t group, const Lane& lane) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const Line& line = lane.lines[r];
@@ -115,32 +126,45 @@ struct SumStates {
 #pragma unroll
       for (int j = 0; j < kStates; ++j) {
         const int n = 4 * j + threadIdx.x % 4;
-        set_state(h[j], r, h_borders(group, line.sequence, line.segment, lane.channel, n));
-        set_state(s[j], r, s_borders(group, line.sequence, line.segment, lane.channel, n));
+        set_state(states[2 * j], r, h(group, line.sequence, line.segment, lane.channel, n));
+        set_state(states[2 * j + 1], r, s(group, line.sequence, line.segment, lane.channel, n));
       }
     }
   }
 
-  template <typename T>
-  __device__ void add(const Chunk<T>& u, const Chunk<T>& dy, const uint4* tiles,
+  __device__ void add(const Chunk<Form>& u, const Chunk<Form>& dy, const uint4* tiles,
                       const float2* hops) {
 #pragma unroll
     for (int j = 0; j < kStates; ++j) {
+      // Constants of h and of s for the k-th 16 steps.
+      const auto load = [&](int first, int k, uint4(&both)[2]) {
+        both[0] = tiles[(first + (k * kStates + j) * 2) * 32];
+        both[1] = tiles[(first + (k * kStates + j) * 2 + 1) * 32];
+      };
       float sums[2][4] = {};
-      const uint4 readout[2] = {tiles[(SumTiles::kOut + j) * 32],
-                                tiles[(SumTiles::kOutSlope + j) * 32]};
-      multiply_add_all<2>(dy.part, readout, sums);
+#pragma unroll
+      for (int k = 0; k < Form::kSteps; ++k) {
+        uint4 readout[2];
+        load(Tiles::kOut, k, readout);
+        multiply_add_all(dy.of[k], readout, sums, 0);
+      }
+      float(&h)[4] = states[2 * j];
+      float(&s)[4] = states[2 * j + 1];
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        const float2 state = state_of(h[j], r), slope = state_of(s[j], r), p = state_of(sums[0], r);
+        const float2 state = state_of(h, r), p = state_of(sums[0], r);
         dc[j] = times_plus(state, p, dc[j]);
-        da[j] = times_plus(slope, p, times_plus(state, state_of(sums[1], r), da[j]));
+        da[j] = times_plus(state_of(s, r), p, times_plus(state, state_of(sums[1], r), da[j]));
       }
       const float2 pole = hops[4 * j];
-      hop_slope(s[j], h[j], pole, hops[SumTiles::kModes + 4 * j]);
-      hop(h[j], pole);
-      multiply_add(u.part, tiles[(SumTiles::kIn + j) * 32], h[j]);
-      multiply_add(u.part, tiles[(SumTiles::kInSlope + j) * 32], s[j]);
+      hop_slope(s, h, pole, hops[kSumModes + 4 * j]);
+      hop(h, pole);
+#pragma unroll
+      for (int k = 0; k < Form::kSteps; ++k) {
+        uint4 in[2];
+        load(Tiles::kIn, k, in);
+        multiply_add_all(u.of[k], in, states, 2 * j);
+      }
     }
   }
 
@@ -150,7 +174,7 @@ struct SumStates {
       dc[j] = over_lines(dc[j]);
       da[j] = over_lines(da[j]);
       if (threadIdx.x % 32 >= 4) continue;
-      const int64_t mode = group * SumTiles::kModes + 4 * j + threadIdx.x % 4;
+      const int64_t mode = group * kSumModes + 4 * j + threadIdx.x % 4;
       parts.state(line_group, channel, 0, mode) = dc[j];
       parts.state(line_group, channel, 1, mode) = da[j];
     }
@@ -168,85 +192,75 @@ struct SumStates {
 
   __device__ void write_ends(const Ends& ends, const Lane& lane, int row, int64_t group) const {
     if (ends.h.absent()) return;
-    const int64_t first = group * SumTiles::kModes;
-    const int64_t count = min(int64_t{SumTiles::kModes}, ends.h.extent(2) - first);
-    write_states(h, lane, row, ends.h.slice(2, first, count));
-    write_states(s, lane, row, ends.s.slice(2, first, count));
+    const int64_t first = group * kSumModes;
+    const int64_t count = min(int64_t{kSumModes}, ends.h.extent(2) - first);
+    write_states<2>(states, 0, lane, row, ends.h.slice(2, first, count));
+    write_states<2>(states, 1, lane, row, ends.s.slice(2, first, count));
   }
 };
 
-template <typename T>
-__global__ void __launch_bounds__(kThreads<T>, 1)
-    sums_kernel(const __grid_constant__ SumsLaunch<T> launch) {
-  using Memory = SumsMemory<T>;
-  const Place place = place_of<T>(launch.lines, launch.groups);
-  const Lane lane = Lane::of<T>(launch.lines, place);
-  const int64_t line_group = place.first_line / kLines;
-  uint4* const tiles = shared_memory + threadIdx.x / 32 * SumTiles::kCount * 32 + threadIdx.x % 32;
+template <typename Form>
+__global__ void __launch_bounds__(Form::kThreads, 1)
+    sums_kernel(const __grid_constant__ SumsLaunch<typename Form::Number> launch) {
+  using Memory = SumsMemory<Form>;
+  constexpr int kTiles = SumTiles<Form>::kCount;
+  const Place place = place_of<Form>(launch.lines, launch.groups);
+  const Lane lane = Lane::of<Form>(launch.lines, place);
+  const int warp_channel = channel_of_warp<Form>();
+  uint4* const tiles = shared_memory + warp_channel * kTiles * 32 + threadIdx.x % 32;
   uint32_t* const u_panel = reinterpret_cast<uint32_t*>(shared_memory + Memory::kPanels);
-  uint32_t* const dy_panel = u_panel + Panel<T>::kWords;
-  const int64_t row = place.group * launch.lines.channels + (lane.there ? lane.channel : 0);
-  const uint4* const from = launch.tiles + row * SumTiles::kCount * 32 + threadIdx.x % 32;
-  float2* const all_hops = reinterpret_cast<float2*>(shared_memory + Memory::kHops) +
-                           threadIdx.x / 32 * 2 * SumTiles::kModes;
-  const int hop_row = threadIdx.x % 32 < SumTiles::kModes ? kHop : kHopSlope;
-  all_hops[threadIdx.x % 32] =
-      launch.hops[(row * kSumHops + hop_row) * SumTiles::kModes + threadIdx.x % SumTiles::kModes];
-  for (int i = 0; i < SumTiles::kCount; ++i) tiles[i * 32] = from[i * 32];
-  SumStates states;
+  uint32_t* const dy_panel = u_panel + Panel<Form>::kWords;
+  float2* const hops =
+      reinterpret_cast<float2*>(shared_memory + Memory::kHops) + warp_channel * 2 * kSumModes;
+  if (lines_of_warp<Form>() == 0) {
+    const int64_t row = place.group * launch.lines.channels + (lane.there ? lane.channel : 0);
+    const uint4* const from = launch.tiles + row * kTiles * 32 + threadIdx.x % 32;
+    const int hop_row = threadIdx.x % 32 < kSumModes ? kHop : kHopSlope;
+    hops[threadIdx.x % 32] =
+        launch.hops[(row * kSumHops + hop_row) * kSumModes + threadIdx.x % kSumModes];
+    for (int i = 0; i < kTiles; ++i) tiles[i * 32] = from[i * 32];
+  }
+  SumStates<Form> states;
   states.load(launch.h, launch.s, place.group, lane);
-  PairSums<T> pairs;
-  const int whole[2] = {lane.whole_chunks(launch.lines, 0), lane.whole_chunks(launch.lines, 1)};
+  PairSums<Form> pairs;
+  const bool with_pairs = place.group == 0;
+  const int whole[2] = {lane.whole_stages(launch.lines, 0), lane.whole_stages(launch.lines, 1)};
+  const auto write_whole = [&](int stage) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      if (stage != whole[r]) continue;
+      const Place again = place_again<Form>(launch.lines, launch.groups);
+      states.write_ends(launch.ends, Lane::of<Form>(launch.lines, again), r, again.group);
+    }
+  };
 
   typename Memory::Inputs u(launch.u, launch.lines, place, shared_memory + Memory::kU);
   typename Memory::Inputs dy(launch.dy, launch.lines, place, shared_memory + Memory::kDy);
-  int chunk = 0;
-  for (int64_t stage = 0; stage < launch.lines.cut.steps; stage += kStage) {
+  const int stages = static_cast<int>(launch.lines.cut.steps / kStage);
+  for (int stage = 0; stage < stages; ++stage) {
+    write_whole(stage);
     u.put(u_panel);
     dy.put(dy_panel);
     u.fetch();
     dy.fetch();
     __syncthreads();
 #pragma unroll 1
-    for (int c = 0; c < kStage / kChunk; ++c, ++chunk) {
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        if (chunk == whole[r]) states.write_ends(launch.ends, lane, r, place.group);
-      }
-      const int first = first_word<T>() + c * (kChunk / 2);
-      const Chunk<T> u_chunk(u_panel + first), dy_chunk(dy_panel + first);
-      if (place.group == 0) pairs.add(dy_chunk, u_chunk);
-      states.add(u_chunk, dy_chunk, tiles, all_hops + threadIdx.x % 4);
+    for (int c = 0; c < kStage / Form::kChunk; ++c) {
+      const int first = first_word<Form>() + word_at<Form>(0, c * Form::kChunk / 8);
+      const Chunk<Form> u_chunk(u_panel + first), dy_chunk(dy_panel + first);
+      if (with_pairs) pairs.add(dy_chunk, u_chunk);
+      states.add(u_chunk, dy_chunk, tiles, hops + threadIdx.x % 4);
     }
     __syncthreads();
   }
-#pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    if (chunk == whole[r]) states.write_ends(launch.ends, lane, r, place.group);
-  }
-  // All lanes of a warp have the same channel.
-  if (!lane.there) return;
-  states.write(launch.parts, line_group, place.group, lane.channel);
-  if (place.group == 0) pairs.write(launch.parts, line_group, lane.channel);
-}
-
-struct LagsLaunch {
-  Parts parts;
-  double* lags;       // out: (channels, 16)
-  View<float, 1> dd;  // out, or absent
-};
-
-inline __global__ void lags_kernel(const __grid_constant__ LagsLaunch launch) {
-  const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (index >= launch.parts.channels * kChunk) return;
-  const int64_t channel = index / kChunk;
-  const int lag = static_cast<int>(index % kChunk);
-  double sum = 0.0;
-  for (int64_t group = 0; group < launch.parts.line_groups; ++group) {
-    for (int i = lag; i < kChunk; ++i) sum += launch.parts.pair(group, channel, i, i - lag);
-  }
-  launch.lags[index] = sum;
-  if (lag == 0 && !launch.dd.absent()) launch.dd(channel) = static_cast<float>(sum);
+  write_whole(stages);
+  // All lanes of a warp have the same channel and lines side by side.
+  const Place again = place_again<Form>(launch.lines, launch.groups);
+  const int64_t line_group = again.first_line / kStep + lines_of_warp<Form>();
+  const int64_t channel = again.first_channel + warp_channel;
+  if (channel >= launch.lines.channels || line_group >= launch.parts.line_groups) return;
+  states.write(launch.parts, line_group, again.group, channel);
+  if (again.group == 0) pairs.write(launch.parts, line_group, channel);
 }
 
 template <typename T>
@@ -255,9 +269,9 @@ struct GradientsLaunch {
   View<const T, 3> u;
   View<const std::complex<float>, 3> dh;  // or absent
   Parts parts;
-  const double* lags;                   // (channels, 16)
-  Ends ends;                            // after all whole chunks
+  Ends ends;                            // after all whole stages
   View<std::complex<float>, 2> da, dc;  // out
+  View<float, 1> dd;                    // out, or absent
 };
 
 // What dh gives da: sum over sequences of dh conj(s[time-1]).
@@ -268,7 +282,7 @@ __device__ double2 final_gradient(const GradientsLaunch<T>& launch, int64_t chan
   for (int64_t b = 0; b < launch.dh.extent(0); ++b) {
     float2 h = number(launch.ends.h(b, channel, mode)), s = number(launch.ends.s(b, channel, mode));
     const int64_t time = launch.u.extent(1);
-    for (int64_t t = time / kChunk * kChunk; t < time; ++t) {
+    for (int64_t t = time / kStage * kStage; t < time; ++t) {
       s = times_plus(pole, s, h);
       h = times_plus(pole, h, make_float2(gpu::widen(launch.u(b, t, channel)), 0.0f));
     }
@@ -279,34 +293,52 @@ __device__ double2 final_gradient(const GradientsLaunch<T>& launch, int64_t chan
   return sum;
 }
 
-template <typename T>
-__global__ void gradients_kernel(const __grid_constant__ GradientsLaunch<T> launch) {
-  const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (index >= launch.a.size()) return;
-  const int64_t channel = index / launch.a.extent(1), mode = index % launch.a.extent(1);
-  double2 dy_h = make_double2(0.0, 0.0), dy_s = dy_h;
-  for (int64_t group = 0; group < launch.parts.line_groups; ++group) {
-    const float2 h = launch.parts.state(group, channel, 0, mode);
-    const float2 s = launch.parts.state(group, channel, 1, mode);
-    dy_h = make_double2(dy_h.x + h.x, dy_h.y + h.y);
-    dy_s = make_double2(dy_s.x + s.x, dy_s.y + s.y);
+inline constexpr int kGradientThreads = 64;
+
+// A block for each channel.
+template <typename Form>
+__global__ void __launch_bounds__(kGradientThreads)
+    gradients_kernel(const __grid_constant__ GradientsLaunch<typename Form::Number> launch) {
+  constexpr int kChunk = Form::kChunk;
+  __shared__ double lags[kChunk];
+  const int64_t channel = blockIdx.x;
+  const int own_lag = static_cast<int>(threadIdx.x);
+  if (own_lag < kChunk) {
+    double sum = 0.0;
+    for (int64_t group = 0; group < launch.parts.line_groups; ++group) {
+#pragma unroll 8
+      for (int i = 0; i < kChunk; ++i) {
+        if (i >= own_lag) sum += launch.parts.pair(group, channel, i, i - own_lag);
+      }
+    }
+    lags[own_lag] = sum;
+    if (own_lag == 0 && !launch.dd.absent()) launch.dd(channel) = static_cast<float>(sum);
   }
-  const float2 pole = number(launch.a(channel, mode));
-  double2 power = make_double2(1.0, 0.0), slope = make_double2(0.0, 0.0);
-  for (int lag = 0; lag < kChunk; ++lag) {
-    const double sum = launch.lags[channel * kChunk + lag];
-    dy_h = make_double2(dy_h.x + power.x * sum, dy_h.y + power.y * sum);
-    dy_s = make_double2(dy_s.x + slope.x * sum, dy_s.y + slope.y * sum);
-    // lag + 1 powers of one less.
-    slope = make_double2((lag + 1) * power.x, (lag + 1) * power.y);
-    power = times(power, make_double2(pole.x, pole.y));
+  __syncthreads();
+  for (int64_t mode = threadIdx.x; mode < launch.a.extent(1); mode += kGradientThreads) {
+    double2 dy_h = make_double2(0.0, 0.0), dy_s = dy_h;
+    for (int64_t group = 0; group < launch.parts.line_groups; ++group) {
+      const float2 h = launch.parts.state(group, channel, 0, mode);
+      const float2 s = launch.parts.state(group, channel, 1, mode);
+      dy_h = make_double2(dy_h.x + h.x, dy_h.y + h.y);
+      dy_s = make_double2(dy_s.x + s.x, dy_s.y + s.y);
+    }
+    const double2 pole = wide(number(launch.a(channel, mode)));
+    double2 power = make_double2(1.0, 0.0), slope = make_double2(0.0, 0.0);
+    for (int lag = 0; lag < kChunk; ++lag) {
+      const double sum = lags[lag];
+      dy_h = make_double2(dy_h.x + power.x * sum, dy_h.y + power.y * sum);
+      dy_s = make_double2(dy_s.x + slope.x * sum, dy_s.y + slope.y * sum);
+      // lag + 1 powers of one less.
+      slope = make_double2((lag + 1) * power.x, (lag + 1) * power.y);
+      power = times(power, pole);
+    }
+    launch.dc(channel, mode) = {float(dy_h.x), float(-dy_h.y)};
+    const double2 through = times(wide(number(launch.c(channel, mode))), dy_s);
+    double2 last = make_double2(0.0, 0.0);
+    if (!launch.dh.absent()) last = final_gradient(launch, channel, mode);
+    launch.da(channel, mode) = {float(through.x + last.x), float(last.y - through.y)};
   }
-  launch.dc(channel, mode) = {float(dy_h.x), float(-dy_h.y)};
-  const float2 readout = number(launch.c(channel, mode));
-  const double2 through = times(make_double2(readout.x, readout.y), dy_s);
-  double2 last = make_double2(0.0, 0.0);
-  if (!launch.dh.absent()) last = final_gradient(launch, channel, mode);
-  launch.da(channel, mode) = {float(through.x + last.x), float(last.y - through.y)};
 }
 
 }  // namespace longwave::ops::lti_cuda

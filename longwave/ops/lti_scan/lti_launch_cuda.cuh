@@ -30,11 +30,11 @@ Signal<T> signal_of(const View<T, 3>& view) {
 }
 
 // Blocks of a kernel that runs those lines for so many groups of modes.
-template <typename T>
+template <typename Form>
 unsigned blocks_of(const Lines& lines, int64_t groups, const char* where) {
   require(lines.cut.steps < std::numeric_limits<int>::max(), where, "a sequence is too long");
-  const int64_t tiles = groups_of(lines.channels, kChannels<T>);
-  return gpu::blocks_for(groups_of(lines.count(), kLines) * tiles * groups, 1, where);
+  const int64_t tiles = groups_of(lines.channels, Form::kChannels);
+  return gpu::blocks_for(groups_of(lines.count(), Form::kLines) * tiles * groups, 1, where);
 }
 
 // The same signal from its last step to its first.
@@ -80,6 +80,7 @@ struct ScanPass {
 };
 
 /// Bytes of device memory of a pass.
+template <typename T>
 size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiCut& cut);
 
 template <typename T>

@@ -11,19 +11,43 @@
 
 namespace longwave::ops::lti_cuda {
 
-inline constexpr int kChunk = 16;  // steps of one product
+// bfloat16 that make up a number: products want them one by one. A float16 is exactly the sum of
+// two.
+template <typename T>
+inline constexpr int kPlanes = 2;
+template <>
+inline constexpr int kPlanes<__nv_bfloat16> = 1;
+
+inline constexpr int kStep = 16;  // steps, numbers or lines of one product
 inline constexpr int kStage = static_cast<int>(kLtiStage);
-inline constexpr int kLines = static_cast<int>(kLtiLines);
 
-// A block has a warp for each channel, and as many channels as a sector of 32 bytes.
-template <typename T>
-inline constexpr int kChannels = 32 / static_cast<int>(sizeof(T));
-template <typename T>
-inline constexpr int kThreads = 32 * kChannels<T>;
+// How a block shares its work: a warp for 16 lines of a channel, and so many products of 16 steps
+// from one state to the next.
+template <typename T, int kChannelsOf, int kStepsOf, int kWarps = 16>
+struct Form {
+  using Number = T;
+  static constexpr int kParts = kPlanes<T>;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kChannels = kChannelsOf;
+  static constexpr int kLines = kStep * kWarps / kChannels;
+  static constexpr int kSteps = kStepsOf;
+  static constexpr int kChunk = kStep * kSteps;
+};
 
-// bfloat16 that make up a number: products want them one by one.
+// Rows of 32 bytes, the least that memory moves.
 template <typename T>
-inline constexpr int kPlanes = static_cast<int>(sizeof(T)) / 2;
+inline constexpr int kRowChannels = 32 / static_cast<int>(sizeof(T));
+template <typename T>
+using ScanForm = Form<T, kRowChannels<T>, 1, kRowChannels<T>>;
+// Segments that only bring their state along.
+template <typename T>
+using CarryForm = Form<T, kRowChannels<T>, 1>;
+// Constants of more channels, or of longer chunks of numbers in two parts, do not fit.
+template <typename T>
+using SumsForm = Form<T, 8, 2 / kPlanes<T>>;
+// The same in the sums' steps.
+template <typename T>
+using SumsCarryForm = Form<T, kRowChannels<T>, SumsForm<T>::kSteps>;
 
 // The lines that a launch runs, `run` segments of each sequence.
 struct Lines {
@@ -50,11 +74,28 @@ struct Place {
 };
 
 // Groups of modes lie next to each other, then channels: they share what they read.
-template <typename T>
+template <typename Form>
 __device__ Place place_of(const Lines& lines, int64_t groups) {
-  const int64_t tiles = (lines.channels + kChannels<T> - 1) / kChannels<T>;
+  const int64_t tiles = (lines.channels + Form::kChannels - 1) / Form::kChannels;
   const int64_t block = blockIdx.x / groups;
-  return {block / tiles * kLines, block % tiles * kChannels<T>, blockIdx.x % groups};
+  return {block / tiles * Form::kLines, block % tiles * Form::kChannels, blockIdx.x % groups};
+}
+
+// The same computed anew: registers are too few to keep it through a loop.
+template <typename Form>
+__device__ Place place_again(const Lines& lines, int64_t groups) {
+  asm volatile("" : "+l"(groups));
+  return place_of<Form>(lines, groups);
+}
+
+// A warp's channel and lines within its block.
+template <typename Form>
+__device__ int channel_of_warp() {
+  return threadIdx.x / 32 % Form::kChannels;
+}
+template <typename Form>
+__device__ int lines_of_warp() {
+  return threadIdx.x / 32 / Form::kChannels;
 }
 
 // A constant operand of 16 rows and 8 columns, split in two: high halves above and below row 8,
@@ -67,30 +108,29 @@ __device__ uint4 make_tile(const Value& value) {
   return make_uint4(above.high, below.high, above.low, below.low);
 }
 
-// sum += x w of bfloat16; gpu::left_factor says which elements a lane holds.
-__device__ inline void multiply_add(const uint32_t (&x)[4], uint32_t above, uint32_t below,
-                                    float (&sum)[4]) {
-  gpu::multiply_add(__nv_bfloat16(), x, {above, below}, sum);
-}
-
-// sum += x w, without products of two low halves.
+// What a product of numbers in two parts adds up, high parts first: without low times low.
 template <int kParts>
-__device__ void multiply_add(const uint32_t (&x)[kParts][4], const uint4& w, float (&sum)[4]) {
-  multiply_add(x[0], w.x, w.y, sum);
-  multiply_add(x[0], w.z, w.w, sum);
-  if constexpr (kParts == 2) multiply_add(x[1], w.x, w.y, sum);
+inline constexpr int kTerms = kParts + 1;
+__device__ constexpr int left_part(int term) { return term == 2 ? 1 : 0; }
+__device__ inline uint2 right_part(const uint4& w, int term) {
+  return term == 1 ? make_uint2(w.z, w.w) : make_uint2(w.x, w.y);
 }
 
-// The same for several operands and sums, in turns: no product waits for the one before it.
-template <int kCount, int kParts>
-__device__ void multiply_add_all(const uint32_t (&x)[kParts][4], const uint4* w, float (*sums)[4]) {
+// sum += x w of one part each; gpu::left_factor says which elements a lane holds.
+__device__ inline void multiply_add(const uint32_t (&x)[4], uint2 w, float (&sum)[4]) {
+  gpu::multiply_add(__nv_bfloat16(), x, {w.x, w.y}, sum);
+}
+
+// sums[first + i] += x w[i], in turns: no product waits for the one before it.
+template <int kCount, int kParts, int kTotal>
+__device__ void multiply_add_all(const uint32_t (&x)[kParts][4], const uint4 (&w)[kCount],
+                                 float (&sums)[kTotal][4], int first) {
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) multiply_add(x[0], w[i].x, w[i].y, sums[i]);
+  for (int term = 0; term < kTerms<kParts>; ++term) {
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) multiply_add(x[0], w[i].z, w[i].w, sums[i]);
-  if constexpr (kParts == 2) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) multiply_add(x[1], w[i].x, w[i].y, sums[i]);
+    for (int i = 0; i < kCount; ++i) {
+      multiply_add(x[left_part(term)], right_part(w[i], term), sums[first + i]);
+    }
   }
 }
 

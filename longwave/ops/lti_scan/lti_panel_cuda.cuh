@@ -9,14 +9,14 @@ namespace longwave::ops::lti_cuda {
 
 // A stage of a block's lines in shared memory: for each channel and line words of two steps each,
 // as tensor cores want them. Numbers of two planes have their high halves in the first one.
-template <typename T>
+template <typename Form>
 struct Panel {
-  static constexpr int kPiece = 16 / static_cast<int>(sizeof(T));  // channels of 16 bytes
+  static constexpr int kPiece = 16 / static_cast<int>(sizeof(typename Form::Number));  // channels
   static constexpr int kPairs = kStage / 2;
   static constexpr int kLineWords = kPairs + 4;  // no two lanes of a warp in one bank
-  static constexpr int kChannelWords = kLines * kLineWords + 16 / kPiece;
-  static constexpr int kPlaneWords = kChannels<T> * kChannelWords;
-  static constexpr int kWords = kPlanes<T> * kPlaneWords;
+  static constexpr int kChannelWords = Form::kLines * kLineWords + 16 / kPiece;
+  static constexpr int kPlaneWords = Form::kChannels * kChannelWords;
+  static constexpr int kWords = Form::kParts * kPlaneWords;
 };
 
 // (batch, time, channels), and whether its rows can be copied 16 bytes at a time.
@@ -27,14 +27,14 @@ struct Signal {
 };
 
 // A thread's part of a signal, the same in device memory and in a panel: two steps of 16 bytes of
-// channels, in one or two lines. What does not differ between threads stays in the launch.
-template <typename T>
+// channels, in some lines. What does not differ between threads stays in the launch.
+template <typename Form, typename T>
 class Share {
  protected:
   using Number = std::remove_const_t<T>;
-  using Layout = Panel<Number>;
-  static constexpr int kPieces = 2;
-  static constexpr int kRounds = kPieces * Layout::kPairs * kLines / kThreads<Number>;
+  using Layout = Panel<Form>;
+  static constexpr int kPieces = Form::kChannels / Layout::kPiece;
+  static constexpr int kRounds = kPieces * Layout::kPairs * Form::kLines / Form::kThreads;
 
   struct alignas(16) Piece {
     Number number[Layout::kPiece];
@@ -48,14 +48,20 @@ class Share {
     count_ = static_cast<int>(max(int64_t{0}, min(rest, int64_t{Layout::kPiece})));
 #pragma unroll
     for (int r = 0; r < kRounds; ++r) {
-      const int row = threadIdx.x / (kPieces * Layout::kPairs) + r * (kLines / kRounds);
+      const int row = first_row() + r * (Form::kLines / kRounds);
       const Line line = line_of(lines, place.first_line + row);
       at_[r] = signal.view.data() + line.sequence * signal.view.stride(0) +
                (line.segment * lines.cut.steps + 2 * pair) * signal.view.stride(1) +
                (place.first_channel + piece) * signal.view.stride(2);
-      left_[r] = line.length - 2 * pair;
+      left_[r] = count_ > 0 ? line.length - 2 * pair : 0;
       word_[r] = piece * Layout::kChannelWords + row * Layout::kLineWords + pair;
     }
+  }
+
+  // A warp's words lie in different banks: either pieces or lines 4 apart share it.
+  __device__ static int first_row() {
+    const int slot = threadIdx.x / (kPieces * Layout::kPairs);
+    return kPieces == 2 ? slot : slot / 8 * 8 + slot % 2 * 4 + slot / 2 % 4;
   }
 
   // On to the next stage.
@@ -64,18 +70,20 @@ class Share {
     at_[r] += kStage * signal_.view.stride(1);
   }
   __device__ T* row(int r, int s) const { return at_[r] + s * signal_.view.stride(1); }
-  __device__ bool there(int r, int s) const { return s < left_[r] && count_ > 0; }
+  __device__ bool there(int r, int s) const { return s < left_[r]; }
 
-  __device__ Piece read(int r, int s) const {
-    const T* const from = row(r, s);
-    if (signal_.wide && there(r, s)) return *reinterpret_cast<const Piece*>(from);
-    Piece piece;
+  // The elements of rows that are not wide, one by one.
+  template <typename Each>
+  __device__ void for_each_element(const Each& each) const {
 #pragma unroll
-    for (int i = 0; i < Layout::kPiece; ++i) {
-      const bool given = !signal_.wide && s < left_[r] && i < count_;
-      piece.number[i] = given ? from[i * signal_.view.stride(2)] : Number(0.0f);
+    for (int r = 0; r < kRounds; ++r) {
+#pragma unroll 1
+      for (int i = 0; i < 2 * Layout::kPiece; ++i) {
+        const int s = i % 2, channel = i / 2;
+        each(r, s, channel, there(r, s) && channel < count_,
+             row(r, s) + channel * signal_.view.stride(2));
+      }
     }
-    return piece;
   }
 
   const Signal<T>& signal_;
@@ -86,15 +94,16 @@ class Share {
 
 // Brings stages to a panel, kDepth of them on their way through shared memory of the thread's own.
 // Readers beside each other must have a depth of one.
-template <typename T, int kDepth>
-class Reader : Share<const T> {
-  using Base = Share<const T>;
+template <typename Form, int kDepth>
+class Reader : Share<Form, const typename Form::Number> {
+  using T = typename Form::Number;
+  using Base = Share<Form, const T>;
   using Base::kRounds;
   using typename Base::Layout;
   using typename Base::Piece;
 
  public:
-  static constexpr int kPieces = kDepth * kRounds * 2 * kThreads<T>;  // of 16 bytes
+  static constexpr int kPieces = kDepth * kRounds * 2 * Form::kThreads;  // of 16 bytes
 
   __device__ Reader(const Signal<const T>& signal, const Lines& lines, const Place& place,
                     uint4* pieces)
@@ -111,11 +120,12 @@ class Reader : Share<const T> {
 #pragma unroll
       for (int i = 0; i < Layout::kPiece; ++i) {
         uint32_t* const word = panel + this->word_[r] + i * Layout::kChannelWords;
-        if constexpr (kPlanes<T> == 1) {
+        if constexpr (Form::kParts == 1) {
           *word = uint32_t{__bfloat16_as_ushort(rows[0].number[i])} |
                   uint32_t{__bfloat16_as_ushort(rows[1].number[i])} << 16;
         } else {
-          const gpu::SplitPair pair = gpu::split(rows[0].number[i], rows[1].number[i]);
+          const gpu::SplitPair pair =
+              gpu::split(gpu::widen(rows[0].number[i]), gpu::widen(rows[1].number[i]));
           word[0] = pair.high;
           word[Layout::kPlaneWords] = pair.low;
         }
@@ -125,27 +135,28 @@ class Reader : Share<const T> {
 
   // Sends for another one, in the oldest one's place.
   __device__ void fetch() {
+    if (this->signal_.wide) {
 #pragma unroll
-    for (int r = 0; r < kRounds; ++r) {
+      for (int r = 0; r < kRounds; ++r) {
 #pragma unroll
-      for (int s = 0; s < 2; ++s) {
-        if (this->signal_.wide) {
-          const bool there = this->there(r, s);
-          const T* const from = there ? this->row(r, s) : this->signal_.view.data();
-          gpu::copy_16_bytes_or_zero(piece(r, s), from, there);
-        } else {
-          *piece(r, s) = this->read(r, s);
+        for (int s = 0; s < 2; ++s) {
+          gpu::copy_16_bytes_or_zero(piece(r, s), this->row(r, s), this->there(r, s));
         }
       }
-      this->advance(r);
+    } else {
+      this->for_each_element([&](int r, int s, int channel, bool there, const T* from) {
+        piece(r, s)->number[channel] = there ? *from : T(0.0f);
+      });
     }
+#pragma unroll
+    for (int r = 0; r < kRounds; ++r) this->advance(r);
     gpu::close_copies();
     slot_ = slot_ + 1 == kDepth ? 0 : slot_ + 1;
   }
 
  private:
   __device__ Piece* piece(int r, int s) const {
-    return pieces_ + ((slot_ * kRounds + r) * 2 + s) * kThreads<T>;
+    return pieces_ + ((slot_ * kRounds + r) * 2 + s) * Form::kThreads;
   }
 
   Piece* pieces_;
@@ -153,9 +164,10 @@ class Reader : Share<const T> {
 };
 
 // Takes stages from a panel to device memory: each thread reads the words that it put there.
-template <typename T>
-class Writer : Share<T> {
-  using Base = Share<T>;
+template <typename Form>
+class Writer : Share<Form, typename Form::Number> {
+  using T = typename Form::Number;
+  using Base = Share<Form, T>;
   using Base::kRounds;
   using typename Base::Layout;
   using typename Base::Piece;
@@ -166,87 +178,108 @@ class Writer : Share<T> {
 
   // Adds to what is there if `add`.
   __device__ void take(const uint32_t* panel, bool add) {
+    if (this->signal_.wide) {
 #pragma unroll
-    for (int r = 0; r < kRounds; ++r) {
-      Piece rows[2];
+      for (int r = 0; r < kRounds; ++r) {
+        Piece rows[2];
 #pragma unroll
-      for (int i = 0; i < Layout::kPiece; ++i) {
-        const uint32_t* const word = panel + this->word_[r] + i * Layout::kChannelWords;
-        if constexpr (kPlanes<T> == 1) {
-          rows[0].number[i] = __ushort_as_bfloat16(static_cast<unsigned short>(*word & 0xffffu));
-          rows[1].number[i] = __ushort_as_bfloat16(static_cast<unsigned short>(*word >> 16));
-        } else {
-          rows[0].number[i] = __uint_as_float(word[0]);
-          rows[1].number[i] = __uint_as_float(word[Layout::kPlaneWords]);
+        for (int i = 0; i < Layout::kPiece; ++i) {
+#pragma unroll
+          for (int s = 0; s < 2; ++s) rows[s].number[i] = number_at(panel, r, s, i);
+        }
+#pragma unroll
+        for (int s = 0; s < 2; ++s) {
+          if (this->there(r, s)) write(this->row(r, s), rows[s], add);
         }
       }
-#pragma unroll
-      for (int s = 0; s < 2; ++s) write(r, s, rows[s], add);
-      this->advance(r);
+    } else {
+      this->for_each_element([&](int r, int s, int channel, bool there, T* to) {
+        if (there) *to = sum_of(number_at(panel, r, s, channel), add ? *to : T(0.0f));
+      });
     }
+#pragma unroll
+    for (int r = 0; r < kRounds; ++r) this->advance(r);
   }
 
  private:
-  __device__ void write(int r, int s, Piece& piece, bool add) const {
-    if (!this->there(r, s)) return;
+  __device__ T number_at(const uint32_t* panel, int r, int s, int channel) const {
+    const uint32_t* const word = panel + this->word_[r] + channel * Layout::kChannelWords;
+    T number;
+    if constexpr (Form::kParts == 1) {
+      number = __ushort_as_bfloat16(static_cast<unsigned short>(s == 0 ? *word : *word >> 16));
+    } else {
+      gpu::narrow(__uint_as_float(word[s * Layout::kPlaneWords]), number);
+    }
+    return number;
+  }
+
+  __device__ static T sum_of(T x, T y) {
+    T sum;
+    gpu::narrow(gpu::widen(x) + gpu::widen(y), sum);
+    return sum;
+  }
+
+  __device__ static void write(T* to, Piece& piece, bool add) {
+    Piece* const all = reinterpret_cast<Piece*>(to);
     if (add) {
-      const Piece before = this->read(r, s);
+      const Piece before = *all;
 #pragma unroll
       for (int i = 0; i < Layout::kPiece; ++i) {
-        gpu::narrow(gpu::widen(before.number[i]) + gpu::widen(piece.number[i]), piece.number[i]);
+        piece.number[i] = sum_of(piece.number[i], before.number[i]);
       }
     }
-    T* const to = this->row(r, s);
-    if (this->signal_.wide) {
-      *reinterpret_cast<Piece*>(to) = piece;
-      return;
-    }
-#pragma unroll
-    for (int i = 0; i < Layout::kPiece; ++i) {
-      if (i < this->count_) to[i * this->signal_.view.stride(2)] = piece.number[i];
-    }
+    *all = piece;
   }
 };
 
-// Where a lane's part of a channel's lines lies in a panel; see multiply_add.
-template <typename T>
+// Where a lane's part of its warp's lines lies in a panel; see multiply_add.
+template <typename Form>
 __device__ int first_word() {
+  using Layout = Panel<Form>;
   const int lane = threadIdx.x % 32;
-  return threadIdx.x / 32 * Panel<T>::kChannelWords + lane / 4 * Panel<T>::kLineWords + lane % 4;
+  return channel_of_warp<Form>() * Layout::kChannelWords +
+         (lines_of_warp<Form>() * kStep + lane / 4) * Layout::kLineWords + lane % 4;
 }
 
-// The words of a chunk in the order of corners: lines 0 and 8, then 8 steps further.
-template <typename T>
-__device__ constexpr int corner_word(int corner) {
-  return corner % 2 * 8 * Panel<T>::kLineWords + corner / 2 * 4;
+// From there, lines in eights and steps in eights.
+template <typename Form>
+__device__ constexpr int word_at(int line, int step) {
+  return line * 8 * Panel<Form>::kLineWords + step * 4;
 }
 
-// A chunk of 16 lines and 16 steps as the left operand of products.
-template <typename T>
+// A chunk of a warp's lines as left operands of products, of 16 steps each.
+template <typename Form>
 struct Chunk {
-  uint32_t part[kPlanes<T>][4];
+  uint32_t of[Form::kSteps][Form::kParts][4];
 
   __device__ explicit Chunk(const uint32_t* words) {
 #pragma unroll
-    for (int p = 0; p < kPlanes<T>; ++p) {
+    for (int k = 0; k < Form::kSteps; ++k) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) part[p][i] = words[p * Panel<T>::kPlaneWords + corner_word<T>(i)];
+      for (int i = 0; i < 4; ++i) {
+        const uint32_t* const word = words + word_at<Form>(i % 2, 2 * k + i / 2);
+#pragma unroll
+        for (int p = 0; p < Form::kParts; ++p) of[k][p][i] = word[p * Panel<Form>::kPlaneWords];
+      }
     }
   }
 };
 
 // Results where the chunk was read from: each lane overwrites what it read.
-template <typename T>
-__device__ void write_chunk(const float (&y)[2][4], uint32_t* words) {
+template <typename Form>
+__device__ void write_chunk(const float (&y)[2 * Form::kSteps][4], uint32_t* words) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float first = y[i / 2][i % 2 * 2], second = y[i / 2][i % 2 * 2 + 1];
-    uint32_t* const word = words + corner_word<T>(i);
-    if constexpr (kPlanes<T> == 1) {
-      *word = gpu::halves(first, second);
-    } else {
-      word[0] = __float_as_uint(first);
-      word[Panel<T>::kPlaneWords] = __float_as_uint(second);
+  for (int n = 0; n < 2 * Form::kSteps; ++n) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const float first = y[n][2 * i], second = y[n][2 * i + 1];
+      uint32_t* const word = words + word_at<Form>(i, n);
+      if constexpr (Form::kParts == 1) {
+        *word = gpu::halves(first, second);
+      } else {
+        word[0] = __float_as_uint(first);
+        word[Panel<Form>::kPlaneWords] = __float_as_uint(second);
+      }
     }
   }
 }

@@ -15,9 +15,8 @@ struct LtiCut {
   int64_t steps = 0;  ///< of each segment but the last; a multiple of kLtiStage
 };
 
-/// Steps that a block holds at once, and lines (segments of sequences) that it sees to.
+/// Steps that a block holds at once.
 inline constexpr int64_t kLtiStage = 32;
-inline constexpr int64_t kLtiLines = 16;
 
 /// Cuts sequences into at most that many segments.
 LtiCut lti_cut(int64_t time, int64_t segments);
@@ -32,7 +31,9 @@ template <typename T>
 LtiScanPlan lti_scan_plan(const LtiScanCudaSize& size);
 
 /// Bytes of device memory that a plan takes, for the scan and for the gradient.
+template <typename T>
 size_t lti_scan_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan);
+template <typename T>
 size_t lti_scan_grad_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan);
 
 /// lti_scan_cuda and its gradient by a given plan, for tests and measurements.

@@ -8,44 +8,45 @@ namespace {
 
 using lti_cuda::Borders;
 using lti_cuda::Ends;
+using lti_cuda::kSumModes;
 using lti_cuda::Lines;
 using lti_cuda::Parts;
 using lti_cuda::Slope;
+using lti_cuda::SumsCarryForm;
+using lti_cuda::SumsForm;
 using lti_cuda::SumTiles;
 
 constexpr const char* kWhere = "lti_scan_cuda_backward";
-constexpr int kThreadsOfSmall = 128;
 
 // Scratch memory of the sums; without memory it says how much it would take.
+template <typename T>
 struct SumsScratch {
   SumsScratch(const LtiScanCudaSize& size, const LtiCut& cut)
-      : groups(std::max<int64_t>(1, lti_cuda::groups_of(size.modes, SumTiles::kModes))),
+      : groups(std::max<int64_t>(1, lti_cuda::groups_of(size.modes, kSumModes))),
         rows(groups * size.channels),
-        line_groups(lti_cuda::groups_of(size.batch * cut.segments, kLtiLines)),
-        h{nullptr, size.batch, cut.segments, size.channels, SumTiles::kModes},
-        parts{nullptr, nullptr, line_groups, groups, size.channels},
+        line_groups(lti_cuda::groups_of(size.batch * cut.segments, lti_cuda::kStep)),
+        h{nullptr, size.batch, cut.segments, size.channels, kSumModes},
+        parts{nullptr, nullptr, line_groups, groups, size.channels, SumsForm<T>::kChunk},
         end_size(size.batch * size.channels * size.modes) {}
 
   size_t bytes() const {
     using lti_cuda::bytes_for;
-    return bytes_for<uint4>(rows * SumTiles::kCount * 32) +
-           bytes_for<float2>(rows * lti_cuda::kSumHops * SumTiles::kModes) +
+    return bytes_for<uint4>(rows * SumTiles<SumsForm<T>>::kCount * 32) +
+           bytes_for<float2>(rows * lti_cuda::kSumHops * kSumModes) +
            2 * bytes_for<float2>(h.size(groups)) + bytes_for<float2>(parts.state_count()) +
-           bytes_for<float>(parts.pair_count()) + bytes_for<double>(h.channels * lti_cuda::kChunk) +
-           2 * bytes_for<float2>(end_size);
+           bytes_for<float>(parts.pair_count()) + 2 * bytes_for<float2>(end_size);
   }
 
   void lay_out(std::byte* workspace) {
     using lti_cuda::take;
     gpu::DeviceScratch scratch(workspace);
-    tiles = take<uint4>(scratch, rows * SumTiles::kCount * 32);
-    hops = take<float2>(scratch, rows * lti_cuda::kSumHops * SumTiles::kModes);
+    tiles = take<uint4>(scratch, rows * SumTiles<SumsForm<T>>::kCount * 32);
+    hops = take<float2>(scratch, rows * lti_cuda::kSumHops * kSumModes);
     h.states = take<float2>(scratch, h.size(groups));
     s = h;
     s.states = take<float2>(scratch, h.size(groups));
     parts.states = take<float2>(scratch, parts.state_count());
     parts.pairs = take<float>(scratch, parts.pair_count());
-    lags = take<double>(scratch, h.channels * lti_cuda::kChunk);
     for (auto& end : ends) end = take<std::complex<float>>(scratch, end_size);
   }
 
@@ -55,7 +56,6 @@ struct SumsScratch {
   int64_t end_size;
   uint4* tiles = nullptr;
   float2* hops = nullptr;
-  double* lags = nullptr;
   std::complex<float>* ends[2] = {};
 };
 
@@ -88,28 +88,29 @@ LtiScanCudaSize check(const LtiScanCudaGradArgs<T>& args) {
 
 // Sums over steps of dy h and dy dh/da, in parts.
 template <typename T>
-void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut, const SumsScratch& scratch,
-                const Ends& ends, cudaStream_t stream) {
+void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
+                const SumsScratch<T>& scratch, const Ends& ends, cudaStream_t stream) {
   const LtiScanCudaSize size = size_of(args);
   lti_cuda::queue(
-      lti_cuda::sum_factors_kernel, gpu::blocks_for(scratch.rows, lti_cuda::kFactorWarps, kWhere),
-      32 * lti_cuda::kFactorWarps, 0,
+      lti_cuda::sum_factors_kernel<SumsForm<T>>, gpu::blocks_for(scratch.rows, 1, kWhere),
+      lti_cuda::kFactorThreads, 0,
       lti_cuda::SumFactorsLaunch{args.a, scratch.groups, cut.steps, scratch.tiles, scratch.hops},
       stream, kWhere);
   const Lines carried{cut, cut.segments - 1, size.batch, size.time, size.channels};
-  lti_cuda::queue(lti_cuda::carry_kernel<T, SumTiles::kStates, Slope::kToo>,
-                  lti_cuda::blocks_of<T>(carried, scratch.groups, kWhere), lti_cuda::kThreads<T>,
-                  lti_cuda::CarryMemory<T>::kBytes,
-                  lti_cuda::CarryLaunch<T>{.lines = carried,
-                                           .u = lti_cuda::signal_of(args.u),
-                                           .groups = scratch.groups,
-                                           .tiles = scratch.tiles,
-                                           .set = SumTiles::kCount,
-                                           .hops = scratch.hops,
-                                           .hop_rows = lti_cuda::kSumHops,
-                                           .h = scratch.h,
-                                           .s = scratch.s},
-                  stream, kWhere);
+  lti_cuda::queue(
+      lti_cuda::carry_kernel<SumsCarryForm<T>, SumTiles<SumsForm<T>>::kStates, Slope::kToo>,
+      lti_cuda::blocks_of<SumsCarryForm<T>>(carried, scratch.groups, kWhere),
+      SumsCarryForm<T>::kThreads, lti_cuda::CarryMemory<SumsCarryForm<T>>::kBytes,
+      lti_cuda::CarryLaunch<T>{.lines = carried,
+                               .u = lti_cuda::signal_of(args.u),
+                               .groups = scratch.groups,
+                               .tiles = scratch.tiles,
+                               .set = SumTiles<SumsForm<T>>::kCount,
+                               .hops = scratch.hops,
+                               .hop_rows = lti_cuda::kSumHops,
+                               .h = scratch.h,
+                               .s = scratch.s},
+      stream, kWhere);
   lti_cuda::join<Slope::kToo>({.hops = scratch.hops,
                                .hop_rows = lti_cuda::kSumHops,
                                .first = args.h0,
@@ -118,8 +119,9 @@ void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut, const Sum
                                .s = scratch.s},
                               stream, kWhere);
   const Lines lines{cut, cut.segments, size.batch, size.time, size.channels};
-  lti_cuda::queue(lti_cuda::sums_kernel<T>, lti_cuda::blocks_of<T>(lines, scratch.groups, kWhere),
-                  lti_cuda::kThreads<T>, lti_cuda::SumsMemory<T>::kBytes,
+  lti_cuda::queue(lti_cuda::sums_kernel<SumsForm<T>>,
+                  lti_cuda::blocks_of<SumsForm<T>>(lines, scratch.groups, kWhere),
+                  SumsForm<T>::kThreads, lti_cuda::SumsMemory<SumsForm<T>>::kBytes,
                   lti_cuda::SumsLaunch<T>{.lines = lines,
                                           .u = lti_cuda::signal_of(args.u),
                                           .dy = lti_cuda::signal_of(args.dy),
@@ -134,45 +136,42 @@ void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut, const Sum
 }
 
 template <typename T>
-void queue_gradients(const LtiScanCudaGradArgs<T>& args, const SumsScratch& scratch,
+void queue_gradients(const LtiScanCudaGradArgs<T>& args, const SumsScratch<T>& scratch,
                      const Ends& ends, cudaStream_t stream) {
-  const int64_t channels = args.u.extent(2);
-  lti_cuda::queue(lti_cuda::lags_kernel,
-                  gpu::blocks_for(channels * lti_cuda::kChunk, kThreadsOfSmall, kWhere),
-                  kThreadsOfSmall, 0, lti_cuda::LagsLaunch{scratch.parts, scratch.lags, args.dd},
-                  stream, kWhere);
-  lti_cuda::queue(lti_cuda::gradients_kernel<T>,
-                  gpu::blocks_for(args.a.size(), kThreadsOfSmall, kWhere), kThreadsOfSmall, 0,
+  lti_cuda::queue(lti_cuda::gradients_kernel<SumsForm<T>>,
+                  gpu::blocks_for(args.u.extent(2), 1, kWhere), lti_cuda::kGradientThreads, 0,
                   lti_cuda::GradientsLaunch<T>{.a = args.a,
                                                .c = args.c,
                                                .u = args.u,
                                                .dh = args.dh,
                                                .parts = scratch.parts,
-                                               .lags = scratch.lags,
                                                .ends = ends,
                                                .da = args.da,
-                                               .dc = args.dc},
+                                               .dc = args.dc,
+                                               .dd = args.dd},
                   stream, kWhere);
 }
 
 }  // namespace
 
+template <typename T>
 size_t lti_scan_grad_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
   // The sums begin when the scan of dy is done.
-  return std::max(lti_cuda::scan_pass_bytes(size, plan.scan), SumsScratch(size, plan.sums).bytes());
+  return std::max(lti_cuda::scan_pass_bytes<T>(size, plan.scan),
+                  SumsScratch<T>(size, plan.sums).bytes());
 }
 
 template <typename T>
 void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan& plan,
                            std::span<std::byte> workspace, cudaStream_t stream) {
   const LtiScanCudaSize size = check(args);
-  require(workspace.size() >= lti_scan_grad_plan_bytes(size, plan), kWhere,
+  require(workspace.size() >= lti_scan_grad_plan_bytes<T>(size, plan), kWhere,
           "the workspace is too small");
   const lti_cuda::ScanSystem system{lti_cuda::Direction::kAdjoint, args.a, args.c, args.d};
   lti_cuda::queue_scan<T>({system, lti_cuda::reversed(args.dy), args.dh,
                            lti_cuda::reversed(args.du), args.dh0, plan.scan, kWhere},
                           workspace.data(), stream);
-  SumsScratch scratch(size, plan.sums);
+  SumsScratch<T> scratch(size, plan.sums);
   scratch.lay_out(workspace.data());
   Ends ends;
   if (!args.dh.absent()) {
@@ -185,7 +184,7 @@ void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan
 
 template <typename T>
 size_t lti_scan_cuda_backward_workspace_bytes(const LtiScanCudaSize& size) {
-  return lti_scan_grad_plan_bytes(size, lti_scan_plan<T>(size));
+  return lti_scan_grad_plan_bytes<T>(size, lti_scan_plan<T>(size));
 }
 
 template <typename T>
@@ -194,13 +193,21 @@ void lti_scan_cuda_backward(const LtiScanCudaGradArgs<T>& args, std::span<std::b
   lti_scan_grad_by_plan(args, lti_scan_plan<T>(check(args)), workspace, stream);
 }
 
+template size_t lti_scan_grad_plan_bytes<float>(const LtiScanCudaSize&, const LtiScanPlan&);
+template size_t lti_scan_grad_plan_bytes<__half>(const LtiScanCudaSize&, const LtiScanPlan&);
+template size_t lti_scan_grad_plan_bytes<__nv_bfloat16>(const LtiScanCudaSize&, const LtiScanPlan&);
 template void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<float>&, const LtiScanPlan&,
+                                    std::span<std::byte>, cudaStream_t);
+template void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<__half>&, const LtiScanPlan&,
                                     std::span<std::byte>, cudaStream_t);
 template void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<__nv_bfloat16>&, const LtiScanPlan&,
                                     std::span<std::byte>, cudaStream_t);
 template size_t lti_scan_cuda_backward_workspace_bytes<float>(const LtiScanCudaSize&);
+template size_t lti_scan_cuda_backward_workspace_bytes<__half>(const LtiScanCudaSize&);
 template size_t lti_scan_cuda_backward_workspace_bytes<__nv_bfloat16>(const LtiScanCudaSize&);
 template void lti_scan_cuda_backward(const LtiScanCudaGradArgs<float>&, std::span<std::byte>,
+                                     cudaStream_t);
+template void lti_scan_cuda_backward(const LtiScanCudaGradArgs<__half>&, std::span<std::byte>,
                                      cudaStream_t);
 template void lti_scan_cuda_backward(const LtiScanCudaGradArgs<__nv_bfloat16>&,
                                      std::span<std::byte>, cudaStream_t);

@@ -22,7 +22,7 @@ ScanPass<T> group_of(const ScanPass<T>& pass, int64_t first, int64_t count) {
 
 template <typename T, int kModeTiles>
 void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaStream_t stream) {
-  using Tiles = ScanTiles<kModeTiles>;
+  using Tiles = ScanTiles<ScanForm<T>, kModeTiles>;
   const int64_t batch = pass.u.extent(0), channels = pass.u.extent(2), time = pass.u.extent(1);
   const LtiCut& cut = pass.cut;
   gpu::DeviceScratch scratch(workspace);
@@ -30,12 +30,13 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
   float2* const hops = take<float2>(scratch, channels * kScanHops * Tiles::kModes);
   Borders h{nullptr, batch, cut.segments, channels, Tiles::kModes};
   h.states = take<float2>(scratch, h.size(1));
-  queue(scan_factors_kernel<kModeTiles>, gpu::blocks_for(channels, kFactorWarps, pass.where),
-        32 * kFactorWarps, 0, ScanFactorsLaunch{pass.system, cut.steps, tiles, hops}, stream,
+  queue(scan_factors_kernel<ScanForm<T>, kModeTiles>, gpu::blocks_for(channels, 1, pass.where),
+        kFactorThreads, 0, ScanFactorsLaunch{pass.system, cut.steps, tiles, hops}, stream,
         pass.where);
   const Lines carried{cut, cut.segments - 1, batch, time, channels};
-  queue(carry_kernel<T, Tiles::kStates, Slope::kNone>, blocks_of<T>(carried, 1, pass.where),
-        kThreads<T>, CarryMemory<T>::kBytes,
+  queue(carry_kernel<CarryForm<T>, Tiles::kStates, Slope::kNone>,
+        blocks_of<CarryForm<T>>(carried, 1, pass.where), CarryForm<T>::kThreads,
+        CarryMemory<CarryForm<T>>::kBytes,
         CarryLaunch<T>{.lines = carried,
                        .u = signal_of(pass.u),
                        .groups = 1,
@@ -51,8 +52,8 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
           .hops = hops, .hop_rows = kScanHops, .first = pass.first, .groups = 1, .h = h, .s = {}},
       stream, pass.where);
   const Lines lines{cut, cut.segments, batch, time, channels};
-  queue(scan_kernel<T, kModeTiles>, blocks_of<T>(lines, 1, pass.where), kThreads<T>,
-        ScanMemory<T, kModeTiles>::kBytes,
+  queue(scan_kernel<ScanForm<T>, kModeTiles>, blocks_of<ScanForm<T>>(lines, 1, pass.where),
+        ScanForm<T>::kThreads, ScanMemory<ScanForm<T>, kModeTiles>::kBytes,
         ScanLaunch<T>{.lines = lines,
                       .u = signal_of(pass.u),
                       .y = signal_of(pass.y),
@@ -62,15 +63,16 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
                       .h = h,
                       .last = pass.last},
         stream, pass.where);
-  if (time % kChunk == 0) return;
+  if (time % kStage == 0) return;
   queue(tail_kernel<T>, gpu::blocks_for(pass.last.size(), kThreadsOfSmall, pass.where),
         kThreadsOfSmall, 0, TailLaunch<T>{pass.system, pass.u, pass.last}, stream, pass.where);
 }
 
 }  // namespace
 
+template <typename T>
 size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiCut& cut) {
-  using Tiles = ScanTiles<kLtiScanCudaModes / 8>;
+  using Tiles = ScanTiles<ScanForm<T>, kLtiScanCudaModes / 8>;
   const Borders h{nullptr, size.batch, cut.segments, size.channels, Tiles::kModes};
   return bytes_for<uint4>(size.channels * Tiles::kCount * 32) +
          bytes_for<float2>(size.channels * kScanHops * Tiles::kModes) +
@@ -94,7 +96,11 @@ void queue_scan(const ScanPass<T>& pass, std::byte* workspace, cudaStream_t stre
   }
 }
 
+template size_t scan_pass_bytes<float>(const LtiScanCudaSize&, const LtiCut&);
+template size_t scan_pass_bytes<__half>(const LtiScanCudaSize&, const LtiCut&);
+template size_t scan_pass_bytes<__nv_bfloat16>(const LtiScanCudaSize&, const LtiCut&);
 template void queue_scan(const ScanPass<float>&, std::byte*, cudaStream_t);
+template void queue_scan(const ScanPass<__half>&, std::byte*, cudaStream_t);
 template void queue_scan(const ScanPass<__nv_bfloat16>&, std::byte*, cudaStream_t);
 
 }  // namespace lti_cuda
@@ -102,18 +108,22 @@ template void queue_scan(const ScanPass<__nv_bfloat16>&, std::byte*, cudaStream_
 namespace {
 
 constexpr const char* kWhere = "lti_scan_cuda";
-// Blocks that keep a GPU busy, and the shortest segment worth a pass of its own.
+// Blocks that keep a GPU busy.
 constexpr int64_t kBlocks = 128;
-constexpr int64_t kShortest = 128;
-
+// The shortest segment worth a pass of its own; longer where the scan takes several blocks for one
+// that carries.
 template <typename T>
+constexpr int64_t kShortest = 128 * lti_cuda::CarryForm<T>::kLines / lti_cuda::ScanForm<T>::kLines;
+
+// `groups` blocks see to the same lines and channels.
+template <typename Form>
 LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
   const int64_t tiles = std::max<int64_t>(
-      1, lti_cuda::groups_of(size.channels, lti_cuda::kChannels<T>) * std::max<int64_t>(1, groups));
-  const int64_t lines = std::max<int64_t>(1, kBlocks / tiles) * kLtiLines;
+      1, lti_cuda::groups_of(size.channels, Form::kChannels) * std::max<int64_t>(1, groups));
+  const int64_t lines = std::max<int64_t>(1, kBlocks / tiles) * Form::kLines;
   const int64_t wanted = lines / std::max<int64_t>(1, size.batch);
-  return lti_cut(size.time,
-                 std::clamp<int64_t>(size.time / kShortest, 1, std::max<int64_t>(1, wanted)));
+  return lti_cut(size.time, std::clamp<int64_t>(size.time / kShortest<typename Form::Number>, 1,
+                                                std::max<int64_t>(1, wanted)));
 }
 
 template <typename T>
@@ -138,18 +148,21 @@ LtiCut lti_cut(int64_t time, int64_t segments) {
 
 template <typename T>
 LtiScanPlan lti_scan_plan(const LtiScanCudaSize& size) {
-  return {cut_for<T>(size, 1), cut_for<T>(size, lti_cuda::groups_of(size.modes, 16))};
+  return {
+      cut_for<lti_cuda::CarryForm<T>>(size, 1),
+      cut_for<lti_cuda::SumsForm<T>>(size, lti_cuda::groups_of(size.modes, lti_cuda::kSumModes))};
 }
 
+template <typename T>
 size_t lti_scan_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
-  return lti_cuda::scan_pass_bytes(size, plan.scan);
+  return lti_cuda::scan_pass_bytes<T>(size, plan.scan);
 }
 
 template <typename T>
 void lti_scan_by_plan(const LtiScanCudaArgs<T>& args, const LtiScanPlan& plan,
                       std::span<std::byte> workspace, cudaStream_t stream) {
   const LtiScanCudaSize size = check(args);
-  require(workspace.size() >= lti_scan_plan_bytes(size, plan), kWhere,
+  require(workspace.size() >= lti_scan_plan_bytes<T>(size, plan), kWhere,
           "the workspace is too small");
   const lti_cuda::ScanSystem system{lti_cuda::Direction::kForward, args.a, args.c, args.d};
   lti_cuda::queue_scan<T>({system, args.u, args.h, args.y, args.h, plan.scan, kWhere},
@@ -158,7 +171,7 @@ void lti_scan_by_plan(const LtiScanCudaArgs<T>& args, const LtiScanPlan& plan,
 
 template <typename T>
 size_t lti_scan_cuda_workspace_bytes(const LtiScanCudaSize& size) {
-  return lti_scan_plan_bytes(size, lti_scan_plan<T>(size));
+  return lti_scan_plan_bytes<T>(size, lti_scan_plan<T>(size));
 }
 
 template <typename T>
@@ -168,14 +181,22 @@ void lti_scan_cuda(const LtiScanCudaArgs<T>& args, std::span<std::byte> workspac
 }
 
 template LtiScanPlan lti_scan_plan<float>(const LtiScanCudaSize&);
+template LtiScanPlan lti_scan_plan<__half>(const LtiScanCudaSize&);
 template LtiScanPlan lti_scan_plan<__nv_bfloat16>(const LtiScanCudaSize&);
+template size_t lti_scan_plan_bytes<float>(const LtiScanCudaSize&, const LtiScanPlan&);
+template size_t lti_scan_plan_bytes<__half>(const LtiScanCudaSize&, const LtiScanPlan&);
+template size_t lti_scan_plan_bytes<__nv_bfloat16>(const LtiScanCudaSize&, const LtiScanPlan&);
 template void lti_scan_by_plan(const LtiScanCudaArgs<float>&, const LtiScanPlan&,
+                               std::span<std::byte>, cudaStream_t);
+template void lti_scan_by_plan(const LtiScanCudaArgs<__half>&, const LtiScanPlan&,
                                std::span<std::byte>, cudaStream_t);
 template void lti_scan_by_plan(const LtiScanCudaArgs<__nv_bfloat16>&, const LtiScanPlan&,
                                std::span<std::byte>, cudaStream_t);
 template size_t lti_scan_cuda_workspace_bytes<float>(const LtiScanCudaSize&);
+template size_t lti_scan_cuda_workspace_bytes<__half>(const LtiScanCudaSize&);
 template size_t lti_scan_cuda_workspace_bytes<__nv_bfloat16>(const LtiScanCudaSize&);
 template void lti_scan_cuda(const LtiScanCudaArgs<float>&, std::span<std::byte>, cudaStream_t);
+template void lti_scan_cuda(const LtiScanCudaArgs<__half>&, std::span<std::byte>, cudaStream_t);
 template void lti_scan_cuda(const LtiScanCudaArgs<__nv_bfloat16>&, std::span<std::byte>,
                             cudaStream_t);
 

@@ -9,12 +9,13 @@
 #include "longwave/base/view.h"
 
 struct CUstream_st;
+struct __half;
 struct __nv_bfloat16;
 
 namespace longwave::ops {
 
-/// lti_scan on a GPU: device pointers, T is float or __nv_bfloat16; what concerns the state's
-/// dynamics stays float32.
+/// lti_scan on a GPU: device pointers, T is float, __half or __nv_bfloat16; what concerns the
+/// state's dynamics stays float32.
 ///
 ///   y = K u + c a^(1..16) h      h' = a^16 h + (a^15 ... 1) u      for each 16 steps
 ///
@@ -23,14 +24,15 @@ namespace longwave::ops {
 /// cores, with factors that depend on the channel alone: no FFT and no kernel of the whole length.
 ///
 /// Source     as LtiScanArgs; the chunked form of linear recurrences, algorithm ours.
-/// Numerics   factors, states and float inputs enter products as sums of two bfloat16, within 2^-18
-///            of their magnitude; sums and states are float32. y is rounded to T once for each
-///            kLtiScanCudaModes modes. The same arguments give the same bits; other batch sizes or
-///            lengths may round otherwise. An input that is not finite may also spoil y of the 15
-///            steps before it.
-/// Cost       about 350 tensor operations an element at 32 modes. One read and one write, another
-///            read where sequences are cut; fastest when channels are adjacent, in multiples of 16
-///            bytes.
+/// Numerics   factors, states and inputs enter products as sums of one or two bfloat16: float16 and
+///            bfloat16 exactly, float32 within 2^-18 of its magnitude. Where y is bfloat16, states
+///            and their factors enter it within 2^-10. Sums and states are float32. y is rounded to
+///            T once for each kLtiScanCudaModes modes. The same arguments give the same bits; other
+///            batch sizes or lengths may round otherwise. An input that is not finite may also
+///            spoil y of the 15 steps before it.
+/// Cost       at 32 modes about 290 multiply-adds of tensor cores an element in bfloat16, 430 in
+///            other types, and half as many again where sequences are cut. One read and one write,
+///            another read then; fastest when channels are adjacent, in multiples of 16 bytes.
 /// Errors     InvalidArgument if shapes disagree or the workspace is too small; DeviceError if the
 ///            driver refuses. Faults of a kernel show at the next synchronisation.
 /// Threads    safe for distinct args; runs behind what is in the stream. Outputs must not overlap
@@ -48,7 +50,7 @@ struct LtiScanCudaArgs {
 /// Gradients of lti_scan_cuda with respect to all its inputs, as LtiScanGradArgs.
 ///
 /// du is a scan of dy backwards in time. The other gradients run h and dh/da forwards, and multiply
-/// them with what 16 steps of dy make of a state; no state is kept between scan and gradient.
+/// them with what 16 or 32 steps of dy make of a state; no state is kept between scan and gradient.
 ///
 /// Numerics   as the scan; sums over time in float32 within a line and in double beyond, in an
 /// order

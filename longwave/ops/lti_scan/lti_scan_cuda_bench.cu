@@ -166,7 +166,8 @@ void time_shape(const char* type, const LtiSize& size, double copy_speed) {
 }
 
 int main_of() {
-  if (!is_right<float>("float32") || !is_right<__nv_bfloat16>("bfloat16")) {
+  if (!is_right<float>("float32") || !is_right<__half>("float16") ||
+      !is_right<__nv_bfloat16>("bfloat16")) {
     std::printf("wrong result, not timed\n");
     return 1;
   }
@@ -179,6 +180,7 @@ int main_of() {
                               {1, 131072, 512, 32},
                               {8, 16384, 512, 8}}) {
     time_shape<__nv_bfloat16>("bfloat16", size, copy_speed);
+    time_shape<__half>("float16", size, copy_speed);
     time_shape<float>("float32", size, copy_speed);
   }
   return 0;

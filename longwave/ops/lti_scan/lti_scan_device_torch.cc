@@ -9,7 +9,6 @@ namespace {
 
 using gpu::device_view_of;
 using Complex = std::complex<float>;
-using LtiScanTypes = gpu::KernelTypes<float, __nv_bfloat16>;
 
 LtiScanCudaSize size_of(const LtiScanTensors& in) {
   return {in.u.size(0), in.u.size(1), in.u.size(2), in.a.size(1)};
@@ -17,10 +16,10 @@ LtiScanCudaSize size_of(const LtiScanTensors& in) {
 
 }  // namespace
 
-bool lti_scan_runs_on_device(const torch::Tensor& u) { return LtiScanTypes::hold(u); }
+bool lti_scan_runs_on_device(const torch::Tensor& u) { return gpu::SignalTypes::hold(u); }
 
 void lti_scan_on_device(const LtiScanTensors& in, const LtiScanOutput& out) {
-  LtiScanTypes::call(in.u, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.u, [&]<typename T>(std::type_identity<T>) {
     const torch::Tensor scratch =
         gpu::scratch_like(in.u, lti_scan_cuda_workspace_bytes<T>(size_of(in)));
     lti_scan_cuda(LtiScanCudaArgs<T>{.u = device_view_of<const T, 3>(in.u),
@@ -35,7 +34,7 @@ void lti_scan_on_device(const LtiScanTensors& in, const LtiScanOutput& out) {
 
 void lti_scan_backward_on_device(const LtiScanTensors& in, const LtiScanOutput& d,
                                  const LtiScanTensors& grads) {
-  LtiScanTypes::call(in.u, [&]<typename T>(std::type_identity<T>) {
+  gpu::SignalTypes::call(in.u, [&]<typename T>(std::type_identity<T>) {
     const torch::Tensor scratch =
         gpu::scratch_like(in.u, lti_scan_cuda_backward_workspace_bytes<T>(size_of(in)));
     lti_scan_cuda_backward(LtiScanCudaGradArgs<T>{.u = device_view_of<const T, 3>(in.u),

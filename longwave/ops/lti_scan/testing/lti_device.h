@@ -70,14 +70,14 @@ class LtiDevice {
   void run(const LtiScanCudaArgs<T>& args, const LtiScanPlan& plan) {
     const LtiScanCudaSize size{args.u.extent(0), args.u.extent(1), args.u.extent(2),
                                args.a.extent(1)};
-    const size_t bytes = lti_scan_plan_bytes(size, plan);
+    const size_t bytes = lti_scan_plan_bytes<T>(size, plan);
     DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
     lti_scan_by_plan(args, plan, {workspace.data(), bytes}, nullptr);
     require_cuda(cudaDeviceSynchronize());
   }
 
   void run(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan& plan) {
-    const size_t bytes = lti_scan_grad_plan_bytes(size(), plan);
+    const size_t bytes = lti_scan_grad_plan_bytes<T>(size(), plan);
     DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
     lti_scan_grad_by_plan(args, plan, {workspace.data(), bytes}, nullptr);
     require_cuda(cudaDeviceSynchronize());
