@@ -97,8 +97,8 @@ TEST_P(TorchMixerLaws, NoStateIsTheZeroState) {
   EXPECT_FALSE(without.state.defined());
 }
 
-/// Autocast asks for nothing but a rounded input: parameters and states stay what they are, and y is
-/// float32, of 24 bits where the family computes in that.
+/// Autocast asks for nothing but a rounded input: parameters and states stay what they are. y is
+/// float32, and not rounded where the family computes in that.
 TEST_P(TorchMixerLaws, AutocastRoundsTheSignal) {
   const TorchTrial trial(GetParam(), kSeed, torch::kFloat32);
   const torch::Tensor u = random_tensor({2, 9, GetParam().channels}, 1).to(torch::kFloat32);
