@@ -25,7 +25,7 @@ if(NOT LONGWAVE_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    # Kernels for 8.0 run on 8.6 and 8.9 too, and the driver can translate those for 9.0 to newer GPUs.
+    # Kernels for 8.0 run on 8.6 and 8.9 too; the driver can translate those for 9.0 to newer GPUs.
     set(CMAKE_CUDA_ARCHITECTURES "80;90" CACHE STRING "GPUs to compile for: 80 and above")
     enable_language(CUDA)
     set(CMAKE_CUDA_STANDARD 20)

@@ -12,7 +12,7 @@ longwave_say("libtorch" ${LONGWAVE_HAVE_TORCH} "no training; install libtorch-de
 longwave_say("CUDA compiler" ${LONGWAVE_HAVE_CUDA} "no CUDA backends; install the CUDA toolkit, 12.5 or newer")
 set(needs "needs the CUDA compiler, and a libtorch for CUDA")
 if(LONGWAVE_HAVE_CUDA AND LONGWAVE_HAVE_TORCH)
-  set(needs "this libtorch is for the CPU; set CMAKE_PREFIX_PATH to one for CUDA")
+  set(needs "this libtorch is for the CPU; configure with --fresh and CMAKE_PREFIX_PATH set to one for CUDA")
 endif()
 longwave_say("training on a GPU" ${LONGWAVE_TORCH_CUDA} "${needs}")
 longwave_say("compiler cache" "${LONGWAVE_CCACHE}" "slower rebuilds; install ccache")

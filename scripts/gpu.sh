@@ -6,16 +6,22 @@
 #   run        what was built before, also by another machine
 #   LIBTORCH   the libtorch, as CMAKE_PREFIX_PATH wants it
 set -euo pipefail
+mode=${1:-all}
+libtorch=${2:+$(realpath "$2")}
 cd "$(dirname "$0")/.."
 build=build/cuda
-mode=${1:-all}
-libtorch=${2:-}
+torch_laws=(ops_cuda_torch_test mixers_torch_test train_torch_test)
 
 build() {
   local kinds='_cuda_(test|bench)' torch=(-DLONGWAVE_TORCH=OFF)
+  # What an earlier build left would run as if it were of this one.
+  rm -f "$build"/*_test "$build"/*_bench
   if [ -n "$libtorch" ]; then
-    kinds+='|^(longwave-train|train_torch_test|training_step_torch_bench)'
-    torch=(-DLONGWAVE_TORCH=ON "-DCMAKE_PREFIX_PATH=$libtorch")
+    local of_torch="${torch_laws[*]} longwave-train training_step_torch_bench"
+    kinds+="|^(${of_torch// /|})"
+    # Where another libtorch was found before, it would stay.
+    torch=(-DLONGWAVE_TORCH=ON "-DCMAKE_PREFIX_PATH=$libtorch" -U 'Torch_DIR' -U 'TORCH_LIBRARY'
+      -U 'C10*' -U 'Caffe2_DIR')
   fi
   cmake --preset cuda "${torch[@]}" -DLONGWAVE_BENCHES=ON | grep '^--   '
   local targets
@@ -48,9 +54,10 @@ report() {
   for program in "$build"/*_cuda_test; do
     part "$(basename "$program")" "$program" --gtest_brief=1
   done
-  if [ -x "$build/train_torch_test" ]; then
-    part train_torch_test "$build/train_torch_test" --gtest_filter='Device.*' --gtest_brief=1
-  fi
+  for program in "${torch_laws[@]/#/$build/}"; do
+    [ -x "$program" ] || continue
+    part "$(basename "$program")" "$program" --gtest_filter='*Device*' --gtest_brief=1
+  done
   printf '\n## Benchmarks\n'
   for program in "$build"/*_cuda_bench; do
     part "$(basename "$program")" "$program"
@@ -73,7 +80,7 @@ esac
 if [ "$mode" != run ]; then build; fi
 if [ "$mode" = build ]; then exit; fi
 if ! nvidia-smi -L; then
-  echo "gpu: no GPU here, so nothing was run; copy $build to a machine with one, for 'run'" >&2
+  echo "gpu: no GPU here, so nothing was run; copy this folder to a machine with one, for 'run'" >&2
   exit 0
 fi
 report | tee "$build/results.md"

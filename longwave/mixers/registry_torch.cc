@@ -62,8 +62,8 @@ TorchMixer::Output TorchMixer::forward(const Call& call) const {
     if (own.projected.defined()) own.projected = own.projected.to(*asked);
   }
   // The CPU multiplies no matrices of float16.
-  const bool half = (asked ? *asked : given.scalar_type()) == torch::kFloat16;
-  if (!narrows() || (given.is_cpu() && half)) {
+  const torch::Tensor& rounded = own.projected.defined() ? own.projected : own.u;
+  if (!narrows() || (given.is_cpu() && rounded.scalar_type() == torch::kFloat16)) {
     own.u = ops::widened(own.u);
     own.projected = ops::widened(own.projected);
   }

@@ -6,6 +6,7 @@
 #include "longwave/base/error.h"
 #include "longwave/mixers/diagonal/complex_torch.h"
 #include "longwave/mixers/diagonal/diagonal_mimo_torch.h"
+#include "longwave/ops/autocast_torch.h"
 
 namespace longwave::mixers::s5 {
 namespace {
@@ -47,6 +48,7 @@ TorchMixer::Output S5Torch::run(const Call& call) const {
 }
 
 TorchMixer::Output S5Torch::forward(const Call& call, const torch::Tensor& intervals) const {
+  const ops::WithoutAutocast as_given;
   require(!settings_.bidirectional, "s5",
           "irregular sampling needs a layer that is not bidirectional");
   const torch::Tensor dt = torch::exp(wide(parameters_("log_step"))) * wide(intervals).unsqueeze(2);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/causal_conv1d/causal_conv1d_operations_torch.h"
 
+#include "longwave/base/error.h"
 #include "longwave/ops/operand_torch.h"
 
 namespace longwave::ops {
@@ -19,8 +20,8 @@ struct Sequences {
     of_input = torch::constant_pad_nd(of_step, {kept, 0});
   }
 
-  /// The inputs from `begin` on, without those of other sequences than `wanted` (batch, inputs or
-  /// 1).
+  /// The inputs from `begin` on, without those of other sequences than `wanted`, which is
+  /// (batch, inputs) or (batch, 1).
   Tensor only(const Tensor& inputs, int64_t begin, const Tensor& wanted) const {
     if (!of_step.defined()) return inputs;
     const Tensor own = of_input.slice(1, begin, begin + inputs.size(1)) == wanted;
@@ -34,6 +35,13 @@ CausalConv1dOutput causal_conv1d_of_operations(const CausalConv1dInput& in) {
   const int64_t batch = in.x.size(0), time = in.x.size(1), channels = in.x.size(2);
   const int64_t width = in.w.size(1), kept = width - 1;
   const torch::ScalarType type = in.x.scalar_type();
+  const auto is = [](const Tensor& x, torch::IntArrayRef shape) {
+    return !x.defined() || x.sizes() == shape;
+  };
+  require(in.w.size(0) == channels && is(in.b, {channels}) &&
+              is(in.history, {batch, kept, channels}) && is(in.starts, {batch, time}) &&
+              (!in.history.defined() || in.history.scalar_type() == type),
+          "causal_conv1d", "shapes or types disagree");
   const Tensor before = or_zeros(in.history, {batch, kept, channels}, in.x);
   const Tensor inputs = torch::cat({before, in.x}, 1), exact = widened(inputs);
   const Sequences sequences(in.starts, kept);

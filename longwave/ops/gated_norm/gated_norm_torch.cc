@@ -101,8 +101,7 @@ class GatedNormFunction : public torch::autograd::Function<GatedNormFunction> {
   }
 };
 
-/// The same as operations of torch, which differentiates them: the form of float64 on a
-/// GPU.
+/// The same as operations of torch, which differentiates them: the form of float64 on a GPU.
 Tensor gated_norm_of_operations(const GatedNormInput& input) {
   const bool before = input.order == GateOrder::kBefore && input.z.defined();
   const Tensor v = before ? input.x * torch::silu(input.z) : input.x;

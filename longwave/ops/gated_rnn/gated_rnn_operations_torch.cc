@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/gated_rnn/gated_rnn_operations_torch.h"
 
+#include "longwave/ops/autocast_torch.h"
+
 namespace longwave::ops {
 namespace {
 
@@ -80,6 +82,7 @@ void lstm_scan_grad_of_operations(const LstmScanGradTensors& args) {
 
 void gru_scan_of_operations(const GruScanTensors& args) {
   const torch::NoGradGuard no_grad;
+  const WithoutAutocast as_given;
   const int64_t time = args.p.size(1), hidden = args.h.size(1);
   const Tensor map = args.W.t();
   Tensor h = args.h;

@@ -23,8 +23,7 @@ struct LinearScanOutput {
 /// the call.
 ///
 /// Errors     InvalidArgument if types, shapes or devices disagree. Second derivatives are not
-/// offered:
-///            asking for them throws c10::Error.
+///            offered: asking for them throws c10::Error.
 LinearScanOutput linear_scan(const torch::Tensor& a, const torch::Tensor& b,
                              const torch::Tensor& h0 = {});
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "longwave/base/error.h"
 #include "longwave/ops/operand_torch.h"
 
 namespace longwave::ops {
@@ -12,6 +13,9 @@ using torch::Tensor;
 
 SelectiveScanOutput selective_scan_in_parts(const SelectiveScanTensors& in, int64_t most) {
   const int64_t state = in.A.size(1);
+  require(in.B.size(3) == state && in.C.size(3) == state &&
+              (!in.h0.defined() || in.h0.size(2) == state),
+          "selective_scan", "A, B, C and h0 must have as many states");
   const Tensor u = widened(in.u), dt = widened(in.dt), B = widened(in.B), C = widened(in.C);
   Tensor y = in.D.defined() ? in.D * u : torch::zeros_like(u);
   std::vector<Tensor> states;
