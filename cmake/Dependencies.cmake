@@ -60,6 +60,12 @@ if(NOT LONGWAVE_TORCH STREQUAL "OFF")
     string(REGEX REPLACE "([0-9]+)([0-9])(-[a-z]+)?" "\\1.\\2"
       TORCH_CUDA_ARCH_LIST "${cuda_architectures}")
   endif()
+  # A package's own config looks for its libraries in the system first, where another may be.
+  foreach(prefix ${CMAKE_PREFIX_PATH})
+    if(prefix MATCHES "^(.+)/share/cmake/?$")
+      list(PREPEND CMAKE_PREFIX_PATH "${CMAKE_MATCH_1}")
+    endif()
+  endforeach()
   find_package(Torch QUIET)
   if(LONGWAVE_HAVE_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES ${cuda_architectures})

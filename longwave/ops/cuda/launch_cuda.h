@@ -12,9 +12,10 @@
 
 namespace longwave::ops::gpu {
 
-/// Throws DeviceError if the driver refused.
+/// Throws DeviceError if the driver refused, and leaves nothing of it to who asks next.
 inline void require_device(cudaError_t status, const char* where) {
   if (status == cudaSuccess) return;
+  cudaGetLastError();
   // Which of the two says that nothing was compiled for this GPU depends on what is asked first.
   const bool other_gpu =
       status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction;

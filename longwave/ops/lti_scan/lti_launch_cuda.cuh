@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "longwave/base/error.h"
-#include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/lti_scan/lti_scan_kernel_cuda.cuh"
 
@@ -52,12 +51,8 @@ template <typename Launch>
 void queue(void (*kernel)(Launch), unsigned blocks, int threads, int bytes, const Launch& launch,
            cudaStream_t stream, const char* where) {
   if (blocks == 0) return;
-  const cudaError_t status =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  if (status != cudaSuccess) {
-    gpu::require_shared_bytes(bytes, where, "use an H100 or H200, or train on the CPU");
-  }
-  gpu::require_device(status, where);
+  gpu::require_device(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), where);
   kernel<<<blocks, threads, bytes, stream>>>(launch);
   gpu::require_device(cudaGetLastError(), where);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/lti_scan/lti_grad_kernel_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
@@ -167,6 +168,9 @@ void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan
   const LtiScanCudaSize size = check(args);
   require(workspace.size() >= lti_scan_grad_plan_bytes<T>(size, plan), kWhere,
           "the workspace is too small");
+  gpu::require_shared_bytes(std::max(lti_cuda::SumsMemory<SumsForm<T>>::kBytes,
+                                     lti_cuda::CarryMemory<SumsCarryForm<T>>::kBytes),
+                            kWhere, "train on an H100 or H200, or on the CPU");
   const lti_cuda::ScanSystem system{lti_cuda::Direction::kAdjoint, args.a, args.c, args.d};
   lti_cuda::queue_scan<T>({system, lti_cuda::reversed(args.dy), args.dh,
                            lti_cuda::reversed(args.du), args.dh0, plan.scan, kWhere},

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
 
@@ -23,6 +24,9 @@ ScanPass<T> group_of(const ScanPass<T>& pass, int64_t first, int64_t count) {
 template <typename T, int kModeTiles>
 void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaStream_t stream) {
   using Tiles = ScanTiles<ScanForm<T>, kModeTiles>;
+  gpu::require_shared_bytes(
+      std::max(ScanMemory<ScanForm<T>, kModeTiles>::kBytes, CarryMemory<CarryForm<T>>::kBytes),
+      pass.where, "use a GPU with more shared memory a block, an H100, or the CPU");
   const int64_t batch = pass.u.extent(0), channels = pass.u.extent(2), time = pass.u.extent(1);
   const LtiCut& cut = pass.cut;
   gpu::DeviceScratch scratch(workspace);

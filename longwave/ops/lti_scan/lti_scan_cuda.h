@@ -34,7 +34,8 @@ namespace longwave::ops {
 ///            other types, and half as many again where sequences are cut. One read and one write,
 ///            another read then; fastest when channels are adjacent, in multiples of 16 bytes.
 /// Errors     InvalidArgument if shapes disagree or the workspace is too small; DeviceError if the
-///            driver refuses. Faults of a kernel show at the next synchronisation.
+///            driver refuses or blocks have too little shared memory: 141 KB in bfloat16, 145 in
+///            float32, 181 in float16. Faults of a kernel show at the next synchronisation.
 /// Threads    safe for distinct args; runs behind what is in the stream. Outputs must not overlap
 ///            other operands.
 template <typename T>
@@ -52,11 +53,12 @@ struct LtiScanCudaArgs {
 /// du is a scan of dy backwards in time. The other gradients run h and dh/da forwards, and multiply
 /// them with what 16 or 32 steps of dy make of a state; no state is kept between scan and gradient.
 ///
+/// Source     as LtiScanGradArgs; algorithm ours.
 /// Numerics   as the scan; sums over time in float32 within a line and in double beyond, in an
-/// order
-///            that the shapes fix.
+///            order that the shapes fix.
 /// Cost       about 4 times the scan.
-/// Errors     as the scan.
+/// Errors     as the scan; blocks need 203 KB of shared memory in bfloat16, 211 in float32, 179 in
+///            float16, and so a Hopper.
 /// Threads    as the scan.
 template <typename T>
 struct LtiScanCudaGradArgs {

@@ -12,7 +12,7 @@ struct ScanLaunch {
   Signal<T> y;
   bool add;                           // to y
   const uint4* tiles;                 // (channels, ScanTiles::kCount, 32)
-  const float2* hops;                 // (channels, ScanTiles::kModes)
+  const float2* hops;                 // (channels, kScanHops, ScanTiles::kModes)
   Borders h;                          // the state before each segment
   View<std::complex<float>, 3> last;  // out: (batch, channels, modes) after all whole stages
 };

@@ -21,10 +21,9 @@ constexpr int64_t kManyWarps = 1408;
 constexpr int64_t kWarpsOfSegments = 2048;
 constexpr int64_t kMostWarpsOfSegments = 4096;
 constexpr int64_t kLongSegment = 4096;
-// Multiprocessors of the largest chips, each with a block of warps that work apart at a time.
-constexpr int64_t kMultiprocessors = 132;
-// Picoseconds of a step there: of each of kSelectiveApartLanes while all are busy, and of each
-// sequence's channel where time is cut; an H100's (bench/results/cuda_selective.md).
+// Picoseconds of a step: of each of kSelectiveApartLanes while each multiprocessor has a block of
+// it, and of each sequence's channel where time is cut; an H100's
+// (bench/results/cuda_selective.md).
 constexpr std::array<int64_t, kSelectiveApartLanes.size()> kApartStep = {34500, 22500};
 constexpr int64_t kCutStep = 13;
 // Fewer steps leave warps that work apart waiting for each other.
@@ -113,12 +112,12 @@ void run(const SelectiveScanCudaGradArgs<T>& args, std::span<std::byte> workspac
 }
 
 // What warps that work apart take for a step, sharing channels so.
-int64_t apart_step(const SelectiveScanCudaSize& size, int lanes) {
+int64_t apart_step(const SelectiveScanCudaSize& size, int lanes, int64_t multiprocessors) {
   const SelectiveLanes& how = kSelectiveApartLanes[lanes];
   const int64_t group = size.channels / std::max<int64_t>(1, size.groups);
   const int64_t width = kSelectiveThreads / how.lanes * how.channels;
   const int64_t blocks = size.batch * size.groups * ((group + width - 1) / width);
-  return (blocks + kMultiprocessors - 1) / kMultiprocessors * kApartStep[lanes];
+  return (blocks + multiprocessors - 1) / multiprocessors * kApartStep[lanes];
 }
 
 // Which of them take less for a step than two passes over cut time, or -1.
@@ -129,7 +128,8 @@ int apart_lanes(const SelectiveScanCudaSize& size, const gpu::Capacity& capacity
   for (int i = 0; i < static_cast<int>(kSelectiveApartLanes.size()); ++i) {
     const int most_states = kSelectiveApartLanes[i].most_states();
     if (size.state > most_states || 2 * size.state <= most_states) continue;
-    if (apart_step(size, i) < least) best = i, least = apart_step(size, i);
+    const int64_t step = apart_step(size, i, capacity.multiprocessors);
+    if (step < least) best = i, least = step;
   }
   return best;
 }

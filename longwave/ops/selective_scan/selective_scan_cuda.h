@@ -36,21 +36,21 @@ struct SelectiveScanCudaInputs {
 ///
 /// A few lanes of a warp share a channel's states, which stay in registers; inputs of a block's
 /// channels pass through shared memory in tiles of steps. Where batch, channels and states are too
-/// few for the chip, time is cut in segments: a first pass finds what each adds to the state. Where
-/// they come to a warp a scheduler, some warps of a block scan all time in one pass, without a
-/// pause, and the others prepare steps and finish outputs for them.
+/// few for the chip, time is cut in segments: a first pass finds what each adds to the state.
+/// With 9 to 16 states, 512 steps or more and blocks of 227 KB of shared memory, some warps of a
+/// block scan all time in one pass instead, and the others prepare steps and finish outputs for
+/// them.
 ///
 /// Source     as SelectiveScanArgs; algorithm ours.
 /// Numerics   float32 throughout; inputs are widened exactly and y is rounded once. Exponentials
 ///            come from ex2.approx (2 units in the last place) at the rounded s A log2(e);
 ///            subnormals count as zero. All sums have an order that the shapes fix: the same
 ///            arguments give the same bits. The order depends on the plan, so that other batch
-///            sizes or lengths may round otherwise.
-/// Cost       an exponential and 4 operations a state and element, twice the former where time is
-///            cut: with 9 to 16 states below about 1700 sequences times channels, and where blocks
-///            of one pass would leave a third of the chip idle. Each operand is read once; fastest
-///            when rows of channels are adjacent, aligned to 16 bytes, and as many a group as a
-///            multiple of 16 bytes.
+///            sizes, lengths or GPUs may round otherwise.
+/// Cost       an exponential and 4 operations a state and element. Each operand is read once. Where
+///            time is cut, exponentials and reads of u, dt and B come twice. Fastest when rows of
+///            channels are adjacent, aligned to 16 bytes, and as many a group as a multiple of 16
+///            bytes.
 /// Errors     InvalidArgument if shapes disagree, groups do not divide channels, there are more
 ///            than kSelectiveScanCudaStates states, or the workspace is too small; DeviceError if
 ///            the driver refuses. Faults of a kernel show at the next synchronisation.
@@ -110,7 +110,8 @@ struct SelectiveScanCudaSize {
   int64_t batch, time, channels, groups, state;
 };
 
-/// Bytes of device memory that `selective_scan_cuda` takes at most; 0 where time is not cut.
+/// Bytes of device memory that `selective_scan_cuda` takes at most; 0 where time is not cut. The
+/// GPU that will run it must be the present one; DeviceError without any.
 size_t selective_scan_cuda_workspace_bytes(const SelectiveScanCudaSize& size);
 
 /// Queues the scan; see SelectiveScanCudaArgs. `workspace` is device memory, aligned to 16 bytes.

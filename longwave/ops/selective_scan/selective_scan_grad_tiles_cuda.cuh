@@ -13,12 +13,12 @@ namespace longwave::ops {
 template <typename T>
 struct SelectiveGradLaunch {
   SelectiveScanCudaGradArgs<T> args;
-  View<float, 6> inputs;   // (tiles, batch, time, groups, 2, states in fours) sums for dB and dC
-  View<float, 3> A;        // (batch segments, state, channels) sums for dA
-  View<float, 3> signals;  // (batch segments, 2, channels) sums for dD and ddt_bias
-  View<float, 4> ends;     // (batch, segments, state, channels) the adjoint before or behind a one
-  View<float, 3> totals;   // (batch, segments, channels) sum of step sizes; infinity: starts anew
-  uint32_t* turn;          // how many blocks have begun; or null, where segments have a pass
+  View<float, 6> inputs;     // (tiles, batch, time, groups, 2, states in fours) sums for dB and dC
+  View<float, 3> A;          // (batch segments, state, channels) sums for dA
+  View<float, 3> signals;    // (batch segments, 2, channels) sums for dD and ddt_bias
+  View<float, 4> ends;       // (batch, segments, state, channels) the adjoint at a segment
+  View<float, 3> totals;     // (batch, segments, channels) sum of step sizes; infinity: starts anew
+  uint32_t* turn;            // how many blocks have begun; or null, where segments have a pass
   View<uint32_t, 3> handed;  // (batch, segments, tiles) 1: the adjoint behind the segment is there
   int64_t segments, segment_steps;
   int64_t group_channels, group_tiles;  // channels, and blocks side by side, of a group

@@ -112,7 +112,8 @@ struct SsdCudaGradArgs {
 /// The most states a channel may have on a GPU.
 inline constexpr int64_t kSsdCudaStates = 256;
 
-/// Bytes of device memory that `ssd_cuda` takes; 0 where time is not cut.
+/// Bytes of device memory that `ssd_cuda` takes; 0 where time is not cut. The GPU that will run it
+/// must be the present one; DeviceError without any.
 template <typename T>
 size_t ssd_cuda_workspace_bytes(const SsdSize& size);
 
@@ -120,7 +121,7 @@ size_t ssd_cuda_workspace_bytes(const SsdSize& size);
 template <typename T>
 void ssd_cuda(const SsdCudaArgs<T>& args, std::span<std::byte> workspace, CUstream_st* stream);
 
-/// Bytes of device memory that `ssd_cuda_backward` takes.
+/// Bytes of device memory that `ssd_cuda_backward` takes; of the present GPU likewise.
 template <typename T>
 size_t ssd_cuda_backward_workspace_bytes(const SsdSize& size);
 
