@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -51,6 +52,15 @@ bool in_pieces(const View<T, Rank>& x, int64_t row, int64_t bytes) {
                  (x.stride(Rank - 1) == 1 || x.extent(Rank - 1) == 1) && row % piece == 0;
   for (int i = 0; i + 1 < Rank; ++i) aligned = aligned && x.stride(i) % piece == 0;
   return aligned;
+}
+
+/// A signal (batch, time, channels) from its last step to its first.
+template <typename T>
+View<T, 3> reversed(const View<T, 3>& signal) {
+  const int64_t last = std::max<int64_t>(0, signal.extent(1) - 1), stride = signal.stride(1);
+  return {signal.data() + last * stride,
+          signal.extents(),
+          {signal.stride(0), -stride, signal.stride(2)}};
 }
 
 /// Device memory handed out from the front, aligned to 16 bytes.

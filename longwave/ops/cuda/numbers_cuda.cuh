@@ -111,6 +111,17 @@ __device__ inline void write_release(uint32_t* to, uint32_t x) {
   asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(x) : "memory");
 }
 
+/// Reads numbers four at a time; they begin at a multiple of 16 bytes.
+template <int kCount>
+__device__ void read_fours(const float* from, float (&to)[kCount]) {
+  static_assert(kCount % 4 == 0);
+#pragma unroll
+  for (int n = 0; n < kCount; n += 4) {
+    const float4 four = *reinterpret_cast<const float4*>(from + n);
+    to[n] = four.x, to[n + 1] = four.y, to[n + 2] = four.z, to[n + 3] = four.w;
+  }
+}
+
 /// Which elements of rows of kCount a thread of kThreads copies into a tile in shared memory.
 template <int kThreads, int kCount, typename T>
 struct RowPieces {

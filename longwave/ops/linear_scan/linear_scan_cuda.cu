@@ -36,15 +36,6 @@ void require_aligned(const char* where, const Views&... operands) {
   require((aligned(operands) && ...), where, "an operand is not aligned to its numbers");
 }
 
-// The signal from its last step to its first.
-template <typename T>
-View<T, 3> reversed(const View<T, 3>& signal) {
-  const int64_t last = std::max<int64_t>(0, signal.extent(1) - 1), stride = signal.stride(1);
-  return {signal.data() + last * stride,
-          signal.extents(),
-          {signal.stride(0), -stride, signal.stride(2)}};
-}
-
 template <typename T>
 void queue(void (*kernel)(ScanLaunch<T>), int64_t threads, int each, const ScanLaunch<T>& launch,
            const char* where, cudaStream_t stream) {
@@ -148,8 +139,8 @@ void linear_scan_cuda_backward(const LinearScanCudaGradArgs<T>& args, int64_t se
   launch.time = time;
   launch.channels = channels;
   launch.a = repeated(args.a, batch, time);
-  launch.b = reversed(args.dh);
-  launch.h = reversed(args.db);
+  launch.b = gpu::reversed(args.dh);
+  launch.h = gpu::reversed(args.db);
   launch.added = args.dfinal;
   launch.last = args.dh0;
   launch.states = args.h;

@@ -37,15 +37,6 @@ unsigned blocks_of(const Lines& lines, int64_t groups, const char* where) {
   return gpu::blocks_for(groups_of(lines.count(), Form::kLines) * tiles * groups, 1, where);
 }
 
-// The same signal from its last step to its first.
-template <typename T>
-View<T, 3> reversed(const View<T, 3>& signal) {
-  const int64_t time = signal.extent(1), stride = signal.stride(1);
-  return {signal.data() + std::max<int64_t>(0, time - 1) * stride,
-          signal.extents(),
-          {signal.stride(0), -stride, signal.stride(2)}};
-}
-
 // Queues a kernel with `bytes` of shared memory, more than a block gets unasked.
 template <typename Launch>
 void queue(void (*kernel)(Launch), unsigned blocks, int threads, int bytes, const Launch& launch,

@@ -172,8 +172,8 @@ void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan
                                      lti_cuda::CarryMemory<SumsCarryForm<T>>::kBytes),
                             kWhere, "train on an H100 or H200, or on the CPU");
   const lti_cuda::ScanSystem system{lti_cuda::Direction::kAdjoint, args.a, args.c, args.d};
-  lti_cuda::queue_scan<T>({system, lti_cuda::reversed(args.dy), args.dh,
-                           lti_cuda::reversed(args.du), args.dh0, plan.scan, kWhere},
+  lti_cuda::queue_scan<T>({system, gpu::reversed(args.dy), args.dh, gpu::reversed(args.du),
+                           args.dh0, plan.scan, kWhere},
                           workspace.data(), stream);
   SumsScratch<T> scratch(size, plan.sums);
   scratch.lay_out(workspace.data());

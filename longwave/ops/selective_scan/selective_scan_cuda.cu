@@ -13,8 +13,8 @@
 namespace longwave::ops {
 namespace {
 
-constexpr const char* kWhere = "selective_scan_cuda";
-constexpr const char* kGradWhere = "selective_scan_cuda_backward";
+using selective_cuda::kGradWhere, selective_cuda::kWhere;
+
 // Warps that keep the exponential units of the largest chips busy: 132 multiprocessors of 4.
 constexpr int64_t kManyWarps = 1408;
 // Warps that segments of time make up for, and up to how many more while segments stay long.

@@ -124,12 +124,7 @@ class Adjoint : private GradOutputs<T, kStates, kLanes, kChannels, kPass> {
   }
 
   __device__ void read_states(int which, int t, float (&to)[kStates]) const {
-#pragma unroll
-    for (int n = 0; n < kStates; n += 4) {
-      const float4 four =
-          *reinterpret_cast<const float4*>(&shared_.inputs[which][t][lane_ * kStates + n]);
-      to[n] = four.x, to[n + 1] = four.y, to[n + 2] = four.z, to[n + 3] = four.w;
-    }
+    gpu::read_fours(&shared_.inputs[which][t][lane_ * kStates], to);
   }
   __device__ void read_pair(int plane, int t, float (&to)[kChannels]) const {
     const float2 two = plane_pair(plane, t);

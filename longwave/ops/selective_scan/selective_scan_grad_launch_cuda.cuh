@@ -13,8 +13,6 @@
 namespace longwave::ops {
 namespace selective_cuda {
 
-inline constexpr const char* kGradWhere = "selective_scan_cuda_backward";
-
 template <typename T>
 SelectiveGradLaunch<T> describe_grad(const SelectiveScanCudaGradArgs<T>& args,
                                      const SelectiveScanPlan& plan, std::byte* workspace) {

@@ -15,8 +15,6 @@
 namespace longwave::ops {
 namespace selective_cuda {
 
-inline constexpr const char* kWhere = "selective_scan_cuda";
-
 inline void require_device(cudaError_t status) { gpu::require_device(status, kWhere); }
 
 // Whether rows can be copied 16 bytes at a time.
@@ -64,8 +62,7 @@ void launch_blocks(void (*kernel)(SelectiveScanLaunch<T>), const SelectiveScanLa
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)));
   const int64_t blocks =
       launch.args.in.u.extent(0) * segments * launch.args.in.B.extent(2) * launch.group_tiles;
-  require(blocks < int64_t{1} << 31, kWhere, "batch and channels need too many blocks");
-  kernel<<<static_cast<unsigned>(blocks), threads, sizeof(Shared), stream>>>(launch);
+  kernel<<<gpu::blocks_for(blocks, 1, kWhere), threads, sizeof(Shared), stream>>>(launch);
   require_device(cudaGetLastError());
 }
 

@@ -11,6 +11,14 @@
 
 namespace longwave::ops {
 
+namespace selective_cuda {
+
+/// Where errors of the scan and of its gradient say that they are.
+inline constexpr const char* kWhere = "selective_scan_cuda";
+inline constexpr const char* kGradWhere = "selective_scan_cuda_backward";
+
+}  // namespace selective_cuda
+
 /// How a warp shares work: a thread holds `states` states of each of `channels` neighbours, and
 /// `lanes` threads hold a channel.
 struct SelectiveLanes {

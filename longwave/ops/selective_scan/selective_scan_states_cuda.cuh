@@ -96,12 +96,7 @@ class States : protected Outputs<T, kStates, kLanes, kChannels, kPass, kWork> {
       const float2 two = *reinterpret_cast<const float2*>(from);
       to[0] = two.x, to[1] = two.y;
     } else {
-      static_assert(kStates % 4 == 0);
-#pragma unroll
-      for (int n = 0; n < kStates; n += 4) {
-        const float4 four = *reinterpret_cast<const float4*>(from + n);
-        to[n] = four.x, to[n + 1] = four.y, to[n + 2] = four.z, to[n + 3] = four.w;
-      }
+      gpu::read_fours(from, to);
     }
   }
 
