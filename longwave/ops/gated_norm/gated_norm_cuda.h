@@ -15,11 +15,13 @@ namespace longwave::ops {
 
 /// gated_norm on a GPU: device pointers, T is float, __half or __nv_bfloat16, all else float32.
 ///
-/// A warp sees to a group of a row.
+/// A block sees to a group of a row and keeps it in registers; a warp to small groups, and to those
+/// of more than 8192 channels, which it reads again.
 ///
 /// Numerics   as GatedNormArgs in float32; y is rounded once.
-/// Cost       one read from memory, one more from the cache, one write; two exponentials an
-///            element.
+/// Cost       one read, one write; an exponential an element. Twice as many where groups are not
+/// kept,
+///            the second read mostly from the cache.
 /// Errors     InvalidArgument if shapes disagree or channels is no multiple of groups; DeviceError
 ///            if the driver refuses.
 /// Threads    safe for distinct outputs; runs behind what is in the stream.
@@ -37,8 +39,12 @@ struct GatedNormCudaArgs {
 
 /// Gradients of gated_norm_cuda, from the inverses that it kept; formulas at GatedNormGradArgs.
 ///
-/// Numerics   dw is summed in float32 within kGatedNormCudaRows rows and in double beyond, in an
-///            order fixed by the shapes.
+/// Where blocks keep groups, of channels that are adjacent and aligned to four, each sees to some
+/// rows one after the other; the next one's operands are on their way meanwhile.
+///
+/// Numerics   dw is summed in float32 within at most kGatedNormCudaRows rows and in double beyond,
+/// in
+///            an order fixed by the shapes.
 template <typename T>
 struct GatedNormCudaGradArgs {
   GateOrder order = GateOrder::kBefore;
@@ -52,8 +58,8 @@ struct GatedNormCudaGradArgs {
   View<float, 1> dw;             // (channels) out
 };
 
-/// Rows whose shares of dw a thread adds up.
-inline constexpr int64_t kGatedNormCudaRows = 32;
+/// Rows whose shares of dw a thread adds up, at most.
+inline constexpr int64_t kGatedNormCudaRows = 64;
 
 /// Bytes of device memory that the gradient takes.
 size_t gated_norm_cuda_backward_workspace_bytes(int64_t rows, int64_t channels);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 namespace longwave::ops {
 namespace {
 
+using testing::DeviceBuffer;
 using testing::expect_close;
 using testing::GatedNormDevice;
 using Case = testing::GatedNormCase;
@@ -57,11 +59,66 @@ TYPED_TEST(GatedNormCuda, AgreesWithTheOracle) {
   }
 }
 
+// Groups that blocks keep, in packs and one by one, in stretches of several rows, and groups that
+// none keeps.
+TYPED_TEST(GatedNormCuda, WideGroupsAgreeWithTheOracle) {
+  for (const GateOrder order : {GateOrder::kBefore, GateOrder::kAfter}) {
+    for (const auto& [channels, groups] : {std::pair<int64_t, int64_t>{513, 1},
+                                           {1541, 1},
+                                           {3072, 2},
+                                           {4097, 1},
+                                           {5120, 1},
+                                           {8192, 1},
+                                           {8193, 1},
+                                           {8196, 1},
+                                           {8208, 8}}) {
+      for (const int64_t rows : {1, 67}) agree<TypeParam>({order, true, rows, channels, groups});
+      agree<TypeParam>({order, false, 5, channels, groups});
+    }
+  }
+}
+
+// Rows that begin where no pack does, at strides that are no packs either.
+TYPED_TEST(GatedNormCuda, UnalignedRowsAgreeWithTheOracle) {
+  using T = TypeParam;
+  for (const int64_t channels : {96, 1024, 4096, 8196}) {
+    constexpr int64_t kRows = 9;
+    const int64_t stride = channels + 3;
+    GatedNormDevice<T> run({GateOrder::kBefore, true, kRows, channels, 1});
+    run.on_host();
+    std::vector<double> apart(kRows * stride + 1);
+    for (int64_t i = 0; i < kRows * channels; ++i) {
+      apart[1 + i / channels * stride + i % channels] = run.z[i];
+    }
+    DeviceBuffer<T> z(apart), dz(kRows * stride + 1);
+    auto args = run.args();
+    auto grads = run.grad_args();
+    args.z = {z.data() + 1, {kRows, channels}, {stride, 1}};
+    grads.z = args.z;
+    grads.dz = {dz.data() + 1, {kRows, channels}, {stride, 1}};
+    const size_t bytes = gated_norm_cuda_backward_workspace_bytes(kRows, channels);
+    DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+    gated_norm_cuda(args, nullptr);
+    gated_norm_cuda_backward(grads, {workspace.data(), bytes}, nullptr);
+    const std::vector<double> all = dz.wide();
+    std::vector<double> got;
+    for (int64_t i = 0; i < kRows * channels; ++i) {
+      got.push_back(all[1 + i / channels * stride + i % channels]);
+    }
+    const std::string what = name(run.size);
+    expect_close<T>(what + " y", run.y, run.y_on.wide(), 16 + channels);
+    expect_close<T>(what + " dz", run.dz, got, 32 + channels, 10);
+    expect_close<float>(what + " dw", run.dw, run.dw_on.wide(), 32 + kRows + channels, 10);
+    EXPECT_TRUE(std::isnan(all.front()) && std::isnan(all.back())) << what << " beside dz";
+  }
+}
+
 // Shapes of each way in which the gradient is spread: in packs and not, a block a row, groups.
-constexpr Case kKinds[] = {{GateOrder::kBefore, true, 130, 1536, 1},
-                           {GateOrder::kAfter, true, 70, 4096, 1},
-                           {GateOrder::kAfter, true, 67, 129, 3},
-                           {GateOrder::kBefore, false, 65, 1000, 2}};
+constexpr Case kKinds[] = {
+    {GateOrder::kBefore, true, 130, 1536, 1}, {GateOrder::kAfter, true, 70, 4096, 1},
+    {GateOrder::kBefore, true, 70, 4097, 1},  {GateOrder::kBefore, true, 70, 8196, 1},
+    {GateOrder::kBefore, true, 70, 2052, 2},  {GateOrder::kAfter, true, 67, 129, 3},
+    {GateOrder::kBefore, false, 65, 1000, 2}};
 
 TYPED_TEST(GatedNormCuda, SameArgumentsSameBits) {
   for (const Case& of : kKinds) {

@@ -15,23 +15,23 @@ using testing::noise;
 using T = __nv_bfloat16;
 
 constexpr int64_t kRows = 33;  // the last ones, before which all is zeros
-constexpr int64_t kChannels = 1024;
 
 // A norm and its gradient.
 struct LargeGatedNorm {
-  LargeGatedNorm(int64_t rows, int64_t groups)
+  LargeGatedNorm(int64_t rows, int64_t channels, int64_t groups)
       : rows(rows),
-        x(rows * kChannels, noise<T>(kRows * kChannels, 1)),
-        z(rows * kChannels, noise<T>(kRows * kChannels, 2)),
-        dy(rows * kChannels, noise<T>(kRows * kChannels, 3)),
-        y(rows * kChannels),
-        dx(rows * kChannels),
-        dz(rows * kChannels),
-        w(noise<float>(kChannels, 4)),
+        channels(channels),
+        x(rows * channels, noise<T>(kRows * channels, 1)),
+        z(rows * channels, noise<T>(kRows * channels, 2)),
+        dy(rows * channels, noise<T>(kRows * channels, 3)),
+        y(rows * channels),
+        dx(rows * channels),
+        dz(rows * channels),
+        w(noise<float>(channels, 4)),
         inverse(rows * groups),
-        dw(kChannels),
-        workspace(static_cast<int64_t>(gated_norm_cuda_backward_workspace_bytes(rows, kChannels))) {
-    const View<const float, 1> scale(w.data(), {kChannels});
+        dw(channels),
+        workspace(static_cast<int64_t>(gated_norm_cuda_backward_workspace_bytes(rows, channels))) {
+    const View<const float, 1> scale(w.data(), {channels});
     const View<float, 2> kept(inverse.data(), {rows, groups});
     gated_norm_cuda<T>(
         {.groups = groups, .x = all(x), .z = all(z), .w = scale, .y = all(y), .inverse = kept},
@@ -44,19 +44,19 @@ struct LargeGatedNorm {
          .dy = all(dy),
          .dx = all(dx),
          .dz = all(dz),
-         .dw = {dw.data(), {kChannels}}},
-        {workspace.data(), gated_norm_cuda_backward_workspace_bytes(rows, kChannels)}, nullptr);
+         .dw = {dw.data(), {channels}}},
+        {workspace.data(), gated_norm_cuda_backward_workspace_bytes(rows, channels)}, nullptr);
   }
 
-  static int64_t bytes(int64_t rows, int64_t groups) {
-    return 6 * rows * kChannels * static_cast<int64_t>(sizeof(T)) +
+  static int64_t bytes(int64_t rows, int64_t channels, int64_t groups) {
+    return 6 * rows * channels * static_cast<int64_t>(sizeof(T)) +
            rows * groups * static_cast<int64_t>(sizeof(float)) +
-           static_cast<int64_t>(gated_norm_cuda_backward_workspace_bytes(rows, kChannels));
+           static_cast<int64_t>(gated_norm_cuda_backward_workspace_bytes(rows, channels));
   }
 
-  View<T, 2> all(DeviceBuffer<T>& of) const { return {of.data(), {rows, kChannels}}; }
+  View<T, 2> all(DeviceBuffer<T>& of) const { return {of.data(), {rows, channels}}; }
 
-  int64_t rows;
+  int64_t rows, channels;
   EndOfZeros<T> x, z, dy;
   DeviceBuffer<T> y, dx, dz;
   DeviceBuffer<float> w, inverse, dw;
@@ -64,12 +64,17 @@ struct LargeGatedNorm {
 };
 
 TEST(GatedNormCudaLarge, WhatLiesBehind2To31ElementsIsAsAlone) {
-  constexpr int64_t kAll = testing::kLarge / kChannels + kRows;
-  for (const int64_t groups : {1, 4}) {  // dx and dw in one kernel, and in two
-    const std::string lack = testing::shortage(LargeGatedNorm::bytes(kAll, groups));
+  // dx and dw in one kernel, in packs and one by one, and in two.
+  struct Shape {
+    int64_t channels, groups;
+  };
+  for (const auto& [channels, groups] : {Shape{1024, 1}, {1025, 1}, {1024, 4}, {8196, 1}}) {
+    const int64_t all = testing::kLarge / channels + 1 + kRows;
+    const std::string lack = testing::shortage(LargeGatedNorm::bytes(all, channels, groups));
     if (!lack.empty()) GTEST_SKIP() << lack;
-    const LargeGatedNorm alone(kRows, groups), large(kAll, groups);
-    const std::string what = "groups " + std::to_string(groups);
+    const LargeGatedNorm alone(kRows, channels, groups), large(all, channels, groups);
+    const std::string what =
+        "channels " + std::to_string(channels) + " groups " + std::to_string(groups);
     testing::expect_same_end(what + " y", alone.y, large.y);
     testing::expect_same_end(what + " inverse", alone.inverse, large.inverse);
     testing::expect_same_end(what + " dx", alone.dx, large.dx);

@@ -19,8 +19,8 @@ namespace longwave::ops {
 ///
 ///   sum = x + branch, y = norm(sum)
 ///
-/// A warp sees to a row, which it keeps in registers where rows are of adjacent channels, aligned
-/// to four of them, and not longer than kRowNormCudaHeld.
+/// A warp sees to a short row, a block to a longer one, and keeps it in registers up to
+/// kRowNormCudaHeld channels. Fastest where these are adjacent and rows aligned to four of them.
 ///
 /// Numerics   as RowNormArgs in float32; y is rounded once. With a branch T is float.
 /// Cost       one read, one write; two more reads from the cache of rows that are not kept.
@@ -41,8 +41,12 @@ struct RowNormCudaArgs {
 
 /// Gradients of row_norm_cuda, from the moments that it kept.
 ///
-/// Numerics   dw and db are summed in float32 within kRowNormCudaRows rows and in double beyond, in
-///            an order fixed by the shapes.
+/// A block sees to some rows one after the other; the next one's operands are on their way
+/// meanwhile.
+///
+/// Numerics   dw and db are summed in float32 within at most kRowNormCudaRows rows and in double
+///            beyond, in an order fixed by the shapes.
+/// Cost       one read, one write; a second read of rows that are not kept.
 template <typename T, typename Y = T>
 struct RowNormCudaGradArgs {
   RowNorm kind = RowNorm::kLayer;
@@ -58,10 +62,10 @@ struct RowNormCudaGradArgs {
 };
 
 /// Channels of the longest rows that are kept in registers.
-inline constexpr int64_t kRowNormCudaHeld = 1536;
+inline constexpr int64_t kRowNormCudaHeld = 8192;
 
-/// Rows whose shares of dw and db a block adds up.
-inline constexpr int64_t kRowNormCudaRows = 32;
+/// Rows whose shares of dw and db a block adds up, at most.
+inline constexpr int64_t kRowNormCudaRows = 64;
 
 /// Bytes of device memory that the gradient takes.
 size_t row_norm_cuda_backward_workspace_bytes(int64_t rows, int64_t channels);

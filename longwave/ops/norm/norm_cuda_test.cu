@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -47,9 +48,53 @@ TYPED_TEST(RowNormCuda, AgreesWithTheOracle) {
   }
 }
 
+// A block a row, in packs and one by one, and rows longer than it keeps; stretches of several rows.
+TYPED_TEST(RowNormCuda, WideRowsAgreeWithTheOracle) {
+  for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
+    for (const int64_t channels : {1541, 2048, 2560, 4097, 5120, 8192, 8193, 8196}) {
+      for (const int64_t rows : {1, 67}) agree<TypeParam>(kind, rows, channels);
+    }
+  }
+}
+
+// Rows that begin where no pack does, at strides that are no packs either.
+TYPED_TEST(RowNormCuda, UnalignedRowsAgreeWithTheOracle) {
+  using T = TypeParam;
+  for (const int64_t channels : {96, 1024, 4096, 8196}) {
+    constexpr int64_t kRows = 9;
+    const int64_t stride = channels + 3;
+    NormDevice<T> run({RowNorm::kLayer, kRows, channels});
+    run.on_host();
+    std::vector<double> apart(kRows * stride + 1);
+    for (int64_t i = 0; i < kRows * channels; ++i) {
+      apart[1 + i / channels * stride + i % channels] = run.x[i];
+    }
+    DeviceBuffer<T> x(apart), dx(kRows * stride + 1);
+    auto args = run.args();
+    auto grads = run.grad_args();
+    args.x = {x.data() + 1, {kRows, channels}, {stride, 1}};
+    grads.x = args.x;
+    grads.dx = {dx.data() + 1, {kRows, channels}, {stride, 1}};
+    const size_t bytes = row_norm_cuda_backward_workspace_bytes(kRows, channels);
+    DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+    row_norm_cuda(args, nullptr);
+    row_norm_cuda_backward(grads, {workspace.data(), bytes}, nullptr);
+    const std::vector<double> all = dx.wide();
+    std::vector<double> got;
+    for (int64_t i = 0; i < kRows * channels; ++i) {
+      got.push_back(all[1 + i / channels * stride + i % channels]);
+    }
+    const std::string what = name(run.size);
+    expect_close<T>(what + " y", run.y, run.y_on.wide(), 8 + channels);
+    expect_close<T>(what + " dx", run.dx, got, 16 + channels, 10);
+    expect_close<float>(what + " dw", run.dw, run.dw_on.wide(), 16 + kRows + channels);
+    EXPECT_TRUE(std::isnan(all.front()) && std::isnan(all.back())) << what << " beside dx";
+  }
+}
+
 TYPED_TEST(RowNormCuda, SameArgumentsSameBits) {
   for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
-    for (const int64_t channels : {129, 768, 1536, 4096}) {
+    for (const int64_t channels : {129, 768, 1536, 4096, 4097, 8196}) {
       NormDevice<TypeParam> one({kind, 200, channels}), other({kind, 200, channels});
       one.on_device();
       other.on_device();
@@ -83,7 +128,9 @@ TYPED_TEST(RowNormCuda, WrongShapesAreRefused) {
 TEST(RowNormCudaMixed, RoundsWhatItReadsInFloat) {
   for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
     for (const int64_t rows : {1, 65}) {
-      for (const int64_t channels : {7, 768}) agree<float, __nv_bfloat16>(kind, rows, channels);
+      for (const int64_t channels : {7, 768, 2048, 8193}) {
+        agree<float, __nv_bfloat16>(kind, rows, channels);
+      }
     }
   }
 }
@@ -142,7 +189,9 @@ void agree_on_a_sum(RowNorm kind, int64_t rows, int64_t channels) {
 TEST(RowNormCudaSum, IsWhatIsNormalised) {
   for (const RowNorm kind : {RowNorm::kLayer, RowNorm::kRms}) {
     for (const int64_t rows : {1, 65}) {
-      for (const int64_t channels : {7, 768, 1540}) agree_on_a_sum(kind, rows, channels);
+      for (const int64_t channels : {7, 768, 1540, 1541, 4096, 8196}) {
+        agree_on_a_sum(kind, rows, channels);
+      }
     }
   }
 }

@@ -63,8 +63,9 @@ struct LargeNorm {
 };
 
 TEST(RowNormCudaLarge, WhatLiesBehind2To31ElementsIsAsAlone) {
-  // Rows that are kept in registers, rows that are not, and more than 2^31 rows.
-  for (const int64_t channels : {1024, 1540, 1}) {
+  // Rows that a warp keeps, that a block keeps in packs and one by one, that none keeps, and more
+  // than 2^31 rows.
+  for (const int64_t channels : {1024, 1540, 1541, 8196, 1}) {
     const int64_t rows = testing::kLarge / channels + 1 + kRows;
     const std::string lack = testing::shortage(LargeNorm::bytes(rows, channels));
     if (!lack.empty()) GTEST_SKIP() << lack;
