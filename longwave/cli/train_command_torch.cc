@@ -168,7 +168,6 @@ ExitCode run_train(Call& call) {
   job.screen = call.console.quiet             ? Screen::kSilent
                : call.console.err_is_terminal ? Screen::kTerminal
                                               : Screen::kPlain;
-  call.console.say("run folder " + job.folder.string());
   return report(train::run(job), job.folder, call);
 }
 

@@ -68,9 +68,9 @@ void make_run_folder(const Job& job) {
 /// One session of a run: everything that lives as long as the process trains.
 class Session {
  public:
-  explicit Session(const Job& job)
+  Session(const Job& job, Talk& talk)
       : train_(job.recipe.section("train")),
-        talk_(job.write, job.screen, train_.real("log_seconds"), job.folder / "log.txt"),
+        talk_(talk),
         trainer_(job.recipe),
         store_(job.folder / "checkpoints", {.last = train_.integer("keep_last"),
                                             .every = train_.integer("keep_every"),
@@ -129,7 +129,7 @@ class Session {
 
   Options train_;
   Options source_options_;
-  Talk talk_;
+  Talk& talk_;
   Trainer trainer_;
   CheckpointStore store_;
   fs::path folder_;
@@ -386,7 +386,9 @@ Outcome run(const Job& job) {
   precision_of(train, device_of(train));
   prepare_process(job.recipe.integer("train.threads"));
   if (job.start == Job::Start::kFresh) make_run_folder(job);
-  return Session(job).train();
+  Talk talk(job.write, job.screen, train.real("log_seconds"), job.folder / "log.txt");
+  talk.say("run folder " + job.folder.string());
+  return Session(job, talk).train();
 }
 
 Options recipe_of_run(const fs::path& folder) {

@@ -133,19 +133,29 @@ TEST(Run, LanguageModelGoesOnWithFixedPrompts) {
 
 TEST(Run, ExistingRunIsNotWrittenOver) {
   const TemporaryFolder folder;
-  run(job_for(folder.path() / "run", small_recipe({"train.steps=1"})));
+  Job first = job_for(folder.path() / "run", small_recipe({"train.steps=1"}));
+  std::string said;
+  first.write = [&](std::string_view text) { said += text; };
+  run(first);
+  EXPECT_TRUE(said.starts_with("run folder " + first.folder.string() + "\n")) << said;
   EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe())), IoError);
 }
 
-TEST(Run, WhatTheMachineCannotDoIsRefusedBeforeAnythingIsMade) {
+TEST(Run, WhatTheMachineCannotDoIsRefusedBeforeAnythingIsMadeOrSaid) {
   const TemporaryFolder folder;
   std::vector<std::string> wrong = {"train.device=tpu", "train.precision=bfloat16"};
   if (!ops::testing::has_gpu())
     wrong.insert(wrong.end(), {"train.device=cuda", "train.device=gpu"});
   for (const std::string& change : wrong) {
-    EXPECT_THROW(run(job_for(folder.path() / "run", small_recipe({change}))), ConfigError)
-        << change;
+    std::string said;
+    const auto start = [&] {
+      Job job = job_for(folder.path() / "run", small_recipe({change}));
+      job.write = [&](std::string_view text) { said += text; };
+      run(job);
+    };
+    EXPECT_THROW(start(), ConfigError) << change;
     EXPECT_FALSE(fs::exists(folder.path() / "run")) << change;
+    EXPECT_EQ(said, "") << change;
   }
 }
 
