@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
 #include "longwave/ops/cuda/shared_address_cuda.cuh"
+#include "longwave/ops/cuda/turn_barrier_cuda.cuh"
 
 namespace longwave::ops::gpu {
 
@@ -28,19 +27,14 @@ __device__ inline void await_bulk_stores() {
   asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 
-/// A barrier in shared memory that waits for the bytes of bulk loads; a turn after the other.
-struct alignas(8) LoadBarrier {
-  uint64_t bits;
-};
-
-/// Makes a barrier; one thread, before a barrier of the block.
-__device__ inline void make_barrier(LoadBarrier& barrier) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(&barrier)) : "memory");
+/// Makes a barrier of one arrival for bulk loads; one thread, before a barrier of the block.
+__device__ inline void make_load_turns(TurnBarrier& barrier) {
+  make_turns(barrier, 1);
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
-/// Begins a turn of the barrier, which ends when so many bytes are there; one thread.
-__device__ inline void expect_bytes(LoadBarrier& barrier, int bytes) {
+/// Arrives; the turn ends when so many bytes are there. One thread.
+__device__ inline void expect_bytes(TurnBarrier& barrier, int bytes) {
   asm volatile(
       "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(&barrier)),
       "r"(bytes)
@@ -49,24 +43,11 @@ __device__ inline void expect_bytes(LoadBarrier& barrier, int bytes) {
 
 /// Begins to copy bytes, a multiple of 16, from device to shared memory.
 __device__ inline void begin_bulk_load(void* shared, const void* from, int bytes,
-                                       LoadBarrier& barrier) {
+                                       TurnBarrier& barrier) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
           "r"(shared_address(shared)),
       "l"(from), "r"(bytes), "r"(shared_address(&barrier))
-      : "memory");
-}
-
-/// Waits for the end of a turn: the first, third, ... are even.
-__device__ inline void await_turn(LoadBarrier& barrier, int turn) {
-  asm volatile(
-      "{\n"
-      ".reg .pred done;\n"
-      "again:\n"
-      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-      "@!done bra again;\n"
-      "}\n" ::"r"(shared_address(&barrier)),
-      "r"(turn % 2)
       : "memory");
 }
 

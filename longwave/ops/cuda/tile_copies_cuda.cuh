@@ -17,7 +17,7 @@ struct TilePlace {
 
 /// Sends for a tile, 8192 bytes; what lies beyond the operand becomes zero. One thread.
 __device__ inline void send_for_tile(const CUtensorMap& from, const TilePlace& place, void* to,
-                                     LoadBarrier& barrier) {
+                                     TurnBarrier& barrier) {
   asm volatile(
       "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
       "[%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(shared_address(to)),

@@ -5,6 +5,7 @@
 
 #include "longwave/ops/cuda/block_parts_cuda.cuh"
 #include "longwave/ops/cuda/numbers_cuda.cuh"
+#include "longwave/ops/cuda/turn_barrier_cuda.cuh"
 #include "longwave/ops/cuda/warp_instructions_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_states_cuda.cuh"
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "longwave/base/error.h"
+#include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/selective_scan/selective_scan_apart_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_kernel_cuda.cuh"
@@ -81,6 +82,7 @@ void launch_apart(const SelectiveScanLaunch<T>& launch, cudaStream_t stream) {
   constexpr SelectiveLanes kHow = kSelectiveApartLanes[kLanes];
   static_assert(kHow.channels == 1);
   using Scan = ScanApart<T, kHow.states, kHow.lanes>;
+  static_assert(sizeof(typename Scan::Shared) <= gpu::kHopperCapacity.shared_bytes);
   launch_blocks<typename Scan::Shared>(apart_kernel<T, kHow.states, kHow.lanes>, launch, 1,
                                        Scan::kParts * kSelectiveThreads, stream);
 }

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "longwave/ops/cuda/block_parts_cuda.cuh"
+#include "longwave/ops/cuda/turn_barrier_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_plan_cuda.h"
 
 namespace longwave::ops {

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 
+#include "longwave/ops/cuda/block_parts_cuda.cuh"
 #include "longwave/ops/cuda/bulk_copy_cuda.cuh"
 #include "longwave/ops/cuda/swizzled_copy_cuda.cuh"
+#include "longwave/ops/cuda/turn_barrier_cuda.cuh"
 #include "longwave/ops/cuda/warpgroup_cuda.cuh"
 #include "longwave/ops/ssd/ssd_grad_warpgroup_layout_cuda.cuh"
 
@@ -40,7 +42,7 @@ struct WarpgroupGradLayout {
   StepsOfChunk steps[kStages];
   float skips[kStages][kSsdColumns];  // D
   WarpgroupGradSums sums[kSums];
-  gpu::LoadBarrier loaded[kStages];
+  gpu::TurnBarrier loaded[kStages];
 };
 
 /// What the warpgroups of a block share that finds the gradients of one chunk, head after head: in
@@ -76,7 +78,7 @@ class WarpgroupGradBlock {
   /// Sends what all heads need and the first head's tiles on their way.
   __device__ void open() const {
     if (threadIdx.x == kLeader) {
-      for (gpu::LoadBarrier& barrier : shared.loaded) gpu::make_barrier(barrier);
+      for (gpu::TurnBarrier& barrier : shared.loaded) gpu::make_load_turns(barrier);
     }
     for (int i = threadIdx.x; i < Shared::kStages * kSsdColumns; i += kThreads) {
       shared.skips[i / kSsdColumns][i % kSsdColumns] = 0.0f;
@@ -101,7 +103,7 @@ class WarpgroupGradBlock {
   }
 
   /// Waits for all warpgroups, wherever they are in their code.
-  __device__ static void meet() { asm volatile("bar.sync 1, %0;" ::"n"(kThreads) : "memory"); }
+  __device__ static void meet() { gpu::meet_at(1, kThreads); }
 
   /// Sends the tiles of head i on their way; `thread` is one of kLoaders.
   __device__ void load(int thread, int i) const {
@@ -116,7 +118,7 @@ class WarpgroupGradBlock {
     }
     gpu::close_copies();
     if (threadIdx.x != kLeader) return;
-    gpu::LoadBarrier& loaded = shared.loaded[i % Shared::kStages];
+    gpu::TurnBarrier& loaded = shared.loaded[i % Shared::kStages];
     gpu::expect_bytes(loaded, sizeof(to.h) + sizeof(to.g) + sizeof(StepsOfChunk));
     gpu::begin_bulk_load(to.h, image(launch.h, head), sizeof(to.h), loaded);
     gpu::begin_bulk_load(to.g, image(launch.g, head), sizeof(to.g), loaded);

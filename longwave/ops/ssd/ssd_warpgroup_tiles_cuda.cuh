@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "longwave/ops/cuda/tile_copies_cuda.cuh"
+#include "longwave/ops/cuda/turn_barrier_cuda.cuh"
 #include "longwave/ops/cuda/warpgroup_cuda.cuh"
 #include "longwave/ops/ssd/ssd_warpgroup_cuda.h"
 
@@ -36,7 +37,7 @@ struct WarpgroupLayout {
       kDecays + kDecaySlots * static_cast<int>(sizeof(WarpgroupDecays));
   // The first tile begins at a multiple of 1024.
   static constexpr int kBytes =
-      1024 + kBarriers + kArrivals * static_cast<int>(sizeof(gpu::LoadBarrier));
+      1024 + kBarriers + kArrivals * static_cast<int>(sizeof(gpu::TurnBarrier));
 };
 
 /// Where a block of warpgroups works.
@@ -86,7 +87,7 @@ class WarpgroupTiles {
 
   /// Makes what the block waits at; for one thread.
   __device__ void open() const {
-    for (int i = 0; i < Layout::kArrivals; ++i) gpu::make_barrier(arrivals()[i]);
+    for (int i = 0; i < Layout::kArrivals; ++i) gpu::make_load_turns(arrivals()[i]);
   }
 
   // Sends for what a chunk reads; for one thread, when all are done with what was there.
@@ -117,12 +118,12 @@ class WarpgroupTiles {
     first.step += i * kWarpgroupSteps;
     return first;
   }
-  __device__ gpu::LoadBarrier* arrivals() const {
-    return reinterpret_cast<gpu::LoadBarrier*>(shared_ + Layout::kBarriers);
+  __device__ gpu::TurnBarrier* arrivals() const {
+    return reinterpret_cast<gpu::TurnBarrier*>(shared_ + Layout::kBarriers);
   }
-  __device__ gpu::LoadBarrier& arrival_of_signals(int i) const { return arrivals()[i % 2]; }
-  __device__ gpu::LoadBarrier& arrival_of_rows(int i) const { return arrivals()[2 + i % kStages]; }
-  __device__ gpu::LoadBarrier& arrival_of_reads(int i) const { return arrivals()[4 + i % kStages]; }
+  __device__ gpu::TurnBarrier& arrival_of_signals(int i) const { return arrivals()[i % 2]; }
+  __device__ gpu::TurnBarrier& arrival_of_rows(int i) const { return arrivals()[2 + i % kStages]; }
+  __device__ gpu::TurnBarrier& arrival_of_reads(int i) const { return arrivals()[4 + i % kStages]; }
 
   const SsdWarpgroupLaunch<T>& from_;
   gpu::TilePlace signals_, rows_;
