@@ -60,7 +60,8 @@ struct LinearScanCudaArgs {
 
 /// Gradients of linear_scan_cuda, as LinearScanGradArgs.
 ///
-/// Numerics   as the scan; sums over time and over the batch in double.
+/// Numerics   as the scan; sums over time and over the batch in double. The factors of da are the
+///            states as they were rounded to T.
 /// Cost       one read of a, h and dh and one write of db, and of da; another read of a and dh
 ///            where time is cut, and of h and db where a has extent 1 in batch alone.
 /// Errors     as the scan.

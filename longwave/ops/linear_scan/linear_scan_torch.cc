@@ -93,11 +93,12 @@ class LinearScanFunction : public torch::autograd::Function<LinearScanFunction> 
 }  // namespace
 
 LinearScanOutput linear_scan(const Tensor& a, const Tensor& b, const Tensor& h0) {
-  if (is_narrow(b) && !linear_scan_runs_on_device(b)) {
+  const bool alike = a.scalar_type() == b.scalar_type();
+  if (is_narrow(b) && !(alike && linear_scan_runs_on_device(b))) {
     const LinearScanOutput out = linear_scan(widened(a), widened(b), h0);
     return {out.h.to(b.scalar_type()), out.final};
   }
-  const Tensor factor = a.dim() == 1 ? a.view({1, 1, -1}) : a;
+  const Tensor factor = a.defined() && a.dim() == 1 ? a.view({1, 1, -1}) : a;
   const auto state_type = b.options().dtype(wide_type(b));
   require_tensor("linear_scan", "b", b, b.options(), 3);
   require_tensor("linear_scan", "a", factor, b.options(), 3);

@@ -8,12 +8,13 @@
 
 #include "longwave/base/error.h"
 #include "longwave/base/testing/tolerance.h"
+#include "longwave/ops/testing/device_torch.h"
 
 namespace longwave::ops {
 namespace {
 
-using testing::Tolerance;
-using testing::Worst;
+using longwave::testing::Tolerance;
+using longwave::testing::Worst;
 using torch::Tensor;
 
 constexpr std::array<torch::ScalarType, 4> kTypes = {torch::kFloat32, torch::kFloat64,
@@ -157,19 +158,52 @@ TEST(LinearScanTorch, RejectsBadShapes) {
   EXPECT_THROW(linear_scan(in[0].select(0, 0), in[1]), InvalidArgument);
   EXPECT_THROW(linear_scan(in[0].narrow(1, 0, 4), in[1]), InvalidArgument);
   EXPECT_THROW(linear_scan(in[0], in[1], in[2].narrow(1, 0, 2)), InvalidArgument);
+  EXPECT_THROW(linear_scan(Tensor(), in[1]), InvalidArgument);
+  const Tensor narrow = torch::real(in[1]).to(torch::kBFloat16);
+  EXPECT_THROW(linear_scan(torch::real(in[0]).to(torch::kFloat64), narrow), InvalidArgument);
 }
 
-/// Factors and inputs may be narrow: they are widened exactly, h is rounded once and final is not.
+// What 16-bit inputs and factors of these types, on that device, come to and should come to.
+void compare_narrow(torch::Dtype factors, torch::Dtype inputs, const torch::Device& device) {
+  const auto in = leaves(2, 20, {2, 20, 3}, torch::kFloat32, 8);
+  const Tensor a = in[0].detach().to(device, factors), b = in[1].detach().to(device, inputs);
+  const Tensor h0 = in[2].detach().to(device);
+  const LinearScanOutput got = linear_scan(a, b, h0);
+  const LinearScanOutput expected = linear_scan(a.to(torch::kFloat32), b.to(torch::kFloat32), h0);
+  EXPECT_TRUE(torch::equal(got.h, expected.h.to(inputs))) << factors << " and " << inputs;
+  EXPECT_TRUE(torch::equal(got.final, expected.final)) << factors << " and " << inputs;
+}
+
+constexpr std::array<torch::Dtype, 3> kFactors = {torch::kBFloat16, torch::kFloat16,
+                                                  torch::kFloat32};
+constexpr std::array<torch::Dtype, 2> kInputs = {torch::kBFloat16, torch::kFloat16};
+
+/// Inputs may be narrow, factors too: they are widened exactly, h is rounded once and final is not.
 TEST(LinearScanTorch, SixteenBitsAreRoundedOnce) {
-  for (const torch::Dtype type : {torch::kBFloat16, torch::kFloat16}) {
-    const auto in = leaves(2, 20, {2, 20, 3}, torch::kFloat32, 8);
-    const Tensor a = in[0].detach().to(type), b = in[1].detach().to(type);
-    const LinearScanOutput got = linear_scan(a, b, in[2]);
-    const LinearScanOutput expected =
-        linear_scan(a.to(torch::kFloat32), b.to(torch::kFloat32), in[2]);
-    EXPECT_TRUE(torch::equal(got.h, expected.h.to(type)));
-    EXPECT_TRUE(torch::equal(got.final, expected.final));
+  for (const torch::Dtype factors : kFactors) {
+    for (const torch::Dtype inputs : kInputs) compare_narrow(factors, inputs, torch::kCPU);
   }
+}
+
+class LinearScanTorchDevice : public testing::OnDevice<> {};
+
+/// A GPU takes what the CPU takes.
+TEST_F(LinearScanTorchDevice, SixteenBitsAreRoundedOnce) {
+  for (const torch::Dtype factors : kFactors) {
+    for (const torch::Dtype inputs : kInputs) compare_narrow(factors, inputs, torch::kCUDA);
+  }
+}
+
+/// A factor that stays exact has an exact gradient.
+TEST(LinearScanTorch, FactorsOfFloat32HaveSuchGradients) {
+  auto in = leaves(2, 20, {2, 20, 3}, torch::kFloat32, 9);
+  const Tensor narrow = in[1].detach().to(torch::kBFloat16);
+  const auto of = [&](const Tensor& b) {
+    return torch::autograd::grad({linear_scan(in[0], b, in[2]).final.sum()}, {in[0]})[0];
+  };
+  const Tensor got = of(narrow);
+  EXPECT_EQ(got.scalar_type(), torch::kFloat32);
+  EXPECT_TRUE(torch::equal(got, of(narrow.to(torch::kFloat32))));
 }
 
 }  // namespace
