@@ -2,14 +2,15 @@
 include(CMakePackageConfigHelpers)
 
 set(LONGWAVE_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/longwave)
-set(installed_targets longwave_runtime longwave_c)
-if(TARGET longwave_train)
-  list(APPEND installed_targets longwave_train)
-endif()
-
-install(TARGETS ${installed_targets} EXPORT longwave-targets
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(EXPORT longwave-targets NAMESPACE longwave:: DESTINATION ${LONGWAVE_CMAKE_DIR})
+# A component each, so that nobody has to have what only the others stand on.
+foreach(component runtime c train)
+  if(TARGET longwave_${component})
+    install(TARGETS longwave_${component} EXPORT longwave-${component}-targets
+      ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(EXPORT longwave-${component}-targets NAMESPACE longwave::
+      DESTINATION ${LONGWAVE_CMAKE_DIR})
+  endif()
+endforeach()
 install(TARGETS longwave_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(TARGET longwave-train)
   install(TARGETS longwave-train RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -27,6 +27,13 @@ if [ -x "$work/found/stranger_cuda" ]; then
   run "$work/found/stranger_cuda" "CUDA by find_package"
 fi
 
+# Of the C interface, what the library is made of is not looked for.
+unused=(-DCMAKE_DISABLE_FIND_PACKAGE_{fmt,OpenMP,ZLIB,CUDAToolkit,Torch}=ON)
+cmake -S tests/install -B "$work/c_alone" --no-warn-unused-cli "${unused[@]}" -DC_ALONE=ON \
+  -DCMAKE_PREFIX_PATH="$work/moved" >>"$work/log"
+cmake --build "$work/c_alone" >>"$work/log"
+run "$work/c_alone/stranger_c" "C++ by the component c"
+
 PKG_CONFIG_PATH=$(dirname "$(find "$work/moved" -name longwave.pc)")
 export PKG_CONFIG_PATH
 flags=$(pkg-config --cflags --libs longwave)
