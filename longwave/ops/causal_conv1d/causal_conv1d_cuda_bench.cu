@@ -16,7 +16,6 @@ namespace {
 
 using testing::DeviceBuffer;
 
-constexpr int kRepeats = 20;
 constexpr int64_t kWidth = 4;
 
 template <typename T>
@@ -40,11 +39,11 @@ class Operands {
  public:
   explicit Operands(const CausalConv1dShape& shape)
       : shape_(shape),
-        x_(random<T>(signals())),
-        y_(random<T>(signals())),
-        before_(random<T>(kept())),
-        w_(random<float>(shape.channels * shape.width)),
-        b_(random<float>(shape.channels)),
+        x_(testing::normals_on_device<T>(signals(), random_)),
+        y_(testing::normals_on_device<T>(signals(), random_)),
+        before_(testing::normals_on_device<T>(kept(), random_)),
+        w_(testing::normals_on_device<float>(shape.channels * shape.width, random_)),
+        b_(testing::normals_on_device<float>(shape.channels, random_)),
         dx_(signals()),
         after_(kept()),
         dw_(shape.channels * shape.width),
@@ -93,10 +92,6 @@ class Operands {
   template <typename Number>
   using Buffer = std::unique_ptr<DeviceBuffer<Number>>;
 
-  template <typename Number>
-  Buffer<Number> random(int64_t count) {
-    return testing::repeated_on_device<Number>(count, [&] { return random_.normal(); });
-  }
   int64_t signals() const { return shape_.batch * shape_.time * shape_.channels; }
   int64_t kept() const { return shape_.batch * (shape_.width - 1) * shape_.channels; }
   View<T, 3> view(DeviceBuffer<T>& x) const {
@@ -116,25 +111,22 @@ void time_shape(const char* type, const CausalConv1dShape& shape, double copy_sp
   testing::Rotating<Operands<T>> operands(shape);
   const size_t bytes = causal_conv1d_cuda_backward_workspace_bytes(shape);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-  const auto print = [&](const char* what, const testing::DeviceTime& time, double moved) {
-    std::printf("%-8s B%-2ld D%-5ld L%-5ld W%ld %-8s %s\n", type, shape.batch, shape.channels,
-                shape.time, shape.width, what, testing::timing(time, moved, copy_speed).c_str());
-  };
-  const auto forward = testing::time_on_device(
-      kRepeats, [&](int i) { causal_conv1d_cuda(operands[i].args(), nullptr); });
-  print("forward", forward, operands[0].bytes());
-  const auto backward = testing::time_on_device(kRepeats, [&](int i) {
+  const testing::ShapeRows table{fmt::format("{:<8} B{:<2} D{:<5} L{:<5} W{}", type, shape.batch,
+                                             shape.channels, shape.time, shape.width),
+                                 copy_speed};
+  table.print("forward", operands[0].bytes(),
+              [&](int i) { causal_conv1d_cuda(operands[i].args(), nullptr); });
+  table.print("backward", operands[0].grad_bytes(), [&](int i) {
     causal_conv1d_cuda_backward(operands[i].grad_args(), {workspace.data(), bytes}, nullptr);
   });
-  print("backward", backward, operands[0].grad_bytes());
 }
 
 template <typename T>
 void time_step(const char* type, int64_t batch, int64_t channels, double copy_speed) {
   testing::Rotating<Operands<T>> operands(CausalConv1dShape{batch, 1, channels, kWidth});
-  const auto step = testing::time_steps(kRepeats, operands, [&](int64_t i, cudaStream_t stream) {
-    causal_conv1d_cuda(operands[i].step_args(), stream);
-  });
+  const auto step = testing::time_steps(
+      testing::kRepeats, operands,
+      [&](int64_t i, cudaStream_t stream) { causal_conv1d_cuda(operands[i].step_args(), stream); });
   std::printf("%-8s B%-2ld D%-5ld L1     W%ld step     %s\n", type, batch, channels, kWidth,
               testing::step_timing(step, operands[0].step_bytes(), copy_speed).c_str());
 }

@@ -14,7 +14,6 @@ namespace {
 
 using testing::DeviceBuffer;
 
-constexpr int kRepeats = 20;
 // Rows that a block keeps in packs and one by one, and that none keeps.
 constexpr int64_t kChannels[] = {1536, 3072, 4096, 5120, 8192, 4097, 16384};
 // As Mamba-2 has it: the gate comes before one norm of all channels.
@@ -39,9 +38,11 @@ class Operands {
   Operands(int64_t rows, int64_t channels)
       : rows_(rows),
         channels_(channels),
-        w_(random<float>(channels)),
-        dw_(random<float>(channels)) {
-    for (auto* signal : {&x_, &z_, &y_, &dy_, &dx_, &dz_}) *signal = random<T>(rows * channels);
+        w_(testing::normals_on_device<float>(channels, random_)),
+        dw_(testing::normals_on_device<float>(channels, random_)) {
+    for (auto* signal : {&x_, &z_, &y_, &dy_, &dx_, &dz_}) {
+      *signal = testing::normals_on_device<T>(rows * channels, random_);
+    }
     inverse_ = testing::repeated_on_device<float>(rows, [] { return 1.0; });
   }
 
@@ -73,10 +74,6 @@ class Operands {
   template <typename Number>
   using Buffer = std::unique_ptr<DeviceBuffer<Number>>;
 
-  template <typename Number>
-  Buffer<Number> random(int64_t count) {
-    return testing::repeated_on_device<Number>(count, [&] { return random_.normal(); });
-  }
   double signal_bytes() const { return static_cast<double>(rows_ * channels_) * sizeof(T); }
   View<T, 2> table(const Buffer<T>& x) const { return {x->data(), {rows_, channels_}}; }
 
@@ -91,17 +88,13 @@ void time_shape(const char* type, int64_t rows, int64_t channels, double copy_sp
   testing::Rotating<Operands<T>> operands(rows, channels);
   const size_t bytes = gated_norm_cuda_backward_workspace_bytes(rows, channels);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-  const auto print = [&](const char* what, const testing::DeviceTime& time, double moved) {
-    std::printf("%-8s rows %ld D%-5ld %-8s %s\n", type, rows, channels, what,
-                testing::timing(time, moved, copy_speed).c_str());
-  };
-  const auto forward = testing::time_on_device(
-      kRepeats, [&](int i) { gated_norm_cuda(operands[i].args(), nullptr); });
-  print("forward", forward, operands[0].bytes());
-  const auto backward = testing::time_on_device(kRepeats, [&](int i) {
+  const testing::ShapeRows table{fmt::format("{:<8} rows {} D{:<5}", type, rows, channels),
+                                 copy_speed};
+  table.print("forward", operands[0].bytes(),
+              [&](int i) { gated_norm_cuda(operands[i].args(), nullptr); });
+  table.print("backward", operands[0].grad_bytes(), [&](int i) {
     gated_norm_cuda_backward(operands[i].grad_args(), {workspace.data(), bytes}, nullptr);
   });
-  print("backward", backward, operands[0].grad_bytes());
 }
 
 int main_of() {

@@ -20,7 +20,6 @@ using testing::LinearSize;
 using testing::Sharing;
 using Complex = std::complex<float>;
 
-constexpr int kRepeats = 20;
 constexpr Sharing kConstant{1, 1}, kVarying{0, 0};
 
 // Both passes, with time whole and cut.
@@ -122,18 +121,15 @@ void time_shape(const char* type, const LinearSize& size, const Sharing& sharing
   const size_t bytes = linear_scan_cuda_workspace_bytes(extents, segments);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
   const std::span<std::byte> scratch{workspace.data(), bytes};
-  const auto print = [&](const char* what, const testing::DeviceTime& time, double moved) {
-    std::printf("%-9s B%-2ld L%-6ld D%-4ld a %-8s cuts %-2ld %-8s %s\n", type, size.batch,
-                size.time, size.channels, sharing.steps ? "constant" : "varying", segments, what,
-                testing::timing(time, moved, copy_speed).c_str());
-  };
-  const auto forward = testing::time_on_device(
-      kRepeats, [&](int i) { linear_scan_cuda(operands[i].args(), segments, scratch, nullptr); });
-  print("forward", forward, operands[0].bytes());
-  const auto backward = testing::time_on_device(kRepeats, [&](int i) {
+  const testing::ShapeRows table{
+      fmt::format("{:<9} B{:<2} L{:<6} D{:<4} a {:<8} cuts {:<2}", type, size.batch, size.time,
+                  size.channels, sharing.steps ? "constant" : "varying", segments),
+      copy_speed};
+  table.print("forward", operands[0].bytes(),
+              [&](int i) { linear_scan_cuda(operands[i].args(), segments, scratch, nullptr); });
+  table.print("backward", operands[0].grad_bytes(), [&](int i) {
     linear_scan_cuda_backward(operands[i].grad_args(), segments, scratch, nullptr);
   });
-  print("backward", backward, operands[0].grad_bytes());
 }
 
 int main_of() {

@@ -16,7 +16,6 @@ namespace {
 
 using testing::DeviceBuffer;
 
-constexpr int kRepeats = 20;
 // Rows that a warp keeps, that a block keeps in packs and one by one, and that none keeps.
 constexpr int64_t kChannels[] = {768, 1536, 2048, 2560, 4096, 5120, 8192, 4097, 16384};
 
@@ -69,10 +68,14 @@ class Operands {
   Operands(int64_t rows, int64_t channels)
       : rows_(rows),
         channels_(channels),
-        w_(random<float>(channels)),
-        dw_(random<float>(channels)) {
-    for (auto* signal : {&x_, &dx_, &sum_, &dsum_}) *signal = random<T>(rows * channels);
-    for (auto* signal : {&y_, &dy_, &branch_, &dbranch_}) *signal = random<Y>(rows * channels);
+        w_(testing::normals_on_device<float>(channels, random_)),
+        dw_(testing::normals_on_device<float>(channels, random_)) {
+    for (auto* signal : {&x_, &dx_, &sum_, &dsum_}) {
+      *signal = testing::normals_on_device<T>(rows * channels, random_);
+    }
+    for (auto* signal : {&y_, &dy_, &branch_, &dbranch_}) {
+      *signal = testing::normals_on_device<Y>(rows * channels, random_);
+    }
     moments_ = testing::repeated_on_device<float>(2 * rows, [] { return 1.0; });
   }
 
@@ -115,10 +118,6 @@ class Operands {
   template <typename Number>
   using Buffer = std::unique_ptr<DeviceBuffer<Number>>;
 
-  template <typename Number>
-  Buffer<Number> random(int64_t count) {
-    return testing::repeated_on_device<Number>(count, [&] { return random_.normal(); });
-  }
   double count() const { return static_cast<double>(rows_ * channels_); }
   template <typename Number>
   View<Number, 2> table(const Buffer<Number>& x) const {
@@ -137,17 +136,13 @@ void time_shape(const char* type, int64_t rows, int64_t channels, double copy_sp
   testing::Rotating<Operands<T, Y>> operands(rows, channels);
   const size_t bytes = row_norm_cuda_backward_workspace_bytes(rows, channels);
   DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
-  const auto print = [&](const char* what, const testing::DeviceTime& time, double moved) {
-    std::printf("%-12s rows %ld D%-5ld %-8s %s\n", type, rows, channels, what,
-                testing::timing(time, moved, copy_speed).c_str());
-  };
-  const auto forward =
-      testing::time_on_device(kRepeats, [&](int i) { row_norm_cuda(operands[i].args(), nullptr); });
-  print("forward", forward, operands[0].bytes());
-  const auto backward = testing::time_on_device(kRepeats, [&](int i) {
+  const testing::ShapeRows table{fmt::format("{:<12} rows {} D{:<5}", type, rows, channels),
+                                 copy_speed};
+  table.print("forward", operands[0].bytes(),
+              [&](int i) { row_norm_cuda(operands[i].args(), nullptr); });
+  table.print("backward", operands[0].grad_bytes(), [&](int i) {
     row_norm_cuda_backward(operands[i].grad_args(), {workspace.data(), bytes}, nullptr);
   });
-  print("backward", backward, operands[0].grad_bytes());
 }
 
 int main_of() {

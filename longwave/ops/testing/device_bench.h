@@ -11,9 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "longwave/base/philox.h"
 #include "longwave/ops/testing/device_timer.h"
 
 namespace longwave::ops::testing {
+
+/// How often what is timed runs.
+inline constexpr int kRepeats = 20;
 
 /// Operands of a benchmark in memory of a GPU: up to 16384 numbers of `draw()`, made on the host
 /// once and repeated. Steps of large batches rotate among many sets: more would take longer to draw
@@ -32,6 +36,12 @@ std::unique_ptr<DeviceBuffer<T>> repeated_on_device(int64_t count, Draw&& draw) 
     require_cuda(cudaMemcpy(data + made, data, more * sizeof(T), cudaMemcpyDeviceToDevice));
   }
   return buffer;
+}
+
+/// The same of normal numbers.
+template <typename T>
+std::unique_ptr<DeviceBuffer<T>> normals_on_device(int64_t count, Random& random) {
+  return repeated_on_device<T>(count, [&] { return random.normal(); });
 }
 
 /// Sets of operands that take turns, as many that what is used between two turns of one is twice
@@ -103,5 +113,18 @@ inline std::string step_timing(const DeviceTime& time, double bytes, double copy
   return fmt::format("{:8.2f} us ({:.2f} to {:.2f})  {:8.2f} us {:5.1f}%", 1e3 * time.median,
                      1e3 * time.least, 1e3 * time.most, floor, 0.1 * floor / time.median);
 }
+
+/// The rows of a benchmark that are of one shape: one for each pass over its operands.
+struct ShapeRows {
+  std::string shape;  ///< with its type
+  double copy_speed;
+
+  /// Times `pass(i)`, which moves so many bytes, and prints its row.
+  template <typename Pass>
+  void print(const char* name, double bytes, Pass&& pass) const {
+    fmt::print("{} {:<8} {}\n", shape, name,
+               timing(time_on_device(kRepeats, pass), bytes, copy_speed));
+  }
+};
 
 }  // namespace longwave::ops::testing

@@ -16,8 +16,6 @@ namespace {
 
 using testing::DeviceBuffer;
 
-constexpr int kRepeats = 20;
-
 template <typename T>
 bool is_right(int64_t classes) {
   testing::SoftmaxDevice<T> run(37, classes, 1);
@@ -35,7 +33,7 @@ class Operands {
   Operands(int64_t rows, int64_t classes)
       : rows_(rows),
         classes_(classes),
-        scores_(testing::repeated_on_device<T>(rows * classes, [&] { return random_.normal(); })),
+        scores_(testing::normals_on_device<T>(rows * classes, random_)),
         labels_(std::vector<int64_t>(rows, classes / 2)),
         scale_(std::vector<float>{1.0f}),
         losses_(rows) {}
@@ -62,7 +60,7 @@ template <typename T>
 void time_shape(const char* type, int64_t rows, int64_t classes, double copy_speed) {
   testing::Rotating<Operands<T>> operands(rows, classes);
   const auto time = testing::time_on_device(
-      kRepeats, [&](int i) { softmax_loss_cuda(operands[i].args(), nullptr); });
+      testing::kRepeats, [&](int i) { softmax_loss_cuda(operands[i].args(), nullptr); });
   std::printf("%-8s rows %-5ld classes %-5ld %s\n", type, rows, classes,
               testing::timing(time, operands[0].bytes(), copy_speed).c_str());
 }
