@@ -2,6 +2,8 @@
 #   *_test.cc   a test program per folder        *_bench.cc  a benchmark program per file
 #   *_fuzz.cc   a libFuzzer program per file     *_torch.cc  part of the train target
 #   *_torch_test.cc, *_torch_bench.cc  the same for the train target
+#   *_device_torch.cc, cuda/*_torch.cc  what hands tensors to CUDA backends, for a libtorch with CUDA;
+#   no_gpu_torch.cc  stands in for all of these in a room, without one
 #   *_cuda.cu    a CUDA backend, where nvcc is; *_hopper_cuda.cu for GPUs of compute capability 9.0
 #   *_cuda_test.cu, *_cuda_bench.cu  its test program per folder and benchmark programs per file
 #   testing/*.cc, testing/*_torch.cc  what the test programs of a room share
@@ -243,8 +245,7 @@ function(longwave_torch_library target)
   if(LONGWAVE_TORCH_CUDA)
     list(FILTER sources EXCLUDE REGEX "/no_gpu_torch\\.cc$")
   else()
-    list(FILTER sources EXCLUDE REGEX
-      "(_device|/cuda/(current_stream|peak_memory|recording|to_host))_torch\\.cc$")
+    list(FILTER sources EXCLUDE REGEX "(_device_torch|/cuda/[^/]*_torch)\\.cc$")
   endif()
   if(NOT sources)
     return()

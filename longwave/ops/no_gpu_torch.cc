@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "longwave/base/error.h"
 #include "longwave/ops/causal_conv1d/causal_conv1d_device_torch.h"
 #include "longwave/ops/cuda/device_torch.h"
 #include "longwave/ops/cuda/peak_memory_torch.h"
@@ -22,6 +23,14 @@ namespace longwave::ops {
 using torch::Tensor;
 
 namespace gpu {
+
+void refuse_device(const char* where) {
+  throw DeviceError(
+      {.where = where,
+       .what = "the operands are on a GPU, where it does not run in this build",
+       .got = {},
+       .fix = "set train.device = \"cpu\", or build with CUDA and a libtorch for it"});
+}
 
 CUstream_st* current_stream() { refuse_device("current_stream"); }
 Tensor to_host(const Tensor&, FunctionRef<void()>) { refuse_device("to_host"); }

@@ -3,7 +3,6 @@
 
 #include <torch/version.h>
 
-#include "longwave/ops/cuda/device_torch.h"
 #include "longwave/ops/operand_torch.h"
 
 namespace longwave::train {
@@ -33,7 +32,9 @@ void fused_adamw(const AdamWUpdate& update) {
 }
 #else
 bool has_fused_adamw(const AdamWUpdate&) { return false; }
-void fused_adamw(const AdamWUpdate&) { ops::gpu::refuse_device("fused_adamw"); }
+void fused_adamw(const AdamWUpdate&) {
+  TORCH_CHECK(false, "fused_adamw needs libtorch 2.1 or newer");
+}
 #endif
 
 }  // namespace longwave::train

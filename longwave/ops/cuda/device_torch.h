@@ -71,7 +71,7 @@ struct KernelTypes {
 /// What the kernels of signals come in.
 using SignalTypes = KernelTypes<float, __nv_bfloat16, __half>;
 
-/// Throws DeviceError: the operator has no CUDA backend in this build.
+/// Throws DeviceError, in a build without CUDA: the operator has no backend for a GPU there.
 [[noreturn]] void refuse_device(const char* where);
 
 }  // namespace longwave::ops::gpu
