@@ -53,13 +53,11 @@ endif()
 
 set(LONGWAVE_HAVE_TORCH FALSE)
 if(NOT LONGWAVE_TORCH STREQUAL "OFF")
-  # A libtorch with CUDA would choose architectures and flags for all CUDA code: it keeps to ours.
+  # A libtorch with CUDA would choose architectures and flags for all CUDA code: ours are put back,
+  # and so it need not look for a GPU. It does not know all the names that CMake has for them.
   set(cuda_architectures ${CMAKE_CUDA_ARCHITECTURES})
   set(cuda_flags "${CMAKE_CUDA_FLAGS}")
-  if(LONGWAVE_HAVE_CUDA)
-    string(REGEX REPLACE "([0-9]+)([0-9])(-[a-z]+)?" "\\1.\\2"
-      TORCH_CUDA_ARCH_LIST "${cuda_architectures}")
-  endif()
+  set(TORCH_CUDA_ARCH_LIST 8.0)
   # A package's own config looks for its libraries in the system first, where another may be.
   foreach(prefix ${CMAKE_PREFIX_PATH})
     if(prefix MATCHES "^(.+)/share/cmake/?$")

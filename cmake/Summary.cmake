@@ -7,9 +7,20 @@ function(longwave_say what found consequence)
   endif()
 endfunction()
 
+# The option if it is why something is left out, else what to do about it.
+function(longwave_why result option otherwise)
+  set(${result} "${otherwise}" PARENT_SCOPE)
+  if(${option} STREQUAL "OFF")
+    set(${result} "${option} is OFF" PARENT_SCOPE)
+  endif()
+endfunction()
+
+longwave_why(why_no_torch LONGWAVE_TORCH "no training; install libtorch-dev")
+longwave_why(why_no_cuda LONGWAVE_CUDA
+  "no CUDA backends; install the CUDA toolkit, 12.5 or newer")
 message(STATUS "Longwave ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}")
-longwave_say("libtorch" ${LONGWAVE_HAVE_TORCH} "no training; install libtorch-dev")
-longwave_say("CUDA compiler" ${LONGWAVE_HAVE_CUDA} "no CUDA backends; install the CUDA toolkit, 12.5 or newer")
+longwave_say("libtorch" ${LONGWAVE_HAVE_TORCH} "${why_no_torch}")
+longwave_say("CUDA compiler" ${LONGWAVE_HAVE_CUDA} "${why_no_cuda}")
 set(needs "needs the CUDA compiler, and a libtorch for CUDA")
 if(LONGWAVE_HAVE_CUDA AND LONGWAVE_HAVE_TORCH)
   set(needs "this libtorch is for the CPU; configure with --fresh and CMAKE_PREFIX_PATH set to one for CUDA")

@@ -10,7 +10,7 @@ mode=${1:-all}
 libtorch=${2:+$(realpath "$2")}
 cd "$(dirname "$0")/.."
 build=build/cuda
-torch_laws=(ops_cuda_torch_test mixers_torch_test train_torch_test)
+torch_laws=(ops_cuda_torch_test ops_linear_scan_torch_test mixers_torch_test train_torch_test)
 
 build() {
   local kinds='_cuda_(test|bench)' torch=(-DLONGWAVE_TORCH=OFF)

@@ -3,7 +3,6 @@
 
 #include "longwave/nn/norm_device_torch.h"
 #include "longwave/nn/norm_rows_torch.h"
-#include "longwave/ops/operand_torch.h"
 
 namespace longwave::nn {
 namespace {
@@ -66,7 +65,7 @@ class NormedSumFunction : public torch::autograd::Function<NormedSumFunction> {
 bool joins(NormKind kind, const Residual& stream, Precision precision) {
   return kind != NormKind::kBatch && precision == Precision::kBfloat16 && stream.branch.defined() &&
          stream.x.is_cuda() && stream.x.scalar_type() == torch::kFloat32 &&
-         ops::is_narrow(stream.branch);
+         stream.branch.scalar_type() == torch::kBFloat16;
 }
 
 NormedSum normed_sum(NormKind kind, const Residual& stream, const ParameterLookup& parameters) {

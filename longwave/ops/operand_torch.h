@@ -5,11 +5,11 @@
 
 namespace longwave::ops {
 
-/// The tensor outside the graph with its last extent adjacent in memory, as kernels want their
-/// operands; copied only if it is not. Undefined stays undefined.
+/// The tensor outside the graph, no conjugate or negative of its memory, with its last extent
+/// adjacent there, as kernels want their operands; copied only if need be. Undefined stays so.
 inline torch::Tensor with_rows(const torch::Tensor& tensor) {
   if (!tensor.defined()) return tensor;
-  const torch::Tensor plain = tensor.detach();
+  const torch::Tensor plain = tensor.detach().resolve_conj().resolve_neg();
   return plain.size(-1) <= 1 || plain.stride(-1) == 1 ? plain : plain.contiguous();
 }
 

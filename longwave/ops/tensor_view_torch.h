@@ -32,16 +32,20 @@ constexpr torch::ScalarType scalar_type_of() {
 
 /// A view of a tensor on any device with its strides; an absent view of an undefined tensor.
 ///
-/// The view does not keep the tensor alive. A lazily conjugated tensor must be resolved before.
+/// The view does not keep the tensor alive. A lazily conjugated or negated tensor must be resolved
+/// before.
 ///
-/// Errors     InvalidArgument if the tensor has another type or rank.
+/// Errors     InvalidArgument if the tensor has another type or rank, or is not resolved.
 template <typename T, int Rank>
 View<T, Rank> strided_view_of(const torch::Tensor& tensor) {
   if (!tensor.defined()) return {};
   require(tensor.scalar_type() == scalar_type_of<std::remove_const_t<T>>(), "operator on tensors",
           "operands must be of one precision");
-  require(tensor.dim() == Rank && !tensor.is_conj(), "operator on tensors",
+  require(tensor.dim() == Rank, "operator on tensors",
           "an operand has the wrong number of extents");
+  require(!tensor.is_conj() && !tensor.is_neg(), "operator on tensors",
+          "an operand is the conjugate or the negative of what is in its memory: call resolve_conj "
+          "and resolve_neg first");
   std::array<int64_t, Rank> extents{}, strides{};
   for (int i = 0; i < Rank; ++i) {
     extents[i] = tensor.size(i);

@@ -70,6 +70,19 @@ TEST(CausalConv1dTorch, FloatAgreesWithDoubleAndStrides) {
   EXPECT_TRUE(close(exact.history.grad(), fast.history.grad()));
 }
 
+/// Negatives that torch leaves for later are not forgotten.
+TEST(CausalConv1dTorch, LazyNegativesCount) {
+  CausalConv1dInput in = random_input(2, 9, 3, 4);
+  const Tensor x = in.x.detach();
+  in.x = torch::imag(torch::complex(x, x).conj());
+  ASSERT_TRUE(in.x.is_neg());
+  CausalConv1dInput plain = in;
+  plain.x = -x;
+  EXPECT_TRUE(torch::equal(causal_conv1d(in).y, causal_conv1d(plain).y));
+  in.w = torch::imag(torch::complex(in.w.detach(), in.w.detach()).conj());
+  EXPECT_THROW(causal_conv1d(in), InvalidArgument);
+}
+
 TEST(CausalConv1dTorch, EqualsTorchsOwnConvolution) {
   const CausalConv1dInput in = random_input(2, 30, 5, 4);
   const Tensor before = torch::cat({in.history, in.x}, 1).transpose(1, 2);

@@ -32,12 +32,15 @@ torch::Tensor scratch_like(const torch::Tensor& tensor, size_t bytes);
 /// The bytes of scratch memory.
 std::span<std::byte> bytes_of(const torch::Tensor& scratch);
 
-/// A view of a tensor on a GPU with its strides; an absent view of an undefined tensor.
+/// Whether the tensor is on the current GPU.
+bool is_here(const torch::Tensor& tensor);
+
+/// A view of a tensor on the current GPU with its strides; an absent view of an undefined tensor.
 ///
 /// Errors     InvalidArgument if the tensor has another type, rank or device.
 template <typename T, int Rank>
 View<T, Rank> device_view_of(const torch::Tensor& tensor) {
-  require(!tensor.defined() || tensor.is_cuda(), "operator on tensors",
+  require(!tensor.defined() || is_here(tensor), "operator on tensors",
           "operands must be on one GPU");
   return strided_view_of<T, Rank>(tensor);
 }

@@ -14,11 +14,6 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Numbers in memory as they are, channels adjacent, as the kernels want them.
-Tensor resolved(const Tensor& tensor) {
-  return with_rows(tensor.detach().resolve_conj().resolve_neg());
-}
-
 template <typename T>
 void forward(const Tensor& a, const Tensor& b, const Tensor& h0, const LinearScanOutput& out) {
   linear_scan(LinearScanArgs<T>{.a = view_of<const T, 3>(a),
@@ -56,7 +51,7 @@ class LinearScanFunction : public torch::autograd::Function<LinearScanFunction> 
   static variable_list forward(AutogradContext* context, const Tensor& a, const Tensor& b,
                                const Tensor& h0) {
     context->set_materialize_grads(false);
-    const Tensor factor = resolved(a), input = resolved(b), first = resolved(h0);
+    const Tensor factor = with_rows(a), input = with_rows(b), first = with_rows(h0);
     const LinearScanOutput out{torch::empty(b.sizes(), b.options()),
                                torch::empty(h0.sizes(), h0.options())};
     if (b.is_cuda()) {
@@ -72,12 +67,12 @@ class LinearScanFunction : public torch::autograd::Function<LinearScanFunction> 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     TORCH_CHECK(!torch::GradMode::is_enabled(), "linear_scan: second derivatives are not offered");
     const variable_list saved = context->get_saved_variables();
-    LinearScanSaved in{.a = resolved(saved[0]),
-                       .h = resolved(saved[1]),
-                       .h0 = resolved(saved[2]),
+    LinearScanSaved in{.a = with_rows(saved[0]),
+                       .h = with_rows(saved[1]),
+                       .h0 = with_rows(saved[2]),
                        .dh = {},
-                       .dfinal = grads[1].defined() ? resolved(grads[1]) : Tensor()};
-    in.dh = grads[0].defined() ? resolved(grads[0]) : torch::zeros_like(in.h);
+                       .dfinal = with_rows(grads[1])};
+    in.dh = grads[0].defined() ? with_rows(grads[0]) : torch::zeros_like(in.h);
     const LinearScanGradients out{.a = saved[0].requires_grad() ? empty_as(in.a) : Tensor(),
                                   .b = torch::empty_like(in.h),
                                   .h0 = empty_as(in.h0)};
