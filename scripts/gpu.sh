@@ -23,8 +23,13 @@ build() {
     torch=(-DLONGWAVE_TORCH=ON "-DCMAKE_PREFIX_PATH=$libtorch" -U 'Torch_DIR' -U 'TORCH_LIBRARY'
       -U 'C10*' -U 'Caffe2_DIR')
   fi
-  cmake --preset cuda "${torch[@]}" -DLONGWAVE_BENCHES=ON | grep '^--   '
-  local targets
+  local found targets
+  found=$(cmake --preset cuda "${torch[@]}" -DLONGWAVE_BENCHES=ON | grep '^--   ')
+  echo "$found"
+  if [ -n "$libtorch" ] && ! grep -q 'training on a GPU: yes' <<<"$found"; then
+    echo "gpu: no libtorch for CUDA was found in $libtorch" >&2
+    exit 1
+  fi
   mapfile -t targets < <(ninja -C "$build" -t targets all | grep -v ^cmake_ |
     sed -nE 's/^([A-Za-z0-9_-]+): .*/\1/p' | grep -E "($kinds)\$")
   cmake --build "$build" --target "${targets[@]}"
@@ -77,11 +82,20 @@ case $mode in
     exit 2
     ;;
 esac
+if [ -n "$libtorch" ] && [ ! -d "$libtorch" ]; then
+  echo "gpu: $libtorch is not a folder" >&2
+  exit 2
+fi
 if [ "$mode" != run ]; then build; fi
 if [ "$mode" = build ]; then exit; fi
-if ! nvidia-smi -L; then
+if ! { command -v nvidia-smi && nvidia-smi -L; } >/dev/null; then
   echo "gpu: no GPU here, so nothing was run; copy this folder to a machine with one, for 'run'" >&2
+  if [ "$mode" = run ]; then exit 1; fi
   exit 0
+fi
+if ! compgen -G "$build/*_cuda_test" >/dev/null; then
+  echo "gpu: nothing is built in $build, so there is nothing to run: scripts/gpu.sh build" >&2
+  exit 1
 fi
 report | tee "$build/results.md"
 echo "gpu: all this is in $build/results.md" >&2
