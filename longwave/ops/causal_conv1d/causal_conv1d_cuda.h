@@ -17,7 +17,8 @@ namespace longwave::ops {
 /// float32.
 ///
 /// A thread sees to a stretch of steps of a channel, or of four that are adjacent and aligned in
-/// all operands, and keeps the last inputs in registers.
+/// all operands, and keeps the last inputs in registers. Of a single step it also writes the
+/// history behind it.
 ///
 /// Numerics   as CausalConv1dArgs in float32; y is rounded once. The same bits for any batch,
 ///            length and cut.

@@ -40,8 +40,8 @@ __device__ bool starts_at(const Args& args, int64_t b, int64_t t) {
   return !args.starts.absent() && args.starts(b, t) != 0;
 }
 
-// What is known when a kernel is compiled: filters of kTaps = kCommonTaps taps, or of any number up
-// to kTaps; the channels of a thread; whether sequences may start within.
+// What is known when a kernel is compiled: filters of kTaps = kCommonTaps taps, each read at once,
+// or of any number up to kTaps; the channels of a thread; whether sequences may start within.
 template <int kTapsOfPlan, int kPackOfPlan, bool kStartsOfPlan>
 struct Plan {
   static constexpr int kTaps = kTapsOfPlan, kPack = kPackOfPlan;
@@ -83,8 +83,10 @@ struct Window {
   using Pack = typename P::Pack;
   Pack w[P::kTaps], x[P::kTaps], b;
 
+  Window() = default;
   template <typename Args>
   __device__ Window(const Args& args, const Place& at) {
+    read_taps(args, at);
     const int width = P::width(args);
     bool reached = true;
 #pragma unroll
@@ -93,13 +95,29 @@ struct Window {
       reached = reached && d + 1 < width;
 #pragma unroll
       for (int k = 0; k < P::kPack; ++k) {
-        w[d].v[k] = d < width ? args.w(at.c + k, width - 1 - d) : 0.0f;
         x[d].v[k] = reached ? input(args, at.b, t, at.c + k) : 0.0f;
       }
       reached = reached && (t < 0 || !P::starts_at(args, at.b, t));
     }
+  }
+
+  template <typename Args>
+  __device__ void read_taps(const Args& args, const Place& at) {
+    const int width = P::width(args);
 #pragma unroll
-    for (int k = 0; k < P::kPack; ++k) b.v[k] = args.b.absent() ? 0.0f : args.b(at.c + k);
+    for (int k = 0; k < P::kPack; ++k) {
+      if constexpr (P::kTaps == kCommonTaps) {
+        const auto taps = gpu::load_pack<kCommonTaps>(&args.w(at.c + k, 0));
+#pragma unroll
+        for (int d = 0; d < kCommonTaps; ++d) w[d].v[k] = taps.v[kCommonTaps - 1 - d];
+      } else {
+#pragma unroll
+        for (int d = 0; d < P::kTaps; ++d) {
+          w[d].v[k] = d < width ? args.w(at.c + k, width - 1 - d) : 0.0f;
+        }
+      }
+      b.v[k] = args.b.absent() ? 0.0f : args.b(at.c + k);
+    }
   }
 
   __device__ void enter(const Pack& next, bool start) {
@@ -124,7 +142,8 @@ inline void check_width(const char* where, const CausalConv1dShape& shape) {
 template <typename T, int kPack, typename Args, typename Body, typename... Views>
 void with_plan(const Args& args, const Body& body, const Views&... views) {
   constexpr int kMost = kCausalConv1dCudaWidth;
-  const bool packed = (gpu::in_pieces(views, args.x.extent(2), kPack * sizeof(T)) && ...);
+  const bool packed = gpu::in_pieces(args.w, kCommonTaps, kCommonTaps * sizeof(float)) &&
+                      (gpu::in_pieces(views, args.x.extent(2), kPack * sizeof(T)) && ...);
   if (args.w.extent(1) != kCommonTaps || !packed) {
     if (args.starts.absent()) return body(Plan<kMost, 1, false>());
     return body(Plan<kMost, 1, true>());

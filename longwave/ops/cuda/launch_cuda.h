@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -42,6 +43,13 @@ inline unsigned blocks_for(int64_t count, int64_t per_block, const char* where) 
   const int64_t blocks = (count + per_block - 1) / per_block;
   require(blocks < int64_t{1} << 31, where, "the operands need too many blocks of a GPU");
   return static_cast<unsigned>(blocks);
+}
+
+/// Lanes of a warp that go over so many neighbours together, `pack` of them at a time: a power of
+/// two.
+inline int lanes_for(int64_t count, int pack) {
+  const auto packs = static_cast<uint64_t>((count + pack - 1) / pack);
+  return static_cast<int>(std::min<uint64_t>(32, std::bit_ceil(packs)));
 }
 
 /// Whether rows of `row` elements can be passed through `bytes` bytes at a time.

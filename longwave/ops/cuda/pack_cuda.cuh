@@ -18,12 +18,19 @@ struct alignas(kCount * sizeof(T)) StoredPack {
 };
 
 template <int kCount, typename T>
-__device__ Pack<kCount> load_pack(const T* from) {
-  const auto stored = *reinterpret_cast<const StoredPack<T, kCount>*>(from);
+__device__ StoredPack<T, kCount> load_stored(const T* from) {
+  return *reinterpret_cast<const StoredPack<T, kCount>*>(from);
+}
+template <typename T, int kCount>
+__device__ Pack<kCount> widen(const StoredPack<T, kCount>& stored) {
   Pack<kCount> pack;
 #pragma unroll
   for (int i = 0; i < kCount; ++i) pack.v[i] = widen(stored.v[i]);
   return pack;
+}
+template <int kCount, typename T>
+__device__ Pack<kCount> load_pack(const T* from) {
+  return widen(load_stored<kCount>(from));
 }
 
 template <int kCount, typename T>

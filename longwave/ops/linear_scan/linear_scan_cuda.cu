@@ -123,6 +123,11 @@ void linear_scan_cuda(const LinearScanCudaArgs<T>& args, int64_t segments,
   launch.last = args.final;
   launch.factor_sum = FactorSum::kNone;
   prepare(launch, segments, workspace, kWhere);
+  if (time == 1) {
+    queue(linear_cuda::step_kernel<T>, batch * divided(channels, kThreads) * kThreads, kThreads,
+          launch, kWhere, stream);
+    return;
+  }
   queue_scan<T, Direction::kForward>(launch, kWhere, stream);
 }
 

@@ -37,7 +37,7 @@ using LinearScanState = typename LinearScanStateOf<T>::Type;
 /// A block takes 32 channels of a sequence through time, 64 steps at once: each warp joins 8 steps,
 /// the warps' results are joined through shared memory, and each warp goes over its steps again.
 /// Where sequences and channels are too few for the chip, time is cut in segments: a first pass
-/// finds what each does to the state.
+/// finds what each does to the state. A single step takes a thread for each channel.
 ///
 /// Source     as LinearScanArgs; Blelloch 1990 for the joining.
 /// Numerics   float32 throughout; h is rounded to T once. Sums have an order that the shapes fix:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times linear_scan and its gradient on a GPU against the time that their bytes need at the speed
-// of a copy in the same run. Checks against the reference first, and refuses to time a wrong
-// kernel.
+// Times linear_scan, its gradient and its step on a GPU against the time that their bytes need at
+// the speed of a copy in the same run. Checks against the reference first, and refuses to time a
+// wrong kernel.
 #include <cuda_runtime.h>
 
 #include <cstdio>
@@ -24,8 +24,8 @@ constexpr Sharing kConstant{1, 1}, kVarying{0, 0};
 
 // Both passes, with time whole and cut.
 template <typename T>
-bool is_right(const char* type, const Sharing& sharing) {
-  const testing::LinearSolved<T> solved({2, 3000, 48}, sharing, 1);
+bool is_right(const char* type, const LinearSize& size, const Sharing& sharing) {
+  const testing::LinearSolved<T> solved(size, sharing, 1);
   // da holds the most terms; in bfloat16 those that sequences share are of rounded numbers.
   constexpr double kBound = testing::kPartEpsilon<T> + 1e-5;
   const auto close = [&](const char* what, const auto& expected, const auto& buffer) {
@@ -83,7 +83,12 @@ class Operands {
 
   double bytes() const { return 2 * signal_bytes() + factor_bytes(); }
   double grad_bytes() const { return 3 * signal_bytes() + 2 * factor_bytes(); }
-  double footprint() const { return bytes(); }
+  // The state is read and written.
+  double step_bytes() const {
+    return bytes() +
+           2.0 * static_cast<double>(size_.batch * size_.channels) * sizeof(LinearScanState<T>);
+  }
+  double footprint() const { return size_.time == 1 ? step_bytes() : bytes(); }
 
  private:
   double signal_bytes() const {
@@ -132,14 +137,30 @@ void time_shape(const char* type, const LinearSize& size, const Sharing& sharing
   });
 }
 
+template <typename T>
+void time_step(const char* type, int64_t batch, int64_t channels, double copy_speed) {
+  testing::Rotating<Operands<T>> operands(LinearSize{batch, 1, channels}, kVarying);
+  const size_t bytes = linear_scan_cuda_workspace_bytes({batch, 1, channels}, 1);
+  DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+  const auto step =
+      testing::time_steps(testing::kRepeats, operands, [&](int64_t i, cudaStream_t stream) {
+        linear_scan_cuda(operands[i].args(), 1, {workspace.data(), bytes}, stream);
+      });
+  std::printf("%-9s B%-2ld L1      D%-4ld a varying  step     %s\n", type, batch, channels,
+              testing::step_timing(step, operands[0].step_bytes(), copy_speed).c_str());
+}
+
 int main_of() {
-  for (const Sharing& sharing : {kConstant, kVarying}) {
-    if (is_right<Complex>("complex64", sharing) && is_right<float>("float32", sharing) &&
-        is_right<__nv_bfloat16>("bfloat16", sharing)) {
-      continue;
+  for (const LinearSize& size : {LinearSize{2, 3000, 48}, LinearSize{3, 1, 300}}) {
+    for (const Sharing& sharing : {kConstant, kVarying}) {
+      if (is_right<Complex>("complex64", size, sharing) &&
+          is_right<float>("float32", size, sharing) &&
+          is_right<__nv_bfloat16>("bfloat16", size, sharing)) {
+        continue;
+      }
+      std::printf("wrong result, not timed\n");
+      return 1;
     }
-    std::printf("wrong result, not timed\n");
-    return 1;
   }
   const double copy_speed = testing::announce_device();
   std::printf(
@@ -150,6 +171,11 @@ int main_of() {
     time_shape<Complex>("complex64", {1, 131072, 128}, sharing, copy_speed);
     time_shape<float>("float32", {8, 2048, 4096}, sharing, copy_speed);
     time_shape<__nv_bfloat16>("bfloat16", {8, 2048, 4096}, sharing, copy_speed);
+  }
+  for (const int64_t batch : {1, 64}) {
+    time_step<Complex>("complex64", batch, 4096, copy_speed);
+    time_step<float>("float32", batch, 4096, copy_speed);
+    time_step<__nv_bfloat16>("bfloat16", batch, 4096, copy_speed);
   }
   return 0;
 }

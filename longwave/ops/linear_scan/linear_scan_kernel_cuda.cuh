@@ -277,6 +277,23 @@ __global__ void no_steps_kernel(const __grid_constant__ ScanLaunch<T> launch) {
         place(launch.last, row, channel));
 }
 
+// One step, a thread for each channel of a sequence.
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    step_kernel(const __grid_constant__ ScanLaunch<T> launch) {
+  const unsigned tiles = static_cast<unsigned>((launch.channels + kThreads - 1) / kThreads);
+  const int64_t row = blockIdx.x / tiles;
+  const int64_t channel = int64_t{blockIdx.x % tiles} * kThreads + threadIdx.x;
+  if (channel >= launch.channels) return;
+  const Wide<T> factor = read(place(launch.a, row, int64_t{0}, channel));
+  const Wide<T> added = read(place(launch.b, row, int64_t{0}, channel));
+  Wide<T> state = {};
+  if (!launch.first.absent()) state = read(place(launch.first, row, channel));
+  state = times_plus(factor, state, added);
+  write(state, place(launch.h, row, int64_t{0}, channel));
+  write(state, place(launch.last, row, channel));
+}
+
 // Turns what segments do into the states before them, a thread for each channel of a sequence.
 template <typename T>
 __global__ void join_kernel(const __grid_constant__ ScanLaunch<T> launch) {

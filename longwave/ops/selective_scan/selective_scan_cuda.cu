@@ -162,6 +162,11 @@ SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size) {
 
 SelectiveScanPlan selective_scan_plan(const SelectiveScanCudaSize& size,
                                       const gpu::Capacity& capacity) {
+  if (size.time == 1) {
+    SelectiveScanPlan step = selective_scan_plan(size, 0, 1);
+    step.work = SelectiveWork::kStep;
+    return step;
+  }
   const auto warps = [&](int lanes) {
     const SelectiveLanes& how = kSelectiveLanes[lanes];
     return std::max<int64_t>(1, size.batch * size.channels / how.channels * how.lanes / 32);

@@ -39,7 +39,8 @@ struct SelectiveScanCudaInputs {
 /// few for the chip, time is cut in segments: a first pass finds what each adds to the state.
 /// With 9 to 16 states, 512 steps or more and blocks of 227 KB of shared memory, some warps of a
 /// block scan all time in one pass instead, and the others prepare steps and finish outputs for
-/// them.
+/// them. A single step has no time to go through: lanes take four states of a channel each, in two
+/// sequences where there are many.
 ///
 /// Source     as SelectiveScanArgs; algorithm ours.
 /// Numerics   float32 throughout; inputs are widened exactly and y is rounded once. Exponentials

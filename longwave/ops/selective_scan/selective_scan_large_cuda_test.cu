@@ -134,5 +134,43 @@ TEST(SelectiveScanCudaLarge, WhatLiesBehind2To31ElementsIsAsAlone) {
   }
 }
 
+// A step of sequences whose states are zero but for the last one's.
+struct LargeSelectiveStep {
+  explicit LargeSelectiveStep(int64_t batch)
+      : u(batch * kChannels, noise<T>(kChannels, 1)),
+        dt(batch * kChannels, noise<T>(kChannels, 2)),
+        B(batch * kState, noise<T>(kState, 3)),
+        C(batch * kState, noise<T>(kState, 4)),
+        h(batch * kChannels * kState, noise<float>(kChannels * kState, 5)),
+        y(batch * kChannels),
+        A(rates()) {
+    selective_scan_cuda({.in = {.u = {u.data(), {batch, 1, kChannels}},
+                                .dt = {dt.data(), {batch, 1, kChannels}},
+                                .A = {A.data(), {kChannels, kState}},
+                                .B = {B.data(), {batch, 1, 1, kState}},
+                                .C = {C.data(), {batch, 1, 1, kState}}},
+                         .h = {h.data(), {batch, kChannels, kState}},
+                         .y = {y.data(), {batch, 1, kChannels}},
+                         .states = {}},
+                        {}, nullptr);
+  }
+
+  EndOfZeros<T> u, dt, B, C;
+  EndOfZeros<float> h;
+  DeviceBuffer<T> y;
+  DeviceBuffer<float> A;
+};
+
+TEST(SelectiveScanCudaLarge, AStepBehind2To31StatesIsAsAlone) {
+  constexpr int64_t kBatch = testing::kLarge / (kChannels * kState) + 2;
+  constexpr int64_t kFloats = kChannels * (kState + 2), kBytes = kBatch * kFloats * 4;
+  const std::string lack = testing::shortage(kBytes);
+  if (!lack.empty()) GTEST_SKIP() << lack;
+  const LargeSelectiveStep alone(1), large(kBatch);
+  const int64_t terms = testing::output_terms({1, 1, kChannels, 1, kState});
+  testing::expect_close_end("y", alone.y, large.y, terms);
+  testing::expect_close_end("h", alone.h, large.h, terms);
+}
+
 }  // namespace
 }  // namespace longwave::ops

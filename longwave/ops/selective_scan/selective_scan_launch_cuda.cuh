@@ -12,6 +12,7 @@
 #include "longwave/ops/cuda/launch_cuda.h"
 #include "longwave/ops/selective_scan/selective_scan_apart_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_kernel_cuda.cuh"
+#include "longwave/ops/selective_scan/selective_scan_step_cuda.cuh"
 
 namespace longwave::ops {
 namespace selective_cuda {
@@ -122,6 +123,10 @@ void selective_scan_by_plan(const SelectiveScanCudaArgs<T>& args, const Selectiv
   require(workspace.size() >= selective_scan_plan_bytes(size, plan), selective_cuda::kWhere,
           "the workspace is too small");
   if (in.u.size() == 0) return;
+  if (plan.work == SelectiveWork::kStep) {
+    require(size.time == 1, selective_cuda::kWhere, "the plan is that of a step");
+    return selective_cuda::launch_step(args, stream);
+  }
   selective_cuda::launch_plan(selective_cuda::describe(args, plan, workspace.data()), plan, stream,
                               std::make_index_sequence<kSelectiveLanes.size()>(),
                               std::make_index_sequence<kSelectiveApartLanes.size()>());

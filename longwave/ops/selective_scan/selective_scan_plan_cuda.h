@@ -39,15 +39,16 @@ inline constexpr std::array<SelectiveLanes, 8> kSelectiveLanes = {
 enum class SelectiveCarry : uint8_t { kPass, kHandOver };
 
 /// What the warps of a block do: all of them prepare a tile of steps, scan it and finish its
-/// outputs; or each does one of the three all the time, which lets few warps scan without a pause.
-enum class SelectiveWork : uint8_t { kShared, kApart };
+/// outputs; or each does one of the three all the time, which lets few warps scan without a pause;
+/// or time is one step, without a tile.
+enum class SelectiveWork : uint8_t { kShared, kApart, kStep };
 
 /// The ways of warps that work apart.
 inline constexpr std::array<SelectiveLanes, 2> kSelectiveApartLanes = {{{4, 4, 1}, {2, 8, 1}}};
 
 /// How a scan is spread over a GPU.
 struct SelectiveScanPlan {
-  int lanes = 0;              ///< index into the ways of `work`
+  int lanes = 0;              ///< index into the ways of `work`; of a step the shapes decide
   int64_t segments = 1;       ///< of time, scanned side by side; 1 where warps work apart
   int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
   SelectiveCarry carry = SelectiveCarry::kPass;

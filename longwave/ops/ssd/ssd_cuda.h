@@ -40,20 +40,21 @@ struct SsdCudaInputs {
 ///
 /// On a Hopper GPU four warps that multiply together march through the chunks of one head, for
 /// types of 16 bits, head_dim above 32 and up to 128 states, both multiples of 8, where rows lie
-/// at multiples of 16 bytes. The copy engine brings their operands.
+/// at multiples of 16 bytes. The copy engine brings their operands. A single step takes no products
+/// of matrices: lanes go over four states of four rows each.
 ///
 /// Source     as SsdArgs; algorithm ours.
 /// Numerics   the state and all sums in float32. Factors of products are rounded to T: the state
 ///            where it is read, C B^T with its decay, and inputs with theirs; for float as three
-///            parts of 11 bits. Decays come from sums of exponents over a chunk in double, rounded
-///            once, through ex2.approx. On Hopper the exponent of a weight that steps of a chunk
-///            have for each other also takes the step size in, through lg2.approx, and is rounded
-///            again: even a step's weight for itself, where nothing decays, has a relative error of
-///            about 2^-24 times the sum of exponents until there. All sums have an order that the
-///            shapes fix: the same arguments give the same bits; it depends on the plan, so that
-///            other batch sizes, lengths or GPUs may round otherwise, and packed sequences
-///            otherwise than separate ones. What is not a number or beyond the range of T reaches
-///            other steps of its chunk.
+///            parts of 11 bits; of a single step they are not. Decays come from sums of exponents
+///            over a chunk in double, rounded once, through ex2.approx. On Hopper the exponent of a
+///            weight that steps of a chunk have for each other also takes the step size in, through
+///            lg2.approx, and is rounded again: even a step's weight for itself, where nothing
+///            decays, has a relative error of about 2^-24 times the sum of exponents until there.
+///            All sums have an order that the shapes fix: the same arguments give the same bits; it
+///            depends on the plan, so that other batch sizes, lengths or GPUs may round otherwise,
+///            and packed sequences otherwise than separate ones. What is not a number or beyond the
+///            range of T reaches other steps of its chunk.
 /// Cost       as SsdArgs. Each operand is read once (B and C once a block, mostly from the cache);
 ///            fastest when rows of head_dim and of states are adjacent and multiples of 16 bytes.
 /// Errors     InvalidArgument if shapes disagree, groups do not divide heads, there are more than

@@ -108,9 +108,11 @@ std::vector<SsdPlan> plans(const SsdSize& size) {
 }
 
 std::string name(const SsdPlan& plan) {
-  return fmt::format("{} heads {} blocks {} stages {} segments {}",
-                     plan.engine == SsdEngine::kWarps ? "warps" : "warpgroups", plan.heads,
-                     plan.blocks, plan.stages, plan.segments);
+  const char* const engine = plan.engine == SsdEngine::kStep    ? "step"
+                             : plan.engine == SsdEngine::kWarps ? "warps"
+                                                                : "warpgroups";
+  return fmt::format("{} heads {} blocks {} stages {} segments {}", engine, plan.heads, plan.blocks,
+                     plan.stages, plan.segments);
 }
 
 // What needs no GPU.
@@ -219,6 +221,27 @@ TYPED_TEST(SsdCuda, StepsEqualTheScan) {
       SsdDevice<TypeParam> device(oracle.before);
       for (int64_t t = 0; t < what.size.time; ++t) device.run(cut(device.args(), t, 1), plan);
       expect_outputs(name(what.size) + " " + name(plan), oracle, device);
+    }
+  }
+}
+
+// Packs of states and states one by one, rows of a head in one block and in several.
+TYPED_TEST(SsdCuda, StepsOfEveryShapeAgreeWithTheOracle) {
+  for (const SsdCase& what :
+       {SsdCase{{3, 1, 6, 64, 1, 128}, kSsdPacked}, SsdCase{{2, 1, 4, 70, 2, 16}, kSsdPacked},
+        SsdCase{{2, 1, 3, 5, 3, 7}, {.skips = 2, .limits = true}},
+        SsdCase{{67, 1, 8, 33, 2, 40}, kSsdPacked}, SsdCase{{2, 1, 2, 300, 1, 256}, {}},
+        SsdCase{{1, 1, 2, 1, 1, 1}, {}}}) {
+    for (const int64_t pad : {0, 3}) {
+      const Solved oracle(operands<TypeParam>(what, 12));
+      const SsdPlan plan = ssd_scan_plan<TypeParam>(what.size);
+      EXPECT_EQ(plan.engine, SsdEngine::kStep);
+      SsdDevice<TypeParam> device(oracle.before, pad), again(oracle.before, pad);
+      device.run(device.args(), plan);
+      again.run(again.args(), plan);
+      expect_outputs("step pad " + std::to_string(pad) + " " + name(what.size), oracle, device);
+      EXPECT_EQ(device.y(), again.y());
+      EXPECT_EQ(device.h(), again.h());
     }
   }
 }

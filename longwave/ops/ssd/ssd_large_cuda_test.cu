@@ -150,5 +150,41 @@ TEST(SsdCudaLarge, WhatLiesBehind2To31ElementsIsAsAlone) {
   }
 }
 
+// A step of sequences whose states are zero but for the last one's.
+struct LargeSsdStep {
+  explicit LargeSsdStep(int64_t batch)
+      : x(batch * kChannels, noise<T>(kChannels, 1)),
+        dt(batch * kHeads, noise<T>(kHeads, 2)),
+        B(batch * kState, noise<T>(kState, 3)),
+        C(batch * kState, noise<T>(kState, 4)),
+        h(batch * kChannels * kState, noise<float>(kChannels * kState, 5)),
+        y(batch * kChannels),
+        A(rates()) {
+    ssd_cuda<T>({.in = {.x = {x.data(), {batch, 1, kHeads, kHeadDim}},
+                        .dt = {dt.data(), {batch, 1, kHeads}},
+                        .A = {A.data(), {kHeads}},
+                        .B = {B.data(), {batch, 1, 1, kState}},
+                        .C = {C.data(), {batch, 1, 1, kState}}},
+                 .h = {h.data(), {batch, kHeads, kHeadDim, kState}},
+                 .y = {y.data(), {batch, 1, kHeads, kHeadDim}}},
+                {}, nullptr);
+  }
+
+  EndOfZeros<T> x, dt, B, C;
+  EndOfZeros<float> h;
+  DeviceBuffer<T> y;
+  DeviceBuffer<float> A;
+};
+
+TEST(SsdCudaLarge, AStepBehind2To31StatesIsAsAlone) {
+  constexpr int64_t kBatch = testing::kLarge / (kChannels * kState) + 2;
+  constexpr int64_t kFloats = kChannels * (kState + 2), kBytes = kBatch * kFloats * 4;
+  const std::string lack = testing::shortage(kBytes);
+  if (!lack.empty()) GTEST_SKIP() << lack;
+  const LargeSsdStep alone(1), large(kBatch);
+  testing::expect_same_end("y", alone.y, large.y);
+  testing::expect_same_end("h", alone.h, large.h);
+}
+
 }  // namespace
 }  // namespace longwave::ops

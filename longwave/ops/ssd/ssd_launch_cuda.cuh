@@ -13,6 +13,7 @@
 #include "longwave/ops/ssd/ssd_march_cuda.cuh"
 #include "longwave/ops/ssd/ssd_plan_cuda.h"
 #include "longwave/ops/ssd/ssd_size.h"
+#include "longwave/ops/ssd/ssd_step_cuda.cuh"
 #include "longwave/ops/ssd/ssd_warpgroup_cuda.h"
 
 namespace longwave::ops {
@@ -220,6 +221,7 @@ SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments) {
 template <typename T>
 SsdPlan ssd_scan_plan(const SsdSize& size) {
   using namespace ssd_cuda_kernels;
+  if (size.time == 1) return {.segment_steps = kSsdCudaChunk<T>, .engine = SsdEngine::kStep};
   const gpu::Capacity capacity = gpu::present_capacity(kWhere);
   if (!ssd_fits_warpgroups<T>(size)) return ssd_plan<T>(size, capacity);
   // Measured on an H100, in microseconds a chunk: what the blocks of a multiprocessor wait for, and
@@ -286,6 +288,10 @@ void ssd_by_plan(const SsdCudaArgs<T>& args, const SsdPlan& plan, std::span<std:
   const SsdSize size = ssd_size_of(args.in);
   require(workspace.size() >= ssd_plan_bytes(size, plan), kWhere, "the workspace is too small");
   if (args.in.x.size() == 0) return;
+  if (plan.engine == SsdEngine::kStep) {
+    require(size.time == 1, kWhere, "the plan is that of a step");
+    return launch_step(args, stream);
+  }
   gpu::DeviceScratch scratch(workspace.data());
   SsdMarchLaunch<T> launch = describe_march(args.in, plan, scratch);
   launch.from = args.h;

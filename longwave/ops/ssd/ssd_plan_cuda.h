@@ -26,8 +26,9 @@ inline constexpr const char* kGradWhere = "ssd_cuda_backward";
 
 }  // namespace ssd_cuda_kernels
 
-/// Which kernels march through the chunks: those of any GPU, or those of Hopper.
-enum class SsdEngine { kWarps, kWarpgroups };
+/// Which kernels march through the chunks: those of any GPU, or those of Hopper; or the one for a
+/// single step.
+enum class SsdEngine { kWarps, kWarpgroups, kStep };
 
 /// How a scan is spread over a GPU.
 struct SsdPlan {
