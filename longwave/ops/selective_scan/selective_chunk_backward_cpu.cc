@@ -76,6 +76,10 @@ HWY_INLINE void fetch_rows(const SelectiveBackwardChunk& chunk, int64_t t) {
   if (t < in.state) hwy::Prefetch(chunk.h.row(t) + chunk.h_soon);
 }
 
+bool starts_at(const SelectiveChunk& in, int64_t t) {
+  return in.starts.at != nullptr && *in.starts.row(t) != 0;
+}
+
 // Takes kStates states from `n` on through the chunk again, keeping what the way back needs.
 template <int kStates>
 void states_again(const SelectiveBackwardChunk& chunk, int64_t n, ChannelGroup group,
@@ -91,8 +95,9 @@ void states_again(const SelectiveBackwardChunk& chunk, int64_t n, ChannelGroup g
   });
   for (int64_t t = 0; t < in.time; ++t) {
     if (n == 0) fetch_rows(chunk, t);
-    const bool start = in.starts.at != nullptr && *in.starts.row(t) != 0;
-    if (start) h.each([&](Vec & v, int) __attribute__((always_inline)) { v = hn::Zero(d); });
+    if (starts_at(in, t)) {
+      h.each([&](Vec & v, int) __attribute__((always_inline)) { v = hn::Zero(d); });
+    }
     const float* b = B.row(t);
     const float* c = C.row(t);
     const Vec s = hn::Load(d, panels.s + t * kRow + lane);
@@ -110,8 +115,6 @@ void states_again(const SelectiveBackwardChunk& chunk, int64_t n, ChannelGroup g
       y = hn::MulAdd(v, hn::Set(d, c[k]), y);
     });
     hn::Store(hn::Add(even, odd), d, panels.y + t * kRow + lane);
-    // Nothing flows back through the beginning of a sequence.
-    if (start) std::fill_n(decay, kStates * kRow, 0.0f);
   }
 }
 
@@ -162,6 +165,7 @@ struct AdjointQuad {
     g2 = hn::Load(d, g + 2 * kRow);
     g3 = hn::Load(d, g + 3 * kRow);
   }
+  HWY_INLINE void clear() { g0 = g1 = g2 = g3 = hn::Zero(Tag()); }
   HWY_INLINE void store(float* g) const {
     const Tag d;
     hn::Store(g0, d, g);
@@ -203,6 +207,10 @@ void states_back(const SelectiveBackwardChunk& chunk, int64_t n, int64_t lane,
     float* dC = chunk.dC + t * padded + n;
     g.each([&](AdjointQuad & quad, int i)
                __attribute__((always_inline)) { quad.step(at, 4 * i, A, dA, dB, dC); });
+    // Nothing flows back through the beginning of a sequence, not even infinity.
+    if (starts_at(in, t)) {
+      g.each([&](AdjointQuad & quad, int) __attribute__((always_inline)) { quad.clear(); });
+    }
     hn::Store(at.through_B, d, panels.through_B + row);
     hn::Store(at.through_A, d, panels.through_A + row);
   }

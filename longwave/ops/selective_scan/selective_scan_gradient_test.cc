@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -120,6 +122,43 @@ TEST(SelectiveScanGradient, MayLieWhereItsOperandsLay) {
     for (const Variant& variant : kSelectiveVariants) {
       expect_same_in_place<float>(size, variant);
       expect_same_in_place<double>(size, variant);
+    }
+  }
+}
+
+// Gradients of the steps before one, and of the state before the first.
+template <typename T>
+std::vector<T> gradients_before(const Problem<T>& problem, int64_t step) {
+  const auto [batch, time, channels, groups, state] = problem.size;
+  std::vector<T> early = problem.dh0;
+  const auto add = [&](const std::vector<T>& gradients, int64_t row) {
+    early.insert(early.end(), gradients.begin(), gradients.begin() + step * row);
+  };
+  for (const auto* signal : {&problem.du, &problem.ddt, &problem.dz}) add(*signal, channels);
+  for (const auto* input : {&problem.dB, &problem.dC}) add(*input, groups * state);
+  return early;
+}
+
+template <typename T>
+void expect_no_trace_of_infinity(const Size& size, int64_t start) {
+  constexpr T kInfinity = std::numeric_limits<T>::infinity();
+  Problem<T> clean(size, 15, {.packing = Variant::Packing::kStarts});
+  std::fill(clean.starts.begin(), clean.starts.end(), 0);
+  clean.starts[start] = 1;
+  Problem<T> dirty = clean;
+  std::fill(dirty.dy.begin() + start * size.channels, dirty.dy.end(), kInfinity);
+  std::fill(dirty.dh.begin(), dirty.dh.end(), kInfinity);
+  clean.both();
+  dirty.both();
+  EXPECT_EQ(gradients_before(clean, start), gradients_before(dirty, start))
+      << name(size) << " start " << start;
+}
+
+TEST(SelectiveScanGradient, WhatFollowsASequenceDoesNotMatter) {
+  for (const Size& size : {Size{1, 70, 20, 1, 16}, Size{1, 70, 6, 2, 5}}) {
+    for (const int64_t start : {1, 31, 32, 64, 69}) {
+      expect_no_trace_of_infinity<float>(size, start);
+      expect_no_trace_of_infinity<double>(size, start);
     }
   }
 }

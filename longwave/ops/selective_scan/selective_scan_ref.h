@@ -82,9 +82,9 @@ class SelectiveScanAdjointRef {
     for (int64_t n = 0; n < state_; ++n) {
       for (int64_t t = 0; t < in_.u.extent(1); ++t) {
         const T s = selective_scan_step_size_ref(in_, b_, t, c_);
-        const bool start = !in_.starts.absent() && in_.starts(b_, t) != 0;
+        const bool start = starts_at(t);
         const T before = t == 0 ? args_.states(b_, 0, n, c_) : h(t - 1, n);
-        decays_[t * state_ + n] = start ? T(0) : std::exp(s * in_.A(c_, n));
+        decays_[t * state_ + n] = std::exp(s * in_.A(c_, n));
         decayed_[t * state_ + n] = start ? T(0) : decays_[t * state_ + n] * before;
       }
     }
@@ -100,6 +100,8 @@ class SelectiveScanAdjointRef {
   }
 
  private:
+  bool starts_at(int64_t t) const { return !in_.starts.absent() && in_.starts(b_, t) != 0; }
+
   T h(int64_t t, int64_t n) const {
     const T s = selective_scan_step_size_ref(in_, b_, t, c_);
     return decayed_[t * state_ + n] + s * in_.u(b_, t, c_) * in_.B(b_, t, g_, n);
@@ -128,7 +130,8 @@ class SelectiveScanAdjointRef {
       args_.dA(c_, n) += s * g * before;
       through_B += g * in_.B(b_, t, g_, n);
       through_A += in_.A(c_, n) * g * before;
-      adjoint_[n] = decays_[t * state_ + n] * g;
+      // What follows a sequence must not matter, even infinity.
+      adjoint_[n] = starts_at(t) ? T(0) : decays_[t * state_ + n] * g;
     }
     const T ds = u * through_B + through_A;
     const T slope = in_.step_size == StepSize::kSoftplus
