@@ -28,8 +28,11 @@ constexpr std::array<int64_t, kSelectiveApartLanes.size()> kApartStep = {34500, 
 constexpr int64_t kCutStep = 13;
 // Fewer steps leave warps that work apart waiting for each other.
 constexpr int64_t kApartSteps = 512;
-// Blocks of the gradient that fill the largest chips: 132 multiprocessors of 3.
-constexpr int64_t kGradBlocks = 396;
+// Blocks of the gradient that fill the largest chips: 132 multiprocessors of 3. With more than 16
+// states, of which a multiprocessor runs one at a time, those that run at once.
+constexpr int64_t kGradBlocks = 396, kWideGradBlocks = 132;
+// A longer chain hands the adjoint on more slowly than its blocks see to their tiles.
+constexpr int64_t kMostChained = 32;
 // Of more blocks, how many times as many let the chip stay full until shortly before the end.
 constexpr int64_t kGradTurns = 12;
 // Shorter segments of time are not worth a pass.
@@ -51,14 +54,9 @@ void check(const char* where, const SelectiveScanCudaInputs<T>& in) {
 }
 
 template <typename T>
-SelectiveScanCudaSize size_of(const SelectiveScanCudaInputs<T>& in) {
-  return {in.u.extent(0), in.u.extent(1), in.u.extent(2), in.B.extent(2), in.A.extent(1)};
-}
-
-template <typename T>
 void check(const SelectiveScanCudaArgs<T>& args) {
   check(kWhere, args.in);
-  const auto [batch, time, channels, groups, state] = size_of(args.in);
+  const auto [batch, time, channels, groups, state] = selective_size_of(args.in);
   require_shape(kWhere, "h", args.h, {batch, channels, state});
   require_shape(kWhere, "y", args.y, args.in.u.extents());
   if (!args.states.absent()) {
@@ -80,7 +78,7 @@ template <typename T>
 void check(const SelectiveScanCudaGradArgs<T>& args) {
   const SelectiveScanCudaInputs<T>& in = args.in;
   check(kGradWhere, in);
-  const auto [batch, time, channels, groups, state] = size_of(in);
+  const auto [batch, time, channels, groups, state] = selective_size_of(in);
   require_shape(kGradWhere, "states", args.states,
                 {batch, selective_scan_chunks(time, state), state, channels});
   require_shape(kGradWhere, "dy", args.dy, in.u.extents());
@@ -101,14 +99,15 @@ template <typename T>
 void run(const SelectiveScanCudaArgs<T>& args, std::span<std::byte> workspace,
          cudaStream_t stream) {
   check(args);
-  selective_scan_by_plan(args, selective_scan_plan(size_of(args.in)), workspace, stream);
+  selective_scan_by_plan(args, selective_scan_plan(selective_size_of(args.in)), workspace, stream);
 }
 
 template <typename T>
 void run(const SelectiveScanCudaGradArgs<T>& args, std::span<std::byte> workspace,
          cudaStream_t stream) {
   check(args);
-  selective_scan_grad_by_plan(args, selective_grad_plan_of<T>(size_of(args.in)), workspace, stream);
+  selective_scan_grad_by_plan(args, selective_grad_plan_of<T>(selective_size_of(args.in)),
+                              workspace, stream);
 }
 
 // What warps that work apart take for a step, sharing channels so.
@@ -134,10 +133,12 @@ int apart_lanes(const SelectiveScanCudaSize& size, const gpu::Capacity& capacity
   return best;
 }
 
-// Blocks of a group, and of all groups and sequences.
-int64_t grad_tiles(const SelectiveScanCudaSize& size) {
-  const int64_t width = selective_grad_width(size.state);
-  return (size.channels / std::max<int64_t>(1, size.groups) + width - 1) / width;
+// Blocks of a chain that leave little of the chip idle, or 1. Of up to 16 states segments would
+// leave idle as much; of more, they need not all run at once.
+int64_t chain_of(const SelectiveScanCudaSize& size, int64_t blocks) {
+  const int64_t places = size.state <= 16 ? kGradBlocks : kWideGradBlocks, most = places / blocks;
+  const bool full = size.state <= 16 || 10 * most * blocks >= 9 * places;
+  return full && most <= kMostChained ? most : 1;
 }
 
 }  // namespace
@@ -198,15 +199,23 @@ size_t selective_scan_cuda_workspace_bytes(const SelectiveScanCudaSize& size) {
 
 SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t segments,
                                       SelectiveCarry carry) {
-  SelectiveScanPlan plan = selective_scan_plan(size, size.state <= 16 ? 0 : 1, segments);
-  plan.carry = carry;
+  const int lanes = size.state <= 16 ? 0 : 1;
+  const int64_t chunks = std::max<int64_t>(1, selective_scan_chunks(size.time, size.state));
+  if (carry == SelectiveCarry::kChain && std::min(segments, chunks) > 1) {
+    return {.lanes = lanes, .segments = std::min(segments, chunks), .carry = carry};
+  }
+  SelectiveScanPlan plan = selective_scan_plan(size, lanes, segments);
+  if (plan.segments > 1) plan.carry = carry;
   return plan;
 }
 
 SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size) {
-  const int64_t blocks = std::max<int64_t>(1, size.batch * size.groups * grad_tiles(size));
+  const int64_t blocks =
+      std::max<int64_t>(1, size.batch * size.groups * selective_grad_tiles(size));
   const int64_t longest = std::max<int64_t>(1, size.time / kShortestSegment);
   if (blocks <= kGradBlocks) {
+    const int64_t chained = chain_of(size, blocks);
+    if (chained > 1) return selective_grad_plan(size, chained, SelectiveCarry::kChain);
     return selective_grad_plan(size, std::min(longest, kGradBlocks / blocks));
   }
   // Blocks of which the last few leave most of the chip idle are cut.
@@ -219,13 +228,18 @@ SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size) {
 size_t selective_grad_plan_bytes(const SelectiveScanCudaSize& size, const SelectiveScanPlan& plan) {
   const int64_t rows = size.batch * plan.segments;
   const auto bytes = [](int64_t floats) { return gpu::DeviceScratch::bytes(floats); };
-  size_t sum = bytes(grad_tiles(size) * size.batch * size.time * size.groups * 2 *
+  size_t sum = bytes(selective_grad_tiles(size) * size.batch * size.time * size.groups * 2 *
                      selective_grad_fours(size.state)) +
                bytes(rows * size.state * size.channels) + bytes(rows * 2 * size.channels);
-  if (plan.segments > 1) {
-    sum += bytes(rows * size.state * size.channels);
-    sum += plan.carry == SelectiveCarry::kPass ? bytes(rows * size.channels)
-                                               : bytes(1 + rows * size.groups * grad_tiles(size));
+  if (plan.segments <= 1) return sum;
+  const int64_t blocks = rows * size.groups * selective_grad_tiles(size), held = rows * size.state;
+  switch (plan.carry) {
+    case SelectiveCarry::kPass:
+      return sum + bytes(held * size.channels) + bytes(rows * size.channels);
+    case SelectiveCarry::kHandOver:
+      return sum + bytes(held * size.channels) + bytes(1 + blocks);
+    case SelectiveCarry::kChain:
+      return sum + bytes(blocks * selective_grad_letters(size.state));
   }
   return sum;
 }

@@ -71,15 +71,19 @@ struct SelectiveScanCudaArgs {
 /// As the scan; each tile of steps first goes forwards again from the state that was kept before
 /// it, then backwards. Sums over channels pass through the lanes of a warp, the warps of a block
 /// and then the blocks, sums over time through a thread and then the segments, each in an order
-/// that the shapes fix: there are no atomic additions. Where the blocks of a GPU's last turn would
-/// be few, time is cut in segments and the block of a segment hands the adjoint over to that of the
-/// one before.
+/// that the shapes fix: there are no atomic additions. Where blocks are too few for the chip,
+/// several take the tiles of their channels in turn; each first finds what a tile adds to the
+/// adjoint, so that it can pass on from tile to tile while the blocks do the rest side by side.
+/// Channels of very few blocks have segments of time instead, and a first pass over them. Where the
+/// blocks of a GPU's last turn would be few, the block of a segment hands the adjoint over to that
+/// of the one before.
 ///
 /// Source     as SelectiveScanGradArgs; algorithm ours.
-/// Numerics   as the scan; sums over time in float32 within a segment and in double beyond, sums
-///            over channels in float32. The same arguments give the same bits.
-/// Cost       two exponentials and about 25 operations a state and element. Device memory of 2
-///            state numbers a step and block of 64 channels (16, if state > 16).
+/// Numerics   as the scan; sums over time in float32 over what a block sees to and in double
+///            beyond, sums over channels in float32. The same arguments give the same bits.
+/// Cost       two exponentials (three with a first pass, 2.3 with tiles in turn) and about 25
+///            operations a state and element. Device memory of 2 state numbers a step and block of
+///            64 channels (16, if state > 16).
 /// Errors     as the scan; InvalidArgument also if there are more than kSelectiveScanCudaGradStates
 ///            states, or a gradient is absent or present otherwise than its operand; DeviceError
 ///            above 16 states where blocks of the GPU have less than 147 KB of shared memory

@@ -31,8 +31,9 @@ class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
     const auto& args = launch_.args;
     if (threadIdx.x == 0) {
       const auto result = [&](int which, const View<T, 3>& x) {
-        shared_.results[which] = {x.absent() ? nullptr : &x(place().b, t, place().first),
-                                  x.stride(1)};
+        T* const to = x.absent() ? nullptr : &x(place().b, t, place().first);
+        shared_.results[which] = {reinterpret_cast<std::byte*>(to),
+                                  x.stride(1) * static_cast<int64_t>(sizeof(T))};
       };
       result(0, args.du), result(1, args.ddt), result(2, args.dz);
     }
@@ -42,7 +43,7 @@ class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
   __device__ void next_outputs() const {
     if (threadIdx.x >= 3) return;
     auto& result = shared_.results[threadIdx.x];
-    result.to -= kSteps * result.stride;
+    result.to -= this->stride() * result.stride;
   }
 
   // Two channels' numbers of a step.
@@ -68,7 +69,7 @@ class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
     const float2 u = gpu::pair_of(&shared_.signals[0][t][mine_]);
     const float2 dy = gpu::pair_of(&shared_.signals[2][t][mine_]);
     const float2 skip = *reinterpret_cast<const float2*>(&shared_.skip[mine_]);
-    T* const rows_of[3] = {result_row(0, t), result_row(1, t), result_row(2, t)};
+    std::byte* const pairs[3] = {pair_at(0, t), pair_at(1, t), pair_at(2, t)};
     float du[kEach], ddt[kEach], dz[kEach];
 #pragma unroll
     for (int k = 0; k < kEach; ++k) {
@@ -88,13 +89,13 @@ class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
     }
     if (!here) return;
     if (kEach == 2 && launch_.paired) {
-      store_pair(rows_of[0], du);
-      store_pair(rows_of[1], ddt);
-      if (gated) store_pair(rows_of[2], dz);
+      store_pair(pairs[0], du);
+      store_pair(pairs[1], ddt);
+      if (gated) store_pair(pairs[2], dz);
     } else {
-      store(rows_of[0], args.du.stride(2), du);
-      store(rows_of[1], args.ddt.stride(2), ddt);
-      if (gated) store(rows_of[2], args.dz.stride(2), dz);
+      store(shared_.results[0], t, args.du.stride(2), du);
+      store(shared_.results[1], t, args.ddt.stride(2), ddt);
+      if (gated) store(shared_.results[2], t, args.dz.stride(2), dz);
     }
   }
 
@@ -194,18 +195,26 @@ class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
     }
   }
 
-  __device__ T* result_row(int which, int t) const {
-    const auto result = shared_.results[which];
-    return result.to + static_cast<unsigned>(t) * result.stride;
+  // Where the pair of a step goes, if the results are paired. Of the stride 32 bits do then, which
+  // the compiler does not take from a 64-bit one by itself.
+  __device__ std::byte* pair_at(int which, int t) const {
+    const volatile auto& result = shared_.results[which];
+    std::byte* row;
+    asm volatile("mad.wide.s32 %0, %1, %2, %3;"
+                 : "=l"(row)
+                 : "r"(t), "r"(static_cast<int>(result.stride)), "l"(result.to));
+    return row + mine_ * sizeof(T);
   }
-  __device__ void store_pair(T* row, const float (&x)[kEach]) const {
-    __builtin_assume(__isGlobal(row));
+  __device__ static void store_pair(std::byte* to, const float (&x)[kEach]) {
+    __builtin_assume(__isGlobal(to));
     gpu::Pair<T> pair;
     gpu::narrow(x[0], pair.first);
     gpu::narrow(x[kEach - 1], pair.second);
-    *reinterpret_cast<gpu::Pair<T>*>(row + mine_) = pair;
+    *reinterpret_cast<gpu::Pair<T>*>(to) = pair;
   }
-  __device__ void store(T* row, int64_t stride, const float (&x)[kEach]) const {
+  __device__ void store(const typename Shared::Result& result, int t, int64_t stride,
+                        const float (&x)[kEach]) const {
+    T* const row = reinterpret_cast<T*>(result.to + t * result.stride);
     __builtin_assume(__isGlobal(row));
     const int part = lane_ % kShare;
 #pragma unroll

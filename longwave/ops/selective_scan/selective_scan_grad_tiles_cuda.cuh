@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "longwave/ops/cuda/marked_pair_cuda.cuh"
 #include "longwave/ops/cuda/numbers_cuda.cuh"
 #include "longwave/ops/selective_scan/selective_scan_tiles_cuda.cuh"
 
@@ -20,10 +22,12 @@ struct SelectiveGradLaunch {
   View<float, 3> totals;     // (batch, segments, channels) sum of step sizes; infinity: starts anew
   uint32_t* turn;            // how many blocks have begun; or null, where segments have a pass
   View<uint32_t, 3> handed;  // (batch, segments, tiles) 1: the adjoint behind the segment is there
+  View<gpu::MarkedPair, 2> letters;  // (blocks, pairs of numbers and threads) in a chain
+  int64_t chains;                    // of which there are so many side by side
   int64_t segments, segment_steps;
   int64_t group_channels, group_tiles;  // channels, and blocks side by side, of a group
   bool wide_u, wide_dt, wide_z, wide_dy, wide_B, wide_C, wide_states;  // rows of 16-byte pieces
-  bool paired;  // whether du, ddt and dz go in pairs of channels
+  bool paired;  // whether du, ddt and dz go in pairs of channels, with rows less than 2 GB apart
 };
 
 namespace selective_cuda {
@@ -59,7 +63,10 @@ struct GradLayout {
     T dt[kSteps][kWidth];                          // until the step sizes are there
     float staged[kWarps][kStaged + 32 * kStates];  // two steps
   };
-  T raw_inputs[2][kSteps][kPadded];  // B, C, until they are in float32
+  union {
+    T raw_inputs[2][kSteps][kPadded];  // B, C, until they are in float32; then
+    float tails[kSubs - 1][kWidth];    // sums of the step sizes behind each few steps
+  };
   float inputs[2][kSteps][kPadded];
   float planes[3][kSteps][kWidth];  // s, dy silu(z), s u
   union {
@@ -75,10 +82,10 @@ struct GradLayout {
     const T* from;   // at the sequence's first step; or null, there is nothing to bring
     int64_t stride;  // of steps
   } operands[6];     // u, z, dy, dt, B, C
-  struct alignas(16) {
-    T* to;  // at the tile's first step
-    int64_t stride;
-  } results[3];  // du, ddt, dz
+  struct alignas(16) Result {
+    std::byte* to;   // at the tile's first step
+    int64_t stride;  // of steps, in bytes
+  } results[3];      // du, ddt, dz
 };
 
 /// Where a block is in channels and time, and what it makes of a tile of operands before it marches
@@ -89,7 +96,8 @@ class GradTiles {
   using Shared = GradLayout<T, kStates, kLanes, kChannels>;
   static constexpr int kSteps = Shared::kSteps, kWidth = Shared::kWidth, kSub = Shared::kSub;
   static constexpr int kPadded = Shared::kPadded, kSubs = Shared::kSubs;
-  static constexpr bool kAll = kPass == SelectivePass::kAll;
+  static constexpr bool kAll = kPass != SelectivePass::kEnds;
+  static constexpr bool kChain = kPass == SelectivePass::kChain;
   static_assert(kStates % 4 == 0 && kChannels == 2);
 
   __device__ GradTiles(const SelectiveGradLaunch<T>& launch, Shared& shared)
@@ -114,6 +122,8 @@ class GradTiles {
   __device__ int rows_from(int64_t t) const {
     return static_cast<int>(min(static_cast<int64_t>(kSteps), place().end - t));
   }
+  // From a tile to the next.
+  __device__ int64_t stride() const { return kChain ? launch_.segments * kSteps : kSteps; }
   __device__ int64_t row() const { return place().b * launch_.segments + place().segment; }
 
   // Fills planes and inputs; zeros beyond the end, which change nothing. Returns whether a sequence
@@ -199,7 +209,9 @@ class GradTiles {
     const int64_t tile = turn % tiles, group = tile / launch_.group_tiles, row = turn / tiles;
     // kEnds leaves the first, nothing is before it.
     const int64_t segment = launch_.segments - 1 - row / batch;
-    const int64_t part = tile % launch_.group_tiles, begin = segment * launch_.segment_steps;
+    const int64_t part = tile % launch_.group_tiles;
+    const int64_t begin = segment * (kChain ? kSteps : launch_.segment_steps);
+    const int64_t time = launch_.args.in.u.extent(1);
     return {.b = row % batch,
             .segment = segment,
             .group = group,
@@ -207,7 +219,7 @@ class GradTiles {
             .part = part,
             .first = group * launch_.group_channels + part * kWidth,
             .begin = begin,
-            .end = min(begin + launch_.segment_steps, launch_.args.in.u.extent(1))};
+            .end = kChain ? time : min(begin + launch_.segment_steps, time)};
   }
 };
 

@@ -7,6 +7,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -122,6 +123,10 @@ class Operands {
 template <typename T>
 using Sets = testing::Rotating<Operands<T>>;
 
+constexpr std::array kCarries = {SelectiveCarry::kPass, SelectiveCarry::kHandOver,
+                                 SelectiveCarry::kChain};
+constexpr std::array kNames = {"pass", "hand", "chain"};
+
 template <typename T>
 void time_plan(const char* type, const SelectiveSize& size, Sets<T>& operands,
                const SelectiveScanPlan& plan, double copy_speed) {
@@ -131,10 +136,10 @@ void time_plan(const char* type, const SelectiveSize& size, Sets<T>& operands,
     selective_scan_grad_by_plan(operands[i].args(), plan, {workspace.data(), bytes}, nullptr);
   });
   const double floor = operands[0].bytes() / copy_speed * 1e3;
-  std::printf("%-8s B%-2ld D%-5ld L%-6ld N%-3ld %3ld %s %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n",
+  std::printf("%-8s B%-2ld D%-5ld L%-6ld N%-3ld %3ld %-5s %8.4f (%.4f to %.4f)  %8.4f %5.1f%%\n",
               type, size.batch, size.channels, size.time, size.state, plan.segments,
-              plan.carry == SelectiveCarry::kPass ? "pass" : "hand", time.median, time.least,
-              time.most, floor, 100 * floor / time.median);
+              kNames[static_cast<int>(plan.carry)], time.median, time.least, time.most, floor,
+              100 * floor / time.median);
 }
 
 template <typename T>
@@ -144,7 +149,7 @@ void time_shape(const char* type, const SelectiveSize& size, double copy_speed, 
   time_plan(type, size, operands, selective_grad_plan_of<T>(extents), copy_speed);
   if (!all) return;
   time_plan(type, size, operands, selective_grad_plan(extents, 1), copy_speed);
-  for (const SelectiveCarry carry : {SelectiveCarry::kPass, SelectiveCarry::kHandOver}) {
+  for (const SelectiveCarry carry : kCarries) {
     for (const int64_t segments : {2, 4, 8, 16}) {
       time_plan(type, size, operands, selective_grad_plan(extents, segments, carry), copy_speed);
     }
@@ -153,7 +158,7 @@ void time_shape(const char* type, const SelectiveSize& size, double copy_speed, 
 
 int main_of(bool all) {
   for (const SelectiveSize& size : {SelectiveSize{2, 150, 100, 1, 16}, {1, 150, 40, 1, 64}}) {
-    for (const SelectiveCarry carry : {SelectiveCarry::kPass, SelectiveCarry::kHandOver}) {
+    for (const SelectiveCarry carry : kCarries) {
       if (is_right<float>(size, 2, carry) && is_right<__nv_bfloat16>(size, 2, carry)) continue;
       std::printf("state %ld: wrong result, not timed\n", size.state);
       return 1;
@@ -165,6 +170,7 @@ int main_of(bool all) {
   for (const SelectiveSize& size : {SelectiveSize{8, 2048, 4096, 1, 16},
                                     {8, 2048, 1536, 1, 16},
                                     {1, 65536, 4096, 1, 16},
+                                    {1, 65536, 256, 1, 16},
                                     {64, 512, 1536, 1, 16},
                                     {16, 512, 384, 1, 16},
                                     {8, 2048, 1536, 1, 64}}) {

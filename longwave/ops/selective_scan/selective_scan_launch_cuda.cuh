@@ -117,12 +117,10 @@ void launch_plan(const SelectiveScanLaunch<T>& launch, const SelectiveScanPlan& 
 template <typename T>
 void selective_scan_by_plan(const SelectiveScanCudaArgs<T>& args, const SelectiveScanPlan& plan,
                             std::span<std::byte> workspace, cudaStream_t stream) {
-  const SelectiveScanCudaInputs<T>& in = args.in;
-  const SelectiveScanCudaSize size{in.u.extent(0), in.u.extent(1), in.u.extent(2), in.B.extent(2),
-                                   in.A.extent(1)};
+  const SelectiveScanCudaSize size = selective_size_of(args.in);
   require(workspace.size() >= selective_scan_plan_bytes(size, plan), selective_cuda::kWhere,
           "the workspace is too small");
-  if (in.u.size() == 0) return;
+  if (args.in.u.size() == 0) return;
   if (plan.work == SelectiveWork::kStep) {
     require(size.time == 1, selective_cuda::kWhere, "the plan is that of a step");
     return selective_cuda::launch_step(args, stream);

@@ -19,6 +19,12 @@ inline constexpr const char* kGradWhere = "selective_scan_cuda_backward";
 
 }  // namespace selective_cuda
 
+/// The extents of what a scan reads.
+template <typename T>
+SelectiveScanCudaSize selective_size_of(const SelectiveScanCudaInputs<T>& in) {
+  return {in.u.extent(0), in.u.extent(1), in.u.extent(2), in.B.extent(2), in.A.extent(1)};
+}
+
 /// How a warp shares work: a thread holds `states` states of each of `channels` neighbours, and
 /// `lanes` threads hold a channel.
 struct SelectiveLanes {
@@ -35,8 +41,9 @@ inline constexpr std::array<SelectiveLanes, 8> kSelectiveLanes = {
     {{4, 2, 2}, {8, 2, 1}, {4, 4, 1}, {4, 8, 2}, {4, 16, 2}, {8, 16, 2}, {8, 32, 1}, {32, 32, 1}}};
 
 /// How a segment of time comes by what passes on from its neighbour: a pass over all segments
-/// finds it first, or (of a gradient alone) the block that computes the neighbour hands it over.
-enum class SelectiveCarry : uint8_t { kPass, kHandOver };
+/// finds it first; or, of a gradient alone, the block that computes the neighbour hands it over at
+/// its end, or blocks take the tiles of time in turn and hand it on from tile to tile.
+enum class SelectiveCarry : uint8_t { kPass, kHandOver, kChain };
 
 /// What the warps of a block do: all of them prepare a tile of steps, scan it and finish its
 /// outputs; or each does one of the three all the time, which lets few warps scan without a pause;
@@ -50,7 +57,7 @@ inline constexpr std::array<SelectiveLanes, 2> kSelectiveApartLanes = {{{4, 4, 1
 struct SelectiveScanPlan {
   int lanes = 0;              ///< index into the ways of `work`; of a step the shapes decide
   int64_t segments = 1;       ///< of time, scanned side by side; 1 where warps work apart
-  int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
+  int64_t segment_steps = 0;  ///< of each but the last, a multiple of the chunk; not of a chain
   SelectiveCarry carry = SelectiveCarry::kPass;
   SelectiveWork work = SelectiveWork::kShared;
 };
@@ -90,6 +97,19 @@ constexpr int64_t selective_grad_width(int64_t state) {
   return kSelectiveThreads / how.lanes * how.channels;
 }
 
+/// Blocks of the gradient side by side, for the channels of a group.
+constexpr int64_t selective_grad_tiles(const SelectiveScanCudaSize& size) {
+  const int64_t width = selective_grad_width(size.state);
+  return (size.channels / std::max<int64_t>(1, size.groups) + width - 1) / width;
+}
+
+/// Numbers of a block's letters to the next one of its chain: the states that its threads hold, and
+/// a mark with each.
+constexpr int64_t selective_grad_letters(int64_t state) {
+  const SelectiveLanes& how = kSelectiveGradLanes[state <= 16 ? 0 : 1];
+  return 2 * how.states * how.channels * kSelectiveThreads;
+}
+
 /// States for which a block leaves room in its sums for dB and dC.
 constexpr int64_t selective_grad_fours(int64_t state) { return (state + 3) / 4 * 4; }
 
@@ -98,14 +118,16 @@ SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size, int64_t
                                       SelectiveCarry carry = SelectiveCarry::kPass);
 SelectiveScanPlan selective_grad_plan(const SelectiveScanCudaSize& size);
 
-/// The same for operands of T. Of float32's blocks two share a multiprocessor, not three: it takes
-/// fewer segments and hands nothing over, and so needs less memory.
+/// The same for operands of T. Of float32's blocks with up to 16 states two share a multiprocessor,
+/// not three: it takes fewer segments and hands nothing over, and so needs less memory.
 template <typename T>
 SelectiveScanPlan selective_grad_plan_of(const SelectiveScanCudaSize& size) {
   const SelectiveScanPlan plan = selective_grad_plan(size);
   if (!std::is_same_v<T, float> || plan.segments == 1) return plan;
+  if (plan.carry == SelectiveCarry::kChain && size.state > 16) return plan;
   const bool hands = plan.carry == SelectiveCarry::kHandOver;
-  return selective_grad_plan(size, hands ? 1 : std::max<int64_t>(1, plan.segments * 2 / 3));
+  return selective_grad_plan(size, hands ? 1 : std::max<int64_t>(1, plan.segments * 2 / 3),
+                             plan.carry);
 }
 
 /// Bytes of device memory that a plan of the gradient takes.

@@ -22,8 +22,9 @@ struct SelectiveScanLaunch {
   bool wide_u, wide_dt, wide_z, wide_B, wide_C;  // whether rows can be copied 16 bytes at a time
 };
 
-/// Which of the passes over time: what a segment adds to the state, or everything.
-enum class SelectivePass : uint8_t { kEnds, kAll };
+/// Which of the passes over time: what a segment adds to the state, or everything; or (of a
+/// gradient alone) everything, with the adjoint handed on from tile to tile.
+enum class SelectivePass : uint8_t { kEnds, kAll, kChain };
 
 namespace selective_cuda {
 
