@@ -176,7 +176,7 @@ struct JoinLaunch {
 // A thread for each mode of a sequence goes from segment to segment, several reads ahead.
 template <Slope kSlope>
 __global__ void join_kernel(const __grid_constant__ JoinLaunch launch) {
-  constexpr int kAhead = 8;
+  constexpr int kAhead = kSlope == Slope::kToo ? 8 : 32;
   const Borders& h = launch.h;
   int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int mode = static_cast<int>(index % h.modes);

@@ -127,11 +127,16 @@ __device__ uint4 make_readout(const Value& value) {
   }
 }
 
+// Steps of the segments of the first channels, and of the rest.
+struct SegmentSteps {
+  int64_t channels, first, rest;
+};
+
 struct ScanFactorsLaunch {
   ScanSystem system;
-  int64_t steps;  // of a segment
-  uint4* tiles;   // (channels, ScanTiles::kCount, 32)
-  float2* hops;   // (channels, kScanHops, ScanTiles::kModes)
+  SegmentSteps steps;
+  uint4* tiles;  // (channels, ScanTiles::kCount, 32)
+  float2* hops;  // (channels, kScanHops, ScanTiles::kModes)
 };
 
 // A block for each channel.
@@ -195,8 +200,9 @@ __global__ void __launch_bounds__(kFactorThreads)
   }
   // A warp for each row of hops.
   if (warp >= kScanHops || lane >= Tiles::kModes) return;
+  const int64_t steps = channel < launch.steps.channels ? launch.steps.first : launch.steps.rest;
   launch.hops[(channel * kScanHops + warp) * Tiles::kModes + lane] =
-      warp == kHop ? powers.of[kChunk][lane] : rounded(power_of(wide(factors.pole), launch.steps));
+      warp == kHop ? powers.of[kChunk][lane] : rounded(power_of(wide(factors.pole), steps));
 }
 
 struct SumFactorsLaunch {

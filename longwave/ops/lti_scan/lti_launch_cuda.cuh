@@ -66,13 +66,87 @@ struct ScanPass {
   View<const std::complex<float>, 3> first;  // the state before the first step, or absent for zero
   View<T, 3> y;
   View<std::complex<float>, 3> last;  // may be `first`
-  LtiCut cut;
+  LtiScanPlan plan;
   const char* where;
 };
 
+// Bytes of the constants of a scan in that form, and of the states before segments.
+template <typename Form>
+size_t constant_bytes(int64_t channels) {
+  using Tiles = ScanTiles<Form, kLtiScanCudaModes / 8>;
+  return bytes_for<uint4>(channels * Tiles::kCount * 32) +
+         bytes_for<float2>(channels * kScanHops * Tiles::kModes);
+}
+inline size_t border_bytes(const LtiScanCudaSize& size, const LtiCut& cut) {
+  const Borders h{nullptr, size.batch, cut.segments, size.channels,
+                  static_cast<int>(kLtiScanCudaModes)};
+  return bytes_for<float2>(h.size(1));
+}
+
+// Constants of a scan's channels.
+struct Constants {
+  uint4* tiles;  // (channels, ScanTiles::kCount, 32)
+  float2* hops;  // (channels, kScanHops, ScanTiles::kModes)
+};
+
+template <typename ScanForm, int kModeTiles, typename T>
+Constants queue_factors(const ScanPass<T>& pass, const SegmentSteps& steps,
+                        gpu::DeviceScratch& scratch, cudaStream_t stream) {
+  using Tiles = ScanTiles<ScanForm, kModeTiles>;
+  const int64_t channels = pass.u.extent(2);
+  const Constants constants{take<uint4>(scratch, channels * Tiles::kCount * 32),
+                            take<float2>(scratch, channels * kScanHops * Tiles::kModes)};
+  queue(scan_factors_kernel<ScanForm, kModeTiles>, gpu::blocks_for(channels, 1, pass.where),
+        kFactorThreads, 0, ScanFactorsLaunch{pass.system, steps, constants.tiles, constants.hops},
+        stream, pass.where);
+  return constants;
+}
+
+// Queues what finds the state before each segment: each but the last is run once for this.
+template <typename ScanForm, typename CarryForm, int kModeTiles, typename T>
+Borders queue_borders(const ScanPass<T>& pass, const LtiCut& cut, const Constants& constants,
+                      gpu::DeviceScratch& scratch, cudaStream_t stream) {
+  using Tiles = ScanTiles<ScanForm, kModeTiles>;
+  const int64_t batch = pass.u.extent(0), channels = pass.u.extent(2);
+  Borders h{nullptr, batch, cut.segments, channels, Tiles::kModes};
+  h.states = take<float2>(scratch, h.size(1));
+  const Lines carried{cut, cut.segments - 1, batch, pass.u.extent(1), channels};
+  queue(carry_kernel<CarryForm, Tiles::kStates, Slope::kNone>,
+        blocks_of<CarryForm>(carried, 1, pass.where), CarryForm::kThreads,
+        CarryMemory<CarryForm>::kBytes,
+        CarryLaunch<T>{.lines = carried,
+                       .u = signal_of(pass.u),
+                       .groups = 1,
+                       .tiles = constants.tiles,
+                       .set = Tiles::kCount,
+                       .hops = constants.hops,
+                       .hop_rows = kScanHops,
+                       .h = h,
+                       .s = {}},
+        stream, pass.where);
+  join<Slope::kNone>(JoinLaunch{.hops = constants.hops,
+                                .hop_rows = kScanHops,
+                                .first = pass.first,
+                                .groups = 1,
+                                .h = h,
+                                .s = {}},
+                     stream, pass.where);
+  return h;
+}
+
+// Queues what takes final states through the steps behind the last whole stage.
+template <typename T>
+void queue_tail(const ScanPass<T>& pass, int64_t stage, cudaStream_t stream) {
+  constexpr int kThreads = 128;
+  const int64_t time = pass.u.extent(1), begin = time / stage * stage;
+  if (begin == time) return;
+  queue(tail_kernel<T>, gpu::blocks_for(pass.last.size(), kThreads, pass.where), kThreads, 0,
+        TailLaunch<T>{pass.system, pass.u, begin, pass.last}, stream, pass.where);
+}
+
 /// Bytes of device memory of a pass.
 template <typename T>
-size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiCut& cut);
+size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan);
 
 template <typename T>
 void queue_scan(const ScanPass<T>& pass, std::byte* workspace, cudaStream_t stream);

@@ -18,12 +18,26 @@ struct LtiCut {
 /// Steps that a block holds at once.
 inline constexpr int64_t kLtiStage = 32;
 
-/// Cuts sequences into at most that many segments.
-LtiCut lti_cut(int64_t time, int64_t segments);
+/// A cluster of blocks sees to so many steps of so many channels and lines at once.
+inline constexpr int64_t kLtiClusterStage = 64, kLtiClusterChannels = 16, kLtiClusterLines = 8;
+/// Steps of the segments that find the states between longer ones, if these are multiples of it.
+inline constexpr int64_t kLtiClusterCarry = 128;
 
-/// How the scan and the sums of its gradient are spread over a GPU.
+/// Cuts sequences into at most that many segments, of a multiple of `stage` steps.
+LtiCut lti_cut(int64_t time, int64_t segments, int64_t stage = kLtiStage);
+
+/// The scan on clusters of blocks, where there are steps: the first channels, a multiple of those
+/// of a cluster, and the rest. Cuts are multiples of kLtiClusterStage.
+struct LtiClusterPlan {
+  int64_t channels = 0;
+  LtiCut first = {}, rest = {};
+};
+
+/// How the scan and the sums of its gradient are spread over a GPU. Clusters take the place of
+/// `scan` where the GPU and the operands allow: see lti_cluster_pass_cuda.h.
 struct LtiScanPlan {
   LtiCut scan, sums;
+  LtiClusterPlan clusters = {};
 };
 
 /// The plan that fills a GPU; the shapes alone decide.

@@ -158,7 +158,7 @@ void queue_gradients(const LtiScanCudaGradArgs<T>& args, const SumsScratch<T>& s
 template <typename T>
 size_t lti_scan_grad_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
   // The sums begin when the scan of dy is done.
-  return std::max(lti_cuda::scan_pass_bytes<T>(size, plan.scan),
+  return std::max(lti_cuda::scan_pass_bytes<T>(size, plan),
                   SumsScratch<T>(size, plan.sums).bytes());
 }
 
@@ -172,9 +172,9 @@ void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan
                                      lti_cuda::CarryMemory<SumsCarryForm<T>>::kBytes),
                             kWhere, "train on an H100 or H200, or on the CPU");
   const lti_cuda::ScanSystem system{lti_cuda::Direction::kAdjoint, args.a, args.c, args.d};
-  lti_cuda::queue_scan<T>({system, gpu::reversed(args.dy), args.dh, gpu::reversed(args.du),
-                           args.dh0, plan.scan, kWhere},
-                          workspace.data(), stream);
+  lti_cuda::queue_scan<T>(
+      {system, gpu::reversed(args.dy), args.dh, gpu::reversed(args.du), args.dh0, plan, kWhere},
+      workspace.data(), stream);
   SumsScratch<T> scratch(size, plan.sums);
   scratch.lay_out(workspace.data());
   Ends ends;

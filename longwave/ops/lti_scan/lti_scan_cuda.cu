@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/capacity_cuda.h"
+#include "longwave/ops/lti_scan/lti_cluster_pass_cuda.h"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
 
 namespace longwave::ops {
 namespace lti_cuda {
 namespace {
-
-constexpr int kThreadsOfSmall = 128;
 
 // Operands and results of a group of modes.
 template <typename T>
@@ -27,66 +26,44 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
   gpu::require_shared_bytes(
       std::max(ScanMemory<ScanForm<T>, kModeTiles>::kBytes, CarryMemory<CarryForm<T>>::kBytes),
       pass.where, "use a GPU with more shared memory a block, an H100, or the CPU");
-  const int64_t batch = pass.u.extent(0), channels = pass.u.extent(2), time = pass.u.extent(1);
-  const LtiCut& cut = pass.cut;
+  const int64_t channels = pass.u.extent(2);
+  const LtiCut& cut = pass.plan.scan;
   gpu::DeviceScratch scratch(workspace);
-  uint4* const tiles = take<uint4>(scratch, channels * Tiles::kCount * 32);
-  float2* const hops = take<float2>(scratch, channels * kScanHops * Tiles::kModes);
-  Borders h{nullptr, batch, cut.segments, channels, Tiles::kModes};
-  h.states = take<float2>(scratch, h.size(1));
-  queue(scan_factors_kernel<ScanForm<T>, kModeTiles>, gpu::blocks_for(channels, 1, pass.where),
-        kFactorThreads, 0, ScanFactorsLaunch{pass.system, cut.steps, tiles, hops}, stream,
-        pass.where);
-  const Lines carried{cut, cut.segments - 1, batch, time, channels};
-  queue(carry_kernel<CarryForm<T>, Tiles::kStates, Slope::kNone>,
-        blocks_of<CarryForm<T>>(carried, 1, pass.where), CarryForm<T>::kThreads,
-        CarryMemory<CarryForm<T>>::kBytes,
-        CarryLaunch<T>{.lines = carried,
-                       .u = signal_of(pass.u),
-                       .groups = 1,
-                       .tiles = tiles,
-                       .set = Tiles::kCount,
-                       .hops = hops,
-                       .hop_rows = kScanHops,
-                       .h = h,
-                       .s = {}},
-        stream, pass.where);
-  join<Slope::kNone>(
-      JoinLaunch{
-          .hops = hops, .hop_rows = kScanHops, .first = pass.first, .groups = 1, .h = h, .s = {}},
-      stream, pass.where);
-  const Lines lines{cut, cut.segments, batch, time, channels};
+  const Constants constants = queue_factors<ScanForm<T>, kModeTiles>(
+      pass, {channels, cut.steps, cut.steps}, scratch, stream);
+  const Borders h =
+      queue_borders<ScanForm<T>, CarryForm<T>, kModeTiles>(pass, cut, constants, scratch, stream);
+  const Lines lines{cut, cut.segments, pass.u.extent(0), pass.u.extent(1), channels};
   queue(scan_kernel<ScanForm<T>, kModeTiles>, blocks_of<ScanForm<T>>(lines, 1, pass.where),
         ScanForm<T>::kThreads, ScanMemory<ScanForm<T>, kModeTiles>::kBytes,
         ScanLaunch<T>{.lines = lines,
                       .u = signal_of(pass.u),
                       .y = signal_of(pass.y),
                       .add = add,
-                      .tiles = tiles,
-                      .hops = hops,
+                      .tiles = constants.tiles,
+                      .hops = constants.hops,
                       .h = h,
                       .last = pass.last},
         stream, pass.where);
-  if (time % kStage == 0) return;
-  queue(tail_kernel<T>, gpu::blocks_for(pass.last.size(), kThreadsOfSmall, pass.where),
-        kThreadsOfSmall, 0, TailLaunch<T>{pass.system, pass.u, pass.last}, stream, pass.where);
+  queue_tail(pass, kStage, stream);
 }
 
 }  // namespace
 
 template <typename T>
-size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiCut& cut) {
-  using Tiles = ScanTiles<ScanForm<T>, kLtiScanCudaModes / 8>;
-  const Borders h{nullptr, size.batch, cut.segments, size.channels, Tiles::kModes};
-  return bytes_for<uint4>(size.channels * Tiles::kCount * 32) +
-         bytes_for<float2>(size.channels * kScanHops * Tiles::kModes) +
-         bytes_for<float2>(h.size(1));
+size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
+  const size_t bytes = constant_bytes<ScanForm<T>>(size.channels) + border_bytes(size, plan.scan);
+  return plan.clusters.first.steps == 0 ? bytes
+                                        : std::max(bytes, cluster_pass_bytes(size, plan.clusters));
 }
 
 template <typename T>
 void queue_scan(const ScanPass<T>& pass, std::byte* workspace, cudaStream_t stream) {
   const int64_t modes = pass.system.a.extent(1);
   if (pass.u.extent(0) == 0 || pass.u.extent(2) == 0) return;
+  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+    if (queue_on_clusters(pass, workspace, stream)) return;
+  }
   for (int64_t first = 0; first == 0 || first < modes; first += kLtiScanCudaModes) {
     const int64_t count = std::min(kLtiScanCudaModes, modes - first);
     const ScanPass<T> group = group_of(pass, first, count);
@@ -100,9 +77,9 @@ void queue_scan(const ScanPass<T>& pass, std::byte* workspace, cudaStream_t stre
   }
 }
 
-template size_t scan_pass_bytes<float>(const LtiScanCudaSize&, const LtiCut&);
-template size_t scan_pass_bytes<__half>(const LtiScanCudaSize&, const LtiCut&);
-template size_t scan_pass_bytes<__nv_bfloat16>(const LtiScanCudaSize&, const LtiCut&);
+template size_t scan_pass_bytes<float>(const LtiScanCudaSize&, const LtiScanPlan&);
+template size_t scan_pass_bytes<__half>(const LtiScanCudaSize&, const LtiScanPlan&);
+template size_t scan_pass_bytes<__nv_bfloat16>(const LtiScanCudaSize&, const LtiScanPlan&);
 template void queue_scan(const ScanPass<float>&, std::byte*, cudaStream_t);
 template void queue_scan(const ScanPass<__half>&, std::byte*, cudaStream_t);
 template void queue_scan(const ScanPass<__nv_bfloat16>&, std::byte*, cudaStream_t);
@@ -119,6 +96,10 @@ constexpr int64_t kBlocks = 128;
 template <typename T>
 constexpr int64_t kShortest = 128 * lti_cuda::CarryForm<T>::kLines / lti_cuda::ScanForm<T>::kLines;
 
+// Clusters of four blocks, one a multiprocessor, that an H100 runs side by side; the shortest
+// sequences that are worth their beginning, and that are cut to keep all of them busy.
+constexpr int64_t kClusters = 30, kShortestOfClusters = 1024, kShortestToCut = 4096;
+
 // `groups` blocks see to the same lines and channels.
 template <typename Form>
 LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
@@ -128,6 +109,29 @@ LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
   const int64_t wanted = lines / std::max<int64_t>(1, size.batch);
   return lti_cut(size.time, std::clamp<int64_t>(size.time / kShortest<typename Form::Number>, 1,
                                                 std::max<int64_t>(1, wanted)));
+}
+
+// Clusters run through whole sequences, where eight by eight these fill most of a GPU; what remains
+// is cut so far that it is done in one go. With few modes the other scan is as fast.
+template <typename T>
+LtiClusterPlan cluster_plan_for(const LtiScanCudaSize& size) {
+  if (!std::is_same_v<T, __nv_bfloat16> || size.modes <= 8 || size.modes > kLtiScanCudaModes) {
+    return {};
+  }
+  const int64_t groups = lti_cuda::groups_of(size.batch, kLtiClusterLines);
+  const int64_t tiles = lti_cuda::groups_of(size.channels, kLtiClusterChannels);
+  const int64_t rounds = lti_cuda::groups_of(tiles * groups, kClusters);
+  if (tiles == 0 || size.time < kShortestOfClusters) return {};
+  if (8 * size.batch < 7 * groups * kLtiClusterLines) return {};
+  const LtiCut whole = lti_cut(size.time, 1, kLtiClusterStage);
+  const int64_t first = (rounds - 1) * kClusters / groups, rest = tiles - first;
+  const int64_t segments = kClusters / rest * kLtiClusterLines / size.batch;
+  if (first > 0 && segments > 1 && size.time >= kShortestToCut) {
+    return {first * kLtiClusterChannels, whole, lti_cut(size.time, segments, kLtiClusterCarry)};
+  }
+  const bool fills = 5 * tiles * groups >= 4 * rounds * kClusters;
+  return fills || size.time < kShortestToCut ? LtiClusterPlan{size.channels, whole, {}}
+                                             : LtiClusterPlan{};
 }
 
 template <typename T>
@@ -144,22 +148,23 @@ LtiScanCudaSize check(const LtiScanCudaArgs<T>& args) {
 
 }  // namespace
 
-LtiCut lti_cut(int64_t time, int64_t segments) {
-  const int64_t stages = lti_cuda::groups_of(time, kLtiStage);
+LtiCut lti_cut(int64_t time, int64_t segments, int64_t stage) {
+  const int64_t stages = lti_cuda::groups_of(time, stage);
   const int64_t each = lti_cuda::groups_of(stages, std::max<int64_t>(1, segments));
-  return {each == 0 ? 1 : lti_cuda::groups_of(stages, each), each * kLtiStage};
+  return {each == 0 ? 1 : lti_cuda::groups_of(stages, each), each * stage};
 }
 
 template <typename T>
 LtiScanPlan lti_scan_plan(const LtiScanCudaSize& size) {
   return {
       cut_for<lti_cuda::CarryForm<T>>(size, 1),
-      cut_for<lti_cuda::SumsForm<T>>(size, lti_cuda::groups_of(size.modes, lti_cuda::kSumModes))};
+      cut_for<lti_cuda::SumsForm<T>>(size, lti_cuda::groups_of(size.modes, lti_cuda::kSumModes)),
+      cluster_plan_for<T>(size)};
 }
 
 template <typename T>
 size_t lti_scan_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
-  return lti_cuda::scan_pass_bytes<T>(size, plan.scan);
+  return lti_cuda::scan_pass_bytes<T>(size, plan);
 }
 
 template <typename T>
@@ -169,8 +174,8 @@ void lti_scan_by_plan(const LtiScanCudaArgs<T>& args, const LtiScanPlan& plan,
   require(workspace.size() >= lti_scan_plan_bytes<T>(size, plan), kWhere,
           "the workspace is too small");
   const lti_cuda::ScanSystem system{lti_cuda::Direction::kForward, args.a, args.c, args.d};
-  lti_cuda::queue_scan<T>({system, args.u, args.h, args.y, args.h, plan.scan, kWhere},
-                          workspace.data(), stream);
+  lti_cuda::queue_scan<T>({system, args.u, args.h, args.y, args.h, plan, kWhere}, workspace.data(),
+                          stream);
 }
 
 template <typename T>

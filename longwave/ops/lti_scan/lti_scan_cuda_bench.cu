@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times lti_scan and its gradient on a GPU against the time that their bytes need at the speed of a
 // copy in the same run. Checks against the reference first, and refuses to time a wrong kernel.
+//
+// usage: lti_scan_cuda_bench [--plans]     --plans times the scan of bfloat16 by other plans, not
+//        only the chosen ones
 #include <cuda_runtime.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "longwave/ops/lti_scan/lti_scan_ref.h"
@@ -35,14 +40,14 @@ double relative_error(const std::vector<Expected>& expected, const std::vector<G
 }
 
 template <typename T>
-bool is_right(const char* type) {
+bool is_right(const char* type, const LtiClusterPlan& clusters = {}) {
   const LtiSize size{2, 1000, 48, 32};
   testing::LtiProblem<double> oracle(size, 1);
   testing::round_operands<T>(oracle);
   LtiDevice<T> device(oracle);
   lti_scan_backward_ref(oracle.grad_args());
   lti_scan_ref(oracle.args());
-  const LtiScanPlan plan{lti_cut(size.time, 4), lti_cut(size.time, 4)};
+  const LtiScanPlan plan{lti_cut(size.time, 4), lti_cut(size.time, 4), clusters};
   device.run(device.args(), plan);
   device.run(device.grad_args(), plan);
   const double y = relative_error(oracle.y, device.y()),
@@ -165,9 +170,47 @@ void time_shape(const char* type, const LtiSize& size, double copy_speed) {
         3 * signal, copy_speed);
 }
 
-int main_of() {
+// The scan without clusters of blocks, and on them with sequences whole or cut; its gradient by the
+// chosen plan and without clusters.
+void time_plans(const LtiSize& size, double copy_speed) {
+  using T = __nv_bfloat16;
+  testing::Rotating<Operands<T>> operands(size);
+  const LtiScanCudaSize extents = operands[0].size();
+  const LtiScanPlan chosen = lti_scan_plan<T>(extents);
+  for (const int64_t segments : {-1, 0, 1, 8}) {
+    LtiScanPlan plan = chosen;
+    if (segments == 0) plan.clusters = {};
+    if (segments > 0) {
+      plan.clusters = {size.channels, lti_cut(size.time, segments, kLtiClusterStage), {}};
+    }
+    const size_t bytes =
+        std::max(lti_scan_plan_bytes<T>(extents, plan), lti_scan_grad_plan_bytes<T>(extents, plan));
+    DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
+    const std::span<std::byte> scratch{workspace.data(), bytes};
+    const std::string what = segments < 0    ? "chosen"
+                             : segments == 0 ? "warps"
+                                             : "in " + std::to_string(segments);
+    print(
+        "bfloat16", size, what.c_str(),
+        testing::time_on_device(
+            kRepeats, [&](int i) { lti_scan_by_plan(operands[i].args(), plan, scratch, nullptr); }),
+        2 * operands[0].signal_bytes(), copy_speed);
+    if (segments > 0) continue;
+    print(
+        "gradient", size, what.c_str(),
+        testing::time_on_device(
+            kRepeats,
+            [&](int i) { lti_scan_grad_by_plan(operands[i].grad_args(), plan, scratch, nullptr); }),
+        3 * operands[0].signal_bytes(), copy_speed);
+  }
+}
+
+int main_of(bool plans) {
   if (!is_right<float>("float32") || !is_right<__half>("float16") ||
-      !is_right<__nv_bfloat16>("bfloat16")) {
+      !is_right<__nv_bfloat16>("bfloat16") ||
+      !is_right<__nv_bfloat16>("clusters", {48, lti_cut(1000, 1, kLtiClusterStage), {}}) ||
+      !is_right<__nv_bfloat16>(
+          "cut", {16, lti_cut(1000, 1, kLtiClusterStage), lti_cut(1000, 3, kLtiClusterStage)})) {
     std::printf("wrong result, not timed\n");
     return 1;
   }
@@ -179,6 +222,10 @@ int main_of() {
                               {8, 16384, 512, 32},
                               {1, 131072, 512, 32},
                               {8, 16384, 512, 8}}) {
+    if (plans) {
+      time_plans(size, copy_speed);
+      continue;
+    }
     time_shape<__nv_bfloat16>("bfloat16", size, copy_speed);
     time_shape<__half>("float16", size, copy_speed);
     time_shape<float>("float32", size, copy_speed);
@@ -189,4 +236,6 @@ int main_of() {
 }  // namespace
 }  // namespace longwave::ops
 
-int main() { return longwave::ops::main_of(); }
+int main(int count, char** words) {
+  return longwave::ops::main_of(count > 1 && std::strcmp(words[1], "--plans") == 0);
+}

@@ -104,22 +104,41 @@ void expect_gradients(const std::string& what, const Oracle& oracle, const LtiDe
   expect_close<float>(what + " da", size, oracle.da, got.da(), sums);
 }
 
-// Sequences whole, cut, and as the shapes want it.
+LtiClusterPlan on_clusters(const Size& size, int64_t segments) {
+  return {size.channels, lti_cut(size.time, segments, kLtiClusterStage), {}};
+}
+
+// Sequences whole and cut, on clusters of blocks too, and as the shapes want it.
 template <typename T>
 std::vector<LtiScanPlan> plans(const Size& size) {
   std::vector<LtiScanPlan> all = {
       lti_scan_plan<T>({size.batch, size.time, size.channels, size.modes})};
   for (const int64_t segments : {1, 3}) {
-    all.push_back({lti_cut(size.time, segments), lti_cut(size.time, segments)});
+    const LtiCut cut = lti_cut(size.time, segments);
+    all.push_back({cut, cut});
+    if (!std::is_same_v<T, __nv_bfloat16>) continue;
+    all.push_back({cut, cut, on_clusters(size, segments)});
+    all.push_back({cut, cut, {16, on_clusters(size, 1).first, on_clusters(size, segments).first}});
   }
   return all;
 }
 
-// Those of the CPU and more modes than go together, and rows that are copied whole.
+std::string name(const LtiScanPlan& plan) {
+  return " segments " + std::to_string(plan.scan.segments) +
+         (plan.clusters.first.steps > 0
+              ? " clusters' segments " + std::to_string(plan.clusters.first.segments) + " and " +
+                    std::to_string(plan.clusters.rest.segments)
+              : "");
+}
+
+// Those of the CPU and more modes than go together, and rows that are copied whole; lines and
+// channels around those of a cluster, and sequences of more stages than it holds at once.
 std::vector<Size> sizes() {
   std::vector<Size> all(kLtiSizes.begin(), kLtiSizes.end());
-  for (const Size& size : {Size{1, 70, 3, 33}, Size{1, 40, 2, 70}, Size{3, 100, 48, 32},
-                           Size{2, 130, 24, 17}, Size{20, 33, 8, 12}}) {
+  for (const Size& size :
+       {Size{1, 70, 3, 33}, Size{1, 40, 2, 70}, Size{3, 100, 48, 32}, Size{2, 130, 24, 17},
+        Size{20, 33, 8, 12}, Size{8, 128, 16, 32}, Size{11, 191, 40, 31}, Size{1, 1, 8, 1},
+        Size{8, 64, 24, 8}, Size{17, 65, 16, 16}, Size{2, 1500, 16, 20}, Size{1, 2047, 8, 9}}) {
     all.push_back(size);
   }
   return all;
@@ -133,8 +152,7 @@ TYPED_TEST(LtiScanCuda, EveryPlanAgreesWithTheOracle) {
     for (const LtiScanPlan& plan : plans<TypeParam>(size)) {
       LtiDevice<TypeParam> device(before);
       device.run(device.args(), plan);
-      expect_outputs(name(size) + " segments " + std::to_string(plan.scan.segments), oracle,
-                     device);
+      expect_outputs(name(size) + name(plan), oracle, device);
     }
   }
 }
@@ -146,24 +164,27 @@ TYPED_TEST(LtiScanCuda, EveryPlanAgreesWithTheOracleOnGradients) {
     for (const LtiScanPlan& plan : plans<TypeParam>(size)) {
       LtiDevice<TypeParam> device(oracle);
       device.run(device.grad_args(), plan);
-      expect_gradients(name(size) + " segments " + std::to_string(plan.sums.segments), oracle,
-                       device);
+      expect_gradients(name(size) + name(plan), oracle, device);
     }
   }
 }
 
 TYPED_TEST(LtiScanCuda, StridedRowsAgreeWithTheOracle) {
-  const Size size{2, 100, 48, 9};
-  for (const int64_t pad : {8, 3}) {
-    Oracle oracle = operands<TypeParam>(size, 3);
-    LtiDevice<TypeParam> device(oracle, pad);
+  for (const Size& size : {Size{2, 100, 48, 9}, Size{2, 100, 20, 9}}) {
+    const Oracle before = operands<TypeParam>(size, 3);
+    Oracle oracle = before;
     lti_scan_backward_ref(oracle.grad_args());
     lti_scan_ref(oracle.args());
-    const LtiScanPlan plan = plans<TypeParam>(size).back();
-    device.run(device.args(), plan);
-    device.run(device.grad_args(), plan);
-    expect_outputs("pad " + std::to_string(pad), oracle, device);
-    expect_gradients("pad " + std::to_string(pad), oracle, device);
+    for (const int64_t pad : {8, 4, 3}) {
+      for (const LtiScanPlan& plan : plans<TypeParam>(size)) {
+        LtiDevice<TypeParam> device(before, pad);
+        device.run(device.args(), plan);
+        device.run(device.grad_args(), plan);
+        const std::string what = name(size) + " pad " + std::to_string(pad) + name(plan);
+        expect_outputs(what, oracle, device);
+        expect_gradients(what, oracle, device);
+      }
+    }
   }
 }
 
@@ -222,10 +243,17 @@ TYPED_TEST(LtiScanCuda, SplitInvariance) {
   const Oracle before = oracle;
   lti_scan_ref(oracle.args());
   for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{48}, size.time - 1, size.time}) {
-    LtiDevice<TypeParam> parts(before);
-    parts.run(steps(parts.args(), 0, cut), {lti_cut(cut, 2), {}});
-    parts.run(steps(parts.args(), cut, size.time - cut), {lti_cut(size.time - cut, 2), {}});
-    expect_outputs("cut at " + std::to_string(cut), oracle, parts);
+    for (const bool clusters : {false, true}) {
+      const auto plan = [&](int64_t time) -> LtiScanPlan {
+        Size part = size;
+        part.time = time;
+        return {lti_cut(time, 2), {}, clusters ? on_clusters(part, 2) : LtiClusterPlan{}};
+      };
+      LtiDevice<TypeParam> parts(before);
+      parts.run(steps(parts.args(), 0, cut), plan(cut));
+      parts.run(steps(parts.args(), cut, size.time - cut), plan(size.time - cut));
+      expect_outputs("cut at " + std::to_string(cut) + name(plan(cut)), oracle, parts);
+    }
   }
 }
 
@@ -250,13 +278,14 @@ TYPED_TEST(LtiScanCuda, Causality) {
   for (const int64_t changed : {0, 5, 16, 63, 99}) {
     Oracle dirty = clean;
     for (int64_t c = 0; c < size.channels; ++c) dirty.u[changed * size.channels + c] += 8;
-    LtiDevice<TypeParam> one(clean), other(dirty);
-    const LtiScanPlan plan = plans<TypeParam>(size).back();
-    one.run(one.args(), plan);
-    other.run(other.args(), plan);
-    const std::vector<double> expected = one.y(), got = other.y();
-    EXPECT_TRUE(std::equal(got.begin(), got.begin() + changed * size.channels, expected.begin()))
-        << "step " << changed;
+    for (const LtiScanPlan& plan : plans<TypeParam>(size)) {
+      LtiDevice<TypeParam> one(clean), other(dirty);
+      one.run(one.args(), plan);
+      other.run(other.args(), plan);
+      const std::vector<double> expected = one.y(), got = other.y();
+      EXPECT_TRUE(std::equal(got.begin(), got.begin() + changed * size.channels, expected.begin()))
+          << "step " << changed << name(plan);
+    }
   }
 }
 
@@ -267,13 +296,19 @@ TYPED_TEST(LtiScanCuda, SlowPolesKeepTheirPrecision) {
   for (size_t i = 0; i < oracle.a.size(); ++i) {
     oracle.a[i] = std::complex<double>(std::complex<float>(std::polar(1 - 1e-5 * i, 1e-4 * i)));
   }
-  LtiDevice<TypeParam> device(oracle);
+  const Oracle before = oracle;
   lti_scan_ref(oracle.args());
-  device.run(device.args(), {lti_cut(size.time, 8), {}});
   const int64_t terms = size.time * size.modes;
   const double magnitude = largest(oracle.u) * largest(oracle.c);
-  expect_close<TypeParam>("y", size, oracle.y, device.y(), output_sum<TypeParam>(terms, magnitude));
-  expect_close<float>("h", size, oracle.h, device.h(), split_sum(terms, magnitude));
+  const LtiCut cut = lti_cut(size.time, 8);
+  for (const LtiClusterPlan& clusters :
+       {LtiClusterPlan{}, on_clusters(size, 8), on_clusters(size, 1)}) {
+    LtiDevice<TypeParam> device(before);
+    device.run(device.args(), {cut, {}, clusters});
+    expect_close<TypeParam>("y", size, oracle.y, device.y(),
+                            output_sum<TypeParam>(terms, magnitude));
+    expect_close<float>("h", size, oracle.h, device.h(), split_sum(terms, magnitude));
+  }
 }
 
 TYPED_TEST(LtiScanCuda, WrongShapesAreRefused) {

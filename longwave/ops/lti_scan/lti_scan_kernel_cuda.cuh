@@ -193,7 +193,8 @@ template <typename T>
 struct TailLaunch {
   ScanSystem system;
   View<const T, 3> u;
-  View<std::complex<float>, 3> last;  // in: after all whole stages; out: after all steps
+  int64_t begin;                      // the first step that is left
+  View<std::complex<float>, 3> last;  // in: before that step; out: after all steps
 };
 
 // Takes final states through the last steps, fewer than a stage.
@@ -208,7 +209,7 @@ __global__ void tail_kernel(const __grid_constant__ TailLaunch<T> launch) {
   const float2 gain = factors.late == 1 ? times(factors.in, factors.pole) : factors.in;
   std::complex<float>& last = launch.last(sequence, channel, mode);
   float2 h = number(last);
-  for (int64_t t = time / kStage * kStage; t < time; ++t) {
+  for (int64_t t = launch.begin; t < time; ++t) {
     const float u = gpu::widen(launch.u(sequence, t, channel));
     h = times_plus(factors.pole, h, make_float2(gain.x * u, gain.y * u));
   }

@@ -20,7 +20,7 @@ using testing::noise;
 using T = __nv_bfloat16;
 using Complexes = DeviceBuffer<std::complex<float>>;
 
-constexpr int64_t kTime = 64, kChannels = 1024, kModes = 4;
+constexpr int64_t kChannels = 1024, kModes = 12;
 
 // Of so many modes: radii from `least` to `most`.
 std::vector<std::complex<float>> polar(double least, double most, uint64_t seed) {
@@ -33,12 +33,12 @@ std::vector<std::complex<float>> polar(double least, double most, uint64_t seed)
   return numbers;
 }
 
-// A scan and its gradient; zeros come before the last kTime steps, and so a state of zero.
+// A scan and its gradient; zeros come before the last `noisy` steps, and so a state of zero.
 struct LargeLtiScan {
-  LargeLtiScan(int64_t batch, int64_t time)
+  LargeLtiScan(int64_t batch, int64_t time, int64_t noisy)
       : size{batch, time, kChannels, kModes},
-        u(count(), noise<T>(kTime * kChannels, 1)),
-        dy(count(), noise<T>(kTime * kChannels, 2)),
+        u(count(), noise<T>(noisy * kChannels, 1)),
+        dy(count(), noise<T>(noisy * kChannels, 2)),
         y(count()),
         du(count()),
         a(polar(0.3, 0.9, 3)),
@@ -107,7 +107,7 @@ struct LargeLtiScan {
 
 // Both are spread over the GPU in their own way; factors are split in two bfloat16, and rounded to
 // 2^-18, 64 times the rounding of float32.
-constexpr int64_t kTerms = 64 * (10 * kModes + kTime);
+int64_t terms(int64_t noisy) { return 64 * (10 * kModes + noisy); }
 
 std::vector<double> parts(const Complexes& numbers) {
   std::vector<double> all;
@@ -115,20 +115,30 @@ std::vector<double> parts(const Complexes& numbers) {
   return all;
 }
 
+void expect_as_alone(const testing::LargeShape& shape, int64_t noisy) {
+  const std::string lack = testing::shortage(
+                        LargeLtiScan::bytes({shape.batch, shape.time, kChannels, kModes})),
+                    what = shape.name + (" with noise in " + std::to_string(noisy));
+  if (!lack.empty()) GTEST_SKIP() << lack;
+  // As many sequences as make the same plan.
+  const LargeLtiScan alone(std::min<int64_t>(shape.batch, 8), noisy, noisy),
+      large(shape.batch, shape.time, noisy);
+  testing::expect_close_end(what + " y", alone.y, large.y, terms(noisy));
+  testing::expect_close_end(what + " du", alone.du, large.du, terms(noisy));
+  testing::expect_close_end(what + " dd", alone.dd, large.dd, terms(noisy));
+  testing::expect_close<float>(what + " da", parts(alone.da), parts(large.da), terms(noisy));
+  testing::expect_close<float>(what + " dc", parts(alone.dc), parts(large.dc), terms(noisy));
+}
+
 TEST(LtiScanCudaLarge, WhatLiesBehind2To31ElementsIsAsAlone) {
-  const LargeLtiScan alone(1, kTime);
-  for (const auto& [name, batch, time] : testing::large_shapes(kTime, kChannels)) {
-    const std::string lack =
-                          testing::shortage(LargeLtiScan::bytes({batch, time, kChannels, kModes})),
-                      what = name;
-    if (!lack.empty()) GTEST_SKIP() << lack;
-    const LargeLtiScan large(batch, time);
-    testing::expect_close_end(what + " y", alone.y, large.y, kTerms);
-    testing::expect_close_end(what + " du", alone.du, large.du, kTerms);
-    testing::expect_close_end(what + " dd", alone.dd, large.dd, kTerms);
-    testing::expect_close<float>(what + " da", parts(alone.da), parts(large.da), kTerms);
-    testing::expect_close<float>(what + " dc", parts(alone.dc), parts(large.dc), kTerms);
+  for (const testing::LargeShape& shape : testing::large_shapes(64, kChannels)) {
+    expect_as_alone(shape, 64);
   }
+}
+
+// Of so many steps that eights of sequences are scanned on clusters of blocks.
+TEST(LtiScanCudaLarge, EightsOfSequencesAreAsAloneToo) {
+  expect_as_alone(testing::large_shapes(1024, kChannels)[0], 1024);
 }
 
 }  // namespace

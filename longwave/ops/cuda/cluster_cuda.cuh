@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+#include "longwave/ops/cuda/bulk_copy_cuda.cuh"
+
+namespace longwave::ops::gpu {
+
+// Blocks of a cluster, which reach into each other's shared memory: Hopper and newer GPUs.
+
+/// Which block of its cluster this one is.
+__device__ inline uint32_t cluster_rank() {
+  uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+
+/// Where in another block of the cluster lies what this block has at `shared`.
+__device__ inline uint32_t address_in_block(const void* shared, uint32_t rank) {
+  uint32_t address;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;"
+      : "=r"(address)
+      : "r"(shared_address(shared)), "r"(rank));
+  return address;
+}
+
+/// Waits for all threads of the cluster; they see what the others wrote to shared memory.
+__device__ inline void synchronize_cluster() {
+  asm volatile(
+      "barrier.cluster.arrive.release;\n"
+      "barrier.cluster.wait.acquire;" ::
+          : "memory");
+}
+
+/// Shows barriers that were made to other blocks and to copies; one thread, before the cluster's
+/// barrier.
+__device__ inline void show_turns_to_cluster() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+/// Arrives at the barrier that another block of the cluster has in this one's place. Copies that
+/// the other block begins behind it may overwrite what this thread read; what this thread wrote is
+/// not shown to it, which would empty the first cache each time.
+__device__ inline void arrive_in_block(const TurnBarrier& barrier, uint32_t rank) {
+  asm volatile(
+      "mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(address_in_block(&barrier, rank))
+      : "memory");
+}
+
+/// Begins to write 16 bytes to another block's shared memory, where a barrier counts them.
+__device__ inline void send_16_bytes(uint32_t address, uint4 bytes, uint32_t barrier) {
+  asm volatile(
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 "
+      "[%0], {%1, %2, %3, %4}, [%5];" ::"r"(address),
+      "r"(bytes.x), "r"(bytes.y), "r"(bytes.z), "r"(bytes.w), "r"(barrier)
+      : "memory");
+}
+
+/// A place in an operand of shape (batch, time, channels).
+struct BoxPlace {
+  int channel, step, batch;
+};
+
+/// Sends for a box, to the same place of every block in `blocks` (a bit each), which counts its
+/// bytes at its own barrier; what lies beyond the operand becomes zero. One thread.
+__device__ inline void send_for_box(const CUtensorMap& from, const BoxPlace& place, void* to,
+                                    TurnBarrier& barrier, uint16_t blocks) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;" ::"r"(shared_address(to)),
+      "l"(&from), "r"(shared_address(&barrier)), "r"(place.channel), "r"(place.step),
+      "r"(place.batch), "h"(blocks)
+      : "memory");
+}
+
+/// Begins to write a box, but for what lies beyond the operand. One thread; see begin_bulk_store.
+__device__ inline void store_box(const CUtensorMap& to, const BoxPlace& place, const void* from) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(
+          &to),
+      "r"(shared_address(from)), "r"(place.channel), "r"(place.step), "r"(place.batch)
+      : "memory");
+}
+
+/// Closes the group of this thread's stores.
+__device__ inline void close_bulk_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+
+/// Waits until all groups of this thread but the last kLeft have read their shared memory.
+template <int kLeft>
+__device__ void await_bulk_reads_but() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kLeft) : "memory");
+}
+
+/// What this thread wrote to shared memory can be seen by copies begun behind a barrier.
+__device__ inline void show_to_copies() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+}  // namespace longwave::ops::gpu
