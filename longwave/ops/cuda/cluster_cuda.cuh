@@ -9,7 +9,9 @@
 
 namespace longwave::ops::gpu {
 
-// Blocks of a cluster, which reach into each other's shared memory: Hopper and newer GPUs.
+// Blocks of a cluster, which reach into each other's shared memory: Hopper and newer GPUs. Barriers
+// order what is read before an arrival and copied after a turn, in other blocks too; a scope of the
+// cluster would empty caches as well.
 
 /// Which block of its cluster this one is.
 __device__ inline uint32_t cluster_rank() {
@@ -35,18 +37,28 @@ __device__ inline void synchronize_cluster() {
           : "memory");
 }
 
-/// Shows barriers that were made to other blocks and to copies; one thread, before the cluster's
-/// barrier.
-__device__ inline void show_turns_to_cluster() {
+/// Makes a barrier that blocks of the cluster arrive at; one thread, before synchronize_cluster.
+__device__ inline void make_turns_of_cluster(TurnBarrier& barrier, int arrivals) {
+  make_turns(barrier, arrivals);
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
-/// Arrives at the barrier that another block of the cluster has in this one's place. Copies that
-/// the other block begins behind it may overwrite what this thread read; what this thread wrote is
-/// not shown to it, which would empty the first cache each time.
+/// Arrives at the barrier that a block of the cluster has in this one's place.
 __device__ inline void arrive_in_block(const TurnBarrier& barrier, uint32_t rank) {
   asm volatile(
       "mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(address_in_block(&barrier, rank))
+      : "memory");
+}
+
+/// Begins to copy bytes, a multiple of 16, to where a block of the cluster has what this block has
+/// at `to`, and counts them at the barrier that it has in this one's place. That may be this block
+/// itself, though compute-sanitizer's memcheck reports such a copy as not in a remote one.
+__device__ inline void begin_copy_to_block(const void* to, const void* from, int bytes,
+                                           const TurnBarrier& barrier, uint32_t rank) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+      "[%3];" ::"r"(address_in_block(to, rank)),
+      "r"(shared_address(from)), "r"(bytes), "r"(address_in_block(&barrier, rank))
       : "memory");
 }
 
@@ -63,6 +75,18 @@ __device__ inline void send_16_bytes(uint32_t address, uint4 bytes, uint32_t bar
 struct BoxPlace {
   int channel, step, batch;
 };
+
+/// Sends for a box, which the barrier counts the bytes of; what lies beyond the operand becomes
+/// zero. One thread.
+__device__ inline void send_for_box(const CUtensorMap& from, const BoxPlace& place, void* to,
+                                    TurnBarrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5}], [%2];" ::"r"(shared_address(to)),
+      "l"(&from), "r"(shared_address(&barrier)), "r"(place.channel), "r"(place.step),
+      "r"(place.batch)
+      : "memory");
+}
 
 /// Sends for a box, to the same place of every block in `blocks` (a bit each), which counts its
 /// bytes at its own barrier; what lies beyond the operand becomes zero. One thread.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/lti_scan/lti_box_map_cuda.h"
 #include "longwave/ops/lti_scan/lti_cluster_launch_cuda.h"
-#include "longwave/ops/lti_scan/lti_cluster_map_cuda.h"
 #include "longwave/ops/lti_scan/lti_cluster_pass_cuda.h"
 
 namespace longwave::ops::lti_cuda {
@@ -110,7 +110,8 @@ bool queue_on_clusters(const Pass& pass, std::byte* workspace, cudaStream_t stre
   const bool backwards = pass.system.direction == Direction::kAdjoint;
   const auto in_memory = [&](const auto& view) { return backwards ? gpu::reversed(view) : view; };
   const View<__nv_bfloat16, 3> y = in_memory(pass.y);
-  const auto u_boxes = box_map(in_memory(pass.u)), y_boxes = box_map(y);
+  constexpr BoxShape kShape{kLtiClusterChannels, kLtiClusterStage, CU_TENSOR_MAP_SWIZZLE_32B};
+  const auto u_boxes = box_map(in_memory(pass.u), kShape), y_boxes = box_map(y, kShape);
   if (!u_boxes || !y_boxes) return false;
   ClusterScanLaunch launch{
       .backwards = backwards, .u_boxes = *u_boxes, .y_boxes = *y_boxes, .y = y, .parts = {}};

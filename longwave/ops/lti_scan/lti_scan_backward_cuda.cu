@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/capacity_cuda.h"
+#include "longwave/ops/lti_scan/lti_box_map_cuda.h"
+#include "longwave/ops/lti_scan/lti_column_sums_launch_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_grad_kernel_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
@@ -22,10 +24,11 @@ constexpr const char* kWhere = "lti_scan_cuda_backward";
 // Scratch memory of the sums; without memory it says how much it would take.
 template <typename T>
 struct SumsScratch {
-  SumsScratch(const LtiScanCudaSize& size, const LtiCut& cut)
+  // Of `together` lines one warp, or one cluster, leaves a sum.
+  SumsScratch(const LtiScanCudaSize& size, const LtiCut& cut, int64_t together)
       : groups(std::max<int64_t>(1, lti_cuda::groups_of(size.modes, kSumModes))),
         rows(groups * size.channels),
-        line_groups(lti_cuda::groups_of(size.batch * cut.segments, lti_cuda::kStep)),
+        line_groups(lti_cuda::groups_of(size.batch * cut.segments, together)),
         h{nullptr, size.batch, cut.segments, size.channels, kSumModes},
         parts{nullptr, nullptr, line_groups, groups, size.channels, SumsForm<T>::kChunk},
         end_size(size.batch * size.channels * size.modes) {}
@@ -87,10 +90,26 @@ LtiScanCudaSize check(const LtiScanCudaGradArgs<T>& args) {
   return size;
 }
 
-// Sums over steps of dy h and dy dh/da, in parts.
+// The signals for sums of lines side by side; absent where the others have to do.
 template <typename T>
-void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
-                const SumsScratch<T>& scratch, const Ends& ends, cudaStream_t stream) {
+std::optional<lti_cuda::ColumnMaps> column_maps(const LtiScanCudaGradArgs<T>& args,
+                                                const LtiCut& cut) {
+  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+    const bool fits = cut.steps > 0 && args.a.extent(1) <= lti_cuda::kColumnMostModes &&
+                      (cut.segments == 1 || cut.steps % lti_cuda::kColumnSteps == 0);
+    if (!fits || !gpu::is_hopper()) return std::nullopt;
+    constexpr lti_cuda::BoxShape kShape{lti_cuda::kColumnRowChannels, lti_cuda::kColumnSteps,
+                                        CU_TENSOR_MAP_SWIZZLE_NONE};
+    const auto u = lti_cuda::box_map(args.u, kShape), dy = lti_cuda::box_map(args.dy, kShape);
+    if (u && dy) return lti_cuda::ColumnMaps{{*u, *dy}};
+  }
+  return std::nullopt;
+}
+
+// The states before each segment.
+template <typename T>
+void queue_borders(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
+                   const SumsScratch<T>& scratch, cudaStream_t stream) {
   const LtiScanCudaSize size = size_of(args);
   lti_cuda::queue(
       lti_cuda::sum_factors_kernel<SumsForm<T>>, gpu::blocks_for(scratch.rows, 1, kWhere),
@@ -119,7 +138,28 @@ void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
                                .h = scratch.h,
                                .s = scratch.s},
                               stream, kWhere);
+}
+
+// Sums over steps of dy h and dy dh/da, in parts.
+template <typename T>
+void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
+                const SumsScratch<T>& scratch, const Ends& ends,
+                const std::optional<lti_cuda::ColumnMaps>& maps, cudaStream_t stream) {
+  const LtiScanCudaSize size = size_of(args);
   const Lines lines{cut, cut.segments, size.batch, size.time, size.channels};
+  if (!maps || cut.segments > 1) queue_borders(args, cut, scratch, stream);
+  if (maps) {
+    lti_cuda::queue_column_sums({.maps = *maps,
+                                 .lines = lines,
+                                 .a = args.a,
+                                 .h0 = args.h0,
+                                 .h = scratch.h,
+                                 .s = scratch.s,
+                                 .parts = scratch.parts,
+                                 .ends = ends},
+                                stream, kWhere);
+    return;
+  }
   lti_cuda::queue(lti_cuda::sums_kernel<SumsForm<T>>,
                   lti_cuda::blocks_of<SumsForm<T>>(lines, scratch.groups, kWhere),
                   SumsForm<T>::kThreads, lti_cuda::SumsMemory<SumsForm<T>>::kBytes,
@@ -158,8 +198,9 @@ void queue_gradients(const LtiScanCudaGradArgs<T>& args, const SumsScratch<T>& s
 template <typename T>
 size_t lti_scan_grad_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
   // The sums begin when the scan of dy is done.
-  return std::max(lti_cuda::scan_pass_bytes<T>(size, plan),
-                  SumsScratch<T>(size, plan.sums).bytes());
+  return std::max({lti_cuda::scan_pass_bytes<T>(size, plan),
+                   SumsScratch<T>(size, plan.sums, lti_cuda::kStep).bytes(),
+                   SumsScratch<T>(size, plan.column_sums, lti_cuda::kColumnLines).bytes()});
 }
 
 template <typename T>
@@ -175,14 +216,16 @@ void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan
   lti_cuda::queue_scan<T>(
       {system, gpu::reversed(args.dy), args.dh, gpu::reversed(args.du), args.dh0, plan, kWhere},
       workspace.data(), stream);
-  SumsScratch<T> scratch(size, plan.sums);
+  const auto maps = column_maps(args, plan.column_sums);
+  const LtiCut& cut = maps ? plan.column_sums : plan.sums;
+  SumsScratch<T> scratch(size, cut, maps ? lti_cuda::kColumnLines : lti_cuda::kStep);
   scratch.lay_out(workspace.data());
   Ends ends;
   if (!args.dh.absent()) {
     ends.h = {scratch.ends[0], {size.batch, size.channels, size.modes}};
     ends.s = {scratch.ends[1], {size.batch, size.channels, size.modes}};
   }
-  queue_sums(args, plan.sums, scratch, ends, stream);
+  queue_sums(args, cut, scratch, ends, maps, stream);
   queue_gradients(args, scratch, ends, stream);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/capacity_cuda.h"
 #include "longwave/ops/lti_scan/lti_cluster_pass_cuda.h"
+#include "longwave/ops/lti_scan/lti_column_signals_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
 
@@ -111,6 +112,16 @@ LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
                                                 std::max<int64_t>(1, wanted)));
 }
 
+// Whole sequences, where they keep about half of the GPU busy: with segments, and a pass that finds
+// the states before them, the other sums take less time.
+LtiCut column_cut_for(const LtiScanCudaSize& size) {
+  constexpr int64_t kClusters = 64;
+  if (size.modes > kLtiScanCudaModes) return {};
+  const int64_t tiles = lti_cuda::groups_of(size.channels, lti_cuda::kColumnRowChannels);
+  const bool enough = 2 * size.batch * tiles >= kClusters * lti_cuda::kColumnLines;
+  return enough ? lti_cut(size.time, 1, kLtiColumnStage) : LtiCut{};
+}
+
 // Clusters run through whole sequences, where eight by eight these fill most of a GPU; what remains
 // is cut so far that it is done in one go. With few modes the other scan is as fast.
 template <typename T>
@@ -159,6 +170,7 @@ LtiScanPlan lti_scan_plan(const LtiScanCudaSize& size) {
   return {
       cut_for<lti_cuda::CarryForm<T>>(size, 1),
       cut_for<lti_cuda::SumsForm<T>>(size, lti_cuda::groups_of(size.modes, lti_cuda::kSumModes)),
+      std::is_same_v<T, __nv_bfloat16> ? column_cut_for(size) : LtiCut{},
       cluster_plan_for<T>(size)};
 }
 

@@ -47,7 +47,8 @@ bool is_right(const char* type, const LtiClusterPlan& clusters = {}) {
   LtiDevice<T> device(oracle);
   lti_scan_backward_ref(oracle.grad_args());
   lti_scan_ref(oracle.args());
-  const LtiScanPlan plan{lti_cut(size.time, 4), lti_cut(size.time, 4), clusters};
+  const LtiScanPlan plan{lti_cut(size.time, 4), lti_cut(size.time, 4),
+                         lti_cut(size.time, 4, kLtiColumnStage), clusters};
   device.run(device.args(), plan);
   device.run(device.grad_args(), plan);
   const double y = relative_error(oracle.y, device.y()),

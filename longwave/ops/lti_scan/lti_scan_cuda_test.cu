@@ -117,14 +117,18 @@ std::vector<LtiScanPlan> plans(const Size& size) {
     const LtiCut cut = lti_cut(size.time, segments);
     all.push_back({cut, cut});
     if (!std::is_same_v<T, __nv_bfloat16>) continue;
-    all.push_back({cut, cut, on_clusters(size, segments)});
-    all.push_back({cut, cut, {16, on_clusters(size, 1).first, on_clusters(size, segments).first}});
+    all.push_back({cut, cut, lti_cut(size.time, segments, kLtiColumnStage)});
+    all.push_back({cut, cut, {}, on_clusters(size, segments)});
+    all.push_back(
+        {cut, cut, {}, {16, on_clusters(size, 1).first, on_clusters(size, segments).first}});
   }
   return all;
 }
 
 std::string name(const LtiScanPlan& plan) {
-  return " segments " + std::to_string(plan.scan.segments) +
+  return " segments " + std::to_string(plan.scan.segments) + " columns " +
+         std::to_string(plan.column_sums.segments) + " of " +
+         std::to_string(plan.column_sums.steps) +
          (plan.clusters.first.steps > 0
               ? " clusters' segments " + std::to_string(plan.clusters.first.segments) + " and " +
                     std::to_string(plan.clusters.rest.segments)
@@ -136,9 +140,12 @@ std::string name(const LtiScanPlan& plan) {
 std::vector<Size> sizes() {
   std::vector<Size> all(kLtiSizes.begin(), kLtiSizes.end());
   for (const Size& size :
-       {Size{1, 70, 3, 33}, Size{1, 40, 2, 70}, Size{3, 100, 48, 32}, Size{2, 130, 24, 17},
-        Size{20, 33, 8, 12}, Size{8, 128, 16, 32}, Size{11, 191, 40, 31}, Size{1, 1, 8, 1},
-        Size{8, 64, 24, 8}, Size{17, 65, 16, 16}, Size{2, 1500, 16, 20}, Size{1, 2047, 8, 9}}) {
+       {Size{1, 70, 3, 33},    Size{1, 40, 2, 70},  Size{3, 100, 48, 32}, Size{2, 130, 24, 17},
+        Size{20, 33, 8, 12},   Size{9, 1, 16, 32},  Size{8, 31, 24, 8},   Size{5, 32, 8, 1},
+        Size{3, 33, 16, 17},   Size{2, 64, 40, 32}, Size{11, 65, 16, 9},  Size{1, 129, 16, 25},
+        Size{8, 1100, 16, 32}, Size{17, 200, 8, 0}, Size{3, 0, 16, 5},    Size{8, 128, 16, 32},
+        Size{11, 191, 40, 31}, Size{1, 1, 8, 1},    Size{8, 64, 24, 8},   Size{17, 65, 16, 16},
+        Size{2, 1500, 16, 20}, Size{1, 2047, 8, 9}}) {
     all.push_back(size);
   }
   return all;
@@ -247,7 +254,7 @@ TYPED_TEST(LtiScanCuda, SplitInvariance) {
       const auto plan = [&](int64_t time) -> LtiScanPlan {
         Size part = size;
         part.time = time;
-        return {lti_cut(time, 2), {}, clusters ? on_clusters(part, 2) : LtiClusterPlan{}};
+        return {lti_cut(time, 2), {}, {}, clusters ? on_clusters(part, 2) : LtiClusterPlan{}};
       };
       LtiDevice<TypeParam> parts(before);
       parts.run(steps(parts.args(), 0, cut), plan(cut));
@@ -304,7 +311,7 @@ TYPED_TEST(LtiScanCuda, SlowPolesKeepTheirPrecision) {
   for (const LtiClusterPlan& clusters :
        {LtiClusterPlan{}, on_clusters(size, 8), on_clusters(size, 1)}) {
     LtiDevice<TypeParam> device(before);
-    device.run(device.args(), {cut, {}, clusters});
+    device.run(device.args(), {cut, {}, {}, clusters});
     expect_close<TypeParam>("y", size, oracle.y, device.y(),
                             output_sum<TypeParam>(terms, magnitude));
     expect_close<float>("h", size, oracle.h, device.h(), split_sum(terms, magnitude));

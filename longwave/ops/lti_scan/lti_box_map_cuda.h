@@ -8,9 +8,16 @@
 
 namespace longwave::ops::lti_cuda {
 
-/// A signal (batch, time, channels) of bfloat16 as boxes of lti_cluster_tiles_cuda.cuh for the copy
-/// engine; absent where it does not take them: rows must begin at multiples of 16 bytes.
-inline std::optional<CUtensorMap> box_map(const View<const __nv_bfloat16, 3>& x) {
+/// A box of a signal for the copy engine: steps of a sequence, and how it permutes their pieces.
+struct BoxShape {
+  cuuint32_t channels, steps;
+  CUtensorMapSwizzle swizzle;
+};
+
+/// A signal (batch, time, channels) of bfloat16 as boxes for the copy engine; absent where it does
+/// not take them: rows must begin at multiples of 16 bytes.
+inline std::optional<CUtensorMap> box_map(const View<const __nv_bfloat16, 3>& x,
+                                          const BoxShape& shape) {
   constexpr int64_t kMostSteps = std::numeric_limits<int>::max() / 2;
   static const PFN_cuTensorMapEncodeTiled_v12000 encode = gpu::tile_map_encoder();
   if (encode == nullptr || x.size() == 0 || x.extent(1) > kMostSteps) return std::nullopt;
@@ -20,7 +27,7 @@ inline std::optional<CUtensorMap> box_map(const View<const __nv_bfloat16, 3>& x)
     if (x.extent(i) != 1 && x.stride(i) % 8 != 0) return std::nullopt;
   }
   cuuint64_t extents[3], strides[2];
-  const cuuint32_t box[3] = {16, 64, 1}, steps[3] = {1, 1, 1};
+  const cuuint32_t box[3] = {shape.channels, shape.steps, 1}, steps[3] = {1, 1, 1};
   for (int i = 0; i < 3; ++i) extents[i] = static_cast<cuuint64_t>(x.extent(2 - i));
   // What is there once has any stride.
   for (int i = 0; i < 2; ++i) {
@@ -29,7 +36,7 @@ inline std::optional<CUtensorMap> box_map(const View<const __nv_bfloat16, 3>& x)
   CUtensorMap map;
   const CUresult result =
       encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<__nv_bfloat16*>(x.data()),
-             extents, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_32B,
+             extents, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, shape.swizzle,
              CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) return std::nullopt;
   return map;
