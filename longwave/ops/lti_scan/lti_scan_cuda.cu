@@ -131,8 +131,8 @@ LtiClusterPlan cluster_plan_for(const LtiScanCudaSize& size) {
   }
   const int64_t groups = lti_cuda::groups_of(size.batch, kLtiClusterLines);
   const int64_t tiles = lti_cuda::groups_of(size.channels, kLtiClusterChannels);
+  if (tiles * groups == 0 || size.time < kShortestOfClusters) return {};
   const int64_t rounds = lti_cuda::groups_of(tiles * groups, kClusters);
-  if (tiles == 0 || size.time < kShortestOfClusters) return {};
   if (8 * size.batch < 7 * groups * kLtiClusterLines) return {};
   const LtiCut whole = lti_cut(size.time, 1, kLtiClusterStage);
   const int64_t first = (rounds - 1) * kClusters / groups, rest = tiles - first;

@@ -334,5 +334,21 @@ TYPED_TEST(LtiScanCuda, WrongShapesAreRefused) {
   EXPECT_THROW(lti_scan_cuda_backward(device.grad_args(), {}, nullptr), InvalidArgument);
 }
 
+TEST(LtiScanCudaPlan, ClustersTakeWholeSequencesThatFillTheChip) {
+  const LtiScanCudaSize full{8, 16384, 512, 32};
+  const LtiClusterPlan clusters = lti_scan_plan<__nv_bfloat16>(full).clusters;
+  EXPECT_EQ(clusters.channels, 480);
+  EXPECT_EQ(clusters.first.segments, 1);
+  EXPECT_GT(clusters.rest.segments, 1);
+  EXPECT_EQ(lti_scan_plan<float>(full).clusters.first.steps, 0);
+  // What is too short, has too few modes or channels, or is not there, is left to the other scan.
+  for (const LtiScanCudaSize& size :
+       {LtiScanCudaSize{8, 512, 512, 32}, LtiScanCudaSize{8, 16384, 512, 8},
+        LtiScanCudaSize{1, 16384, 512, 32}, LtiScanCudaSize{0, 16384, 512, 32},
+        LtiScanCudaSize{8, 16384, 0, 32}, LtiScanCudaSize{8, 0, 512, 32}}) {
+    EXPECT_EQ(lti_scan_plan<__nv_bfloat16>(size).clusters.first.steps, 0) << size.batch;
+  }
+}
+
 }  // namespace
 }  // namespace longwave::ops
