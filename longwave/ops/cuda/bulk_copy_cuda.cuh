@@ -1,25 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "longwave/ops/cuda/async_proxy_cuda.cuh"
 #include "longwave/ops/cuda/shared_address_cuda.cuh"
 #include "longwave/ops/cuda/turn_barrier_cuda.cuh"
 
 namespace longwave::ops::gpu {
 
 // Copies that one thread begins and that run by themselves, on Hopper and newer GPUs. They see what
-// other threads wrote to shared memory behind fence.proxy.async in each of these and a barrier.
+// other threads wrote to shared memory behind show_to_async_proxy in each of these and a barrier.
+
+/// Closes the group of this thread's stores.
+__device__ inline void close_bulk_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
 
 /// Begins to copy bytes, a multiple of 16, from shared to device memory, and closes the group.
 __device__ inline void begin_bulk_store(void* to, const void* shared, int bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to),
                "r"(shared_address(shared)), "r"(bytes)
                : "memory");
-  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+  close_bulk_stores();
 }
 
-/// Waits until all bulk stores of this thread have read their shared memory.
-__device__ inline void await_bulk_reads() {
-  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+/// Waits until all groups of this thread but the last kLeft have read their shared memory.
+template <int kLeft = 0>
+__device__ void await_bulk_reads() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kLeft) : "memory");
 }
 
 /// Waits until all bulk stores of this thread are done.
@@ -27,9 +34,10 @@ __device__ inline void await_bulk_stores() {
   asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 
-/// Makes a barrier of one arrival for bulk loads; one thread, before a barrier of the block.
-__device__ inline void make_load_turns(TurnBarrier& barrier) {
-  make_turns(barrier, 1);
+/// Makes a barrier that copies and other blocks of a cluster see as well; one thread, before a
+/// barrier of the block or the cluster.
+__device__ inline void make_shown_turns(TurnBarrier& barrier, int arrivals) {
+  make_turns(barrier, arrivals);
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 

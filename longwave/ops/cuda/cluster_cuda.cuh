@@ -37,12 +37,6 @@ __device__ inline void synchronize_cluster() {
           : "memory");
 }
 
-/// Makes a barrier that blocks of the cluster arrive at; one thread, before synchronize_cluster.
-__device__ inline void make_turns_of_cluster(TurnBarrier& barrier, int arrivals) {
-  make_turns(barrier, arrivals);
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-}
-
 /// Arrives at the barrier that a block of the cluster has in this one's place.
 __device__ inline void arrive_in_block(const TurnBarrier& barrier, uint32_t rank) {
   asm volatile(
@@ -107,22 +101,6 @@ __device__ inline void store_box(const CUtensorMap& to, const BoxPlace& place, c
           &to),
       "r"(shared_address(from)), "r"(place.channel), "r"(place.step), "r"(place.batch)
       : "memory");
-}
-
-/// Closes the group of this thread's stores.
-__device__ inline void close_bulk_stores() {
-  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-}
-
-/// Waits until all groups of this thread but the last kLeft have read their shared memory.
-template <int kLeft>
-__device__ void await_bulk_reads_but() {
-  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kLeft) : "memory");
-}
-
-/// What this thread wrote to shared memory can be seen by copies begun behind a barrier.
-__device__ inline void show_to_copies() {
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
 }  // namespace longwave::ops::gpu

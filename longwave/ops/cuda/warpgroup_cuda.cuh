@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "longwave/ops/cuda/async_proxy_cuda.cuh"
 #include "longwave/ops/cuda/fragments_cuda.cuh"
 #include "longwave/ops/cuda/shared_address_cuda.cuh"
 
@@ -72,11 +73,6 @@ __device__ void await_products(float (&sums)[kParts][kTiles][4]) {
   asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
 #pragma unroll
   for (int part = 0; part < kParts; ++part) settle(sums[part]);
-}
-
-/// Lets tensor cores see what this thread wrote to shared memory; a barrier must follow.
-__device__ inline void show_to_tensor_cores() {
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
 /// Has kRegisters for each thread from here on, a multiple of 8, and waits until others gave as

@@ -37,12 +37,12 @@ struct ClusterScanMemory {
     constexpr int kWarps = kGroupThreads / 32;
     ring.make(kWarps);
     for (int i = 0; i < kWordSlots; ++i) {
-      gpu::make_turns_of_cluster(words_full[i], kWarps);
-      gpu::make_turns_of_cluster(words_empty[i], kHalves * kWarps);
+      gpu::make_shown_turns(words_full[i], kWarps);
+      gpu::make_shown_turns(words_empty[i], kHalves * kWarps);
     }
     for (int i = 0; i < kOutputSlots; ++i) {
-      gpu::make_turns_of_cluster(outputs_full[i], 1);
-      gpu::make_turns_of_cluster(outputs_empty[i], kClusterBlocks);
+      gpu::make_shown_turns(outputs_full[i], 1);
+      gpu::make_shown_turns(outputs_empty[i], kClusterBlocks);
     }
     for (int i = 0; i < kOutputSlots; ++i) {
       gpu::expect_bytes(outputs_full[i], sizeof(outputs[i]));

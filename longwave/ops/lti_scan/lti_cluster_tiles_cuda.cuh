@@ -78,8 +78,8 @@ struct TileRing {
   // One thread, before the cluster's first barrier; so many warps of each block read tiles.
   __device__ void make(int readers) {
     for (int i = 0; i < kSlots; ++i) {
-      gpu::make_turns_of_cluster(full[i], 1);
-      gpu::make_turns_of_cluster(empty[i], kClusterBlocks * readers);
+      gpu::make_shown_turns(full[i], 1);
+      gpu::make_shown_turns(empty[i], kClusterBlocks * readers);
     }
   }
 

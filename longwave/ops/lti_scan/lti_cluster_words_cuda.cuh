@@ -103,7 +103,7 @@ __device__ void write_boxes(const ClusterScanLaunch& launch, ClusterScanMemory<k
     uint32_t pairs[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i) pairs[i] = words[i * 2 * kOwnLines * 16];
-    if (leads) gpu::await_bulk_reads_but<Memory::kBoxSlots - 1>();
+    if (leads) gpu::await_bulk_reads<Memory::kBoxSlots - 1>();
     synchronize_threads<kGroupThreads>(1);
     if (leads) gpu::expect_bytes(memory.outputs_full[slot], sizeof(memory.outputs[slot]));
     if (thread < kClusterBlocks) gpu::arrive_in_block(memory.outputs_empty[slot], thread);
@@ -118,7 +118,7 @@ __device__ void write_boxes(const ClusterScanLaunch& launch, ClusterScanMemory<k
       *reinterpret_cast<uint4*>(boxes[line] + box_byte(s == 0 ? rows.first : rows.second, half)) =
           make_uint4(row[0], row[1], row[2], row[3]);
     }
-    gpu::show_to_copies();
+    gpu::show_to_async_proxy();
     synchronize_threads<kGroupThreads>(1);
     if (leads) {
 #pragma unroll

@@ -42,9 +42,9 @@ struct ColumnShared {
   // One thread, before the cluster meets.
   __device__ void make_barriers() {
     for (int i = 0; i < kStages; ++i) {
-      for (auto& barrier : loaded[i]) gpu::make_load_turns(barrier);
-      gpu::make_load_turns(full[i]);
-      gpu::make_turns_of_cluster(empty[i], kColumnWarps * kColumnBlocks);
+      for (auto& barrier : loaded[i]) gpu::make_shown_turns(barrier, 1);
+      gpu::make_shown_turns(full[i], 1);
+      gpu::make_shown_turns(empty[i], kColumnWarps * kColumnBlocks);
     }
   }
 };
@@ -161,7 +161,7 @@ class ColumnBringer {
         *reinterpret_cast<uint32_t*>(to + row * kColumnChannels * kColumnRow) = words[k / 4][k % 4];
       }
     }
-    gpu::show_to_copies();
+    gpu::show_to_async_proxy();
     __syncwarp();
     if (warp_ == 0 && lane == 0) gpu::expect_bytes(shared_.full[slot], kColumnBytes);
     if (lane < kColumnBlocks) {

@@ -78,7 +78,7 @@ class WarpgroupGradBlock {
   /// Sends what all heads need and the first head's tiles on their way.
   __device__ void open() const {
     if (threadIdx.x == kLeader) {
-      for (gpu::TurnBarrier& barrier : shared.loaded) gpu::make_load_turns(barrier);
+      for (gpu::TurnBarrier& barrier : shared.loaded) gpu::make_shown_turns(barrier, 1);
     }
     for (int i = threadIdx.x; i < Shared::kStages * kSsdColumns; i += kThreads) {
       shared.skips[i / kSsdColumns][i % kSsdColumns] = 0.0f;
@@ -97,7 +97,7 @@ class WarpgroupGradBlock {
   /// Begins turn i, when the tiles of its head and what the turn before left are there.
   __device__ void begin(int i) const {
     gpu::await_copies<0>();
-    gpu::show_to_tensor_cores();
+    gpu::show_to_async_proxy();
     meet();
     if (i < heads) gpu::await_turn(shared.loaded[i % Shared::kStages], i / Shared::kStages);
   }

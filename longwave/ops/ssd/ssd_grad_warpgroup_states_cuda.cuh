@@ -60,7 +60,7 @@ class WarpgroupGradMarch {
     load_state();
     for (int64_t i = 0; i < chunks_; ++i) {
       gpu::await_copies<kStages - 2>();
-      gpu::show_to_tensor_cores();
+      gpu::show_to_async_proxy();
       if (threadIdx.x == 0) gpu::await_bulk_reads();
       __syncthreads();
       if (i + kStages - 1 < chunks_) load(i + kStages - 1);
@@ -143,7 +143,7 @@ class WarpgroupGradMarch {
             image + part * gpu::kTileBytes + gpu::left_factor_place(warp_ * 16, 2 * k));
       }
     }
-    gpu::show_to_tensor_cores();
+    gpu::show_to_async_proxy();
     __syncthreads();
     if (threadIdx.x != 0) return;
     const View<T, 5>& to = forwards_ ? launch_.common.h : launch_.common.g;

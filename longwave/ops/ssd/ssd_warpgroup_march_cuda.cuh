@@ -321,7 +321,7 @@ class WarpgroupMarch {
           tiles_.signals(i) + gpu::transposed_factor_place(k * 16, warp() * 2));
     }
     // Nor may the inputs of a later chunk come before what is written here.
-    gpu::show_to_tensor_cores();
+    gpu::show_to_async_proxy();
   }
 
   __device__ void write_outputs(int i) {

@@ -87,7 +87,7 @@ class WarpgroupTiles {
 
   /// Makes what the block waits at; for one thread.
   __device__ void open() const {
-    for (int i = 0; i < Layout::kArrivals; ++i) gpu::make_load_turns(arrivals()[i]);
+    for (int i = 0; i < Layout::kArrivals; ++i) gpu::make_shown_turns(arrivals()[i], 1);
   }
 
   // Sends for what a chunk reads; for one thread, when all are done with what was there.

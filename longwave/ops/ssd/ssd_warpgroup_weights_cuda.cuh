@@ -58,7 +58,7 @@ __device__ void weigh(const WarpgroupDecays& by, const float (&products)[8][4],
     gpu::store_matrices(gpu::left_factor_of<T>(two[0], two[1]),
                         weights + gpu::left_factor_place(warp * 16, from * 2));
   }
-  gpu::show_to_tensor_cores();
+  gpu::show_to_async_proxy();
 }
 
 }  // namespace longwave::ops::ssd_cuda_kernels
