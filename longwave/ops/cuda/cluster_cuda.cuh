@@ -56,15 +56,6 @@ __device__ inline void begin_copy_to_block(const void* to, const void* from, int
       : "memory");
 }
 
-/// Begins to write 16 bytes to another block's shared memory, where a barrier counts them.
-__device__ inline void send_16_bytes(uint32_t address, uint4 bytes, uint32_t barrier) {
-  asm volatile(
-      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 "
-      "[%0], {%1, %2, %3, %4}, [%5];" ::"r"(address),
-      "r"(bytes.x), "r"(bytes.y), "r"(bytes.z), "r"(bytes.w), "r"(barrier)
-      : "memory");
-}
-
 /// A place in an operand of shape (batch, time, channels).
 struct BoxPlace {
   int channel, step, batch;
@@ -79,18 +70,6 @@ __device__ inline void send_for_box(const CUtensorMap& from, const BoxPlace& pla
       "[%0], [%1, {%3, %4, %5}], [%2];" ::"r"(shared_address(to)),
       "l"(&from), "r"(shared_address(&barrier)), "r"(place.channel), "r"(place.step),
       "r"(place.batch)
-      : "memory");
-}
-
-/// Sends for a box, to the same place of every block in `blocks` (a bit each), which counts its
-/// bytes at its own barrier; what lies beyond the operand becomes zero. One thread.
-__device__ inline void send_for_box(const CUtensorMap& from, const BoxPlace& place, void* to,
-                                    TurnBarrier& barrier, uint16_t blocks) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
-      ".multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;" ::"r"(shared_address(to)),
-      "l"(&from), "r"(shared_address(&barrier)), "r"(place.channel), "r"(place.step),
-      "r"(place.batch), "h"(blocks)
       : "memory");
 }
 

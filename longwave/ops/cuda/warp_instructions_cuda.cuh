@@ -27,6 +27,15 @@ __device__ inline void load_transposed_matrices(const void* row, uint32_t (&to)[
                : "memory");
 }
 
+/// Writes the transposes of four matrices that lie in registers as load_matrices leaves them to
+/// shared memory: lane i gives the place of row i % 8 of matrix i / 8. Hopper and newer GPUs.
+__device__ inline void store_transposed_matrices(void* row, const uint32_t (&from)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
+                   shared_address(row)),
+               "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
+}
+
 /// The transpose of an 8 x 8 matrix that lies in registers as load_matrices leaves it.
 __device__ inline uint32_t transposed(uint32_t pair) {
   uint32_t result;
@@ -50,6 +59,16 @@ __device__ inline void multiply_add(__half, const uint32_t (&a)[4], const uint32
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/// sum += a b, 16 x 8 times 8 x 8.
+__device__ inline void multiply_add(__nv_bfloat16, const uint32_t (&a)[2], uint32_t b,
+                                    float (&sum)[4]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(b));
 }
 
 /// sum += a b, 16 x 8 times 8 x 8 of float32 rounded to 11 bits.

@@ -8,10 +8,12 @@
 
 namespace longwave::ops::lti_cuda {
 
-/// A box of a signal for the copy engine: steps of a sequence, and how it permutes their pieces.
+/// A box of a signal for the copy engine: steps of a sequence, how it permutes their pieces, and
+/// how much more of a row the second cache takes at once.
 struct BoxShape {
   cuuint32_t channels, steps;
   CUtensorMapSwizzle swizzle;
+  CUtensorMapL2promotion promotion = CU_TENSOR_MAP_L2_PROMOTION_NONE;
 };
 
 /// A signal (batch, time, channels) of bfloat16 as boxes for the copy engine; absent where it does
@@ -37,7 +39,7 @@ inline std::optional<CUtensorMap> box_map(const View<const __nv_bfloat16, 3>& x,
   const CUresult result =
       encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<__nv_bfloat16*>(x.data()),
              extents, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, shape.swizzle,
-             CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+             shape.promotion, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) return std::nullopt;
   return map;
 }

@@ -86,11 +86,12 @@ template <int kHighest>
 struct Powers {
   float2 of[kHighest + 1][33];
 
-  // Each lane sees to a mode, each warp of the block to a part of the powers.
-  __device__ void fill(float2 pole) {
-    constexpr int kEach = kHighest / kFactorWarps;
-    const int warp = threadIdx.x / 32, first = warp * kEach;
-    const int last = warp + 1 == kFactorWarps ? kHighest : first + kEach - 1;
+  // Each lane sees to a mode, each of so many warps to a part of the powers.
+  template <int kWarps>
+  __device__ void fill(float2 pole, int warp) {
+    constexpr int kEach = kHighest / kWarps;
+    const int first = warp * kEach;
+    const int last = warp + 1 == kWarps ? kHighest : first + kEach - 1;
     double2 power = power_of(wide(pole), first);
     for (int i = first; i <= last; ++i) {
       of[i][threadIdx.x % 32] = rounded(power);
@@ -127,82 +128,99 @@ __device__ uint4 make_readout(const Value& value) {
   }
 }
 
-// Steps of the segments of the first channels, and of the rest.
-struct SegmentSteps {
-  int64_t channels, first, rest;
+// What the constants of a channel are made of, in shared memory.
+template <typename Form, int kModeTiles>
+struct ChannelFactors {
+  static constexpr int kChunk = Form::kChunk;
+  using Tiles = ScanTiles<Form, kModeTiles>;
+
+  Powers<kChunk> powers;
+  float2 gains[2][32];      // of inputs and of outputs
+  float responses[kChunk];  // of outputs to inputs so many steps before
+  int late;
+
+  // By so many warps, of which this is one, that wait for each other in `synchronize`.
+  template <int kWarps, typename Synchronize>
+  __device__ void make(const ScanSystem& system, int64_t channel, int warp,
+                       const Synchronize& synchronize) {
+    const int lane = threadIdx.x % 32, thread = 32 * warp + lane;
+    const ModeFactors factors = factors_of(system, channel, lane);
+    powers.template fill<kWarps>(factors.pole, warp);
+    if (warp == 0) {
+      gains[0][lane] = factors.in;
+      gains[1][lane] = factors.out;
+      late = factors.late;
+    }
+    synchronize();
+    constexpr int kEach = 32 * kWarps / kChunk;  // lanes for a lag
+    const int lag = thread / kEach;
+    float response = 0.0f;
+    for (int n = thread % kEach; n < Tiles::kModes; n += kEach) {
+      // One of the gains is one.
+      const float2 gain = times(gains[0][n], gains[1][n]), power = powers.of[lag][n];
+      response = fmaf(gain.x, power.x, fmaf(-gain.y, power.y, response));
+    }
+    for (int offset = 1; offset < kEach; offset *= 2) {
+      response += __shfl_xor_sync(0xffffffffu, response, offset);
+    }
+    if (thread % kEach == 0) {
+      const bool skips = lag == 0 && !system.d.absent();
+      responses[lag] = skips ? response + system.d(channel) : response;
+    }
+    synchronize();
+  }
+
+  // Tiles of each kind by their place in it.
+  __device__ uint4 in_tile(int tile) const {
+    const int column = threadIdx.x % 32 / 4, mode = tile % Tiles::kStates * 4 + column / 2;
+    const int power = kChunk - 1 - tile / Tiles::kStates * kStep + late;
+    return make_tile([&](int t) {
+      const float2 x = times(gains[0][mode], powers.of[power - t][mode]);
+      return column % 2 == 0 ? x.x : x.y;
+    });
+  }
+  __device__ uint4 out_tile(int tile) const {
+    const int i = tile % Tiles::kOutputs * 8 + threadIdx.x % 32 / 4;
+    return make_readout<typename Form::Number>([&](int row) {
+      const int n = tile / Tiles::kOutputs * 8 + row / 2;
+      const float2 x = times(gains[1][n], powers.of[i + 1 - late][n]);
+      return row % 2 == 0 ? x.x : -x.y;
+    });
+  }
+  __device__ uint4 straight_tile(int tile) const {
+    const int i = tile * 8 + threadIdx.x % 32 / 4;
+    return make_tile([&](int t) { return i >= t ? responses[i - t] : 0.0f; });
+  }
 };
 
 struct ScanFactorsLaunch {
   ScanSystem system;
-  SegmentSteps steps;
-  uint4* tiles;  // (channels, ScanTiles::kCount, 32)
-  float2* hops;  // (channels, kScanHops, ScanTiles::kModes)
+  int64_t steps;  // of a segment
+  uint4* tiles;   // (channels, ScanTiles::kCount, 32)
+  float2* hops;   // (channels, kScanHops, ScanTiles::kModes)
 };
 
 // A block for each channel.
 template <typename Form, int kModeTiles>
 __global__ void __launch_bounds__(kFactorThreads)
     scan_factors_kernel(const __grid_constant__ ScanFactorsLaunch launch) {
-  constexpr int kChunk = Form::kChunk;
   using Tiles = ScanTiles<Form, kModeTiles>;
-  __shared__ Powers<kChunk> powers;
-  __shared__ float2 gains[2][32];
-  __shared__ float responses[kChunk];
+  __shared__ ChannelFactors<Form, kModeTiles> factors;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int64_t channel = blockIdx.x;
-  const ModeFactors factors = factors_of(launch.system, channel, lane);
-  powers.fill(factors.pole);
-  if (warp == 0) {
-    gains[0][lane] = factors.in;
-    gains[1][lane] = factors.out;
-  }
-  __syncthreads();
-  // Four lanes for each lag.
-  double response = 0.0;
-  const int lag = threadIdx.x / 4;
-  if (lag < kChunk) {
-    for (int n = threadIdx.x % 4; n < Tiles::kModes; n += 4) {
-      const double2 gain = times(wide(gains[0][n]), wide(gains[1][n]));
-      const double2 power = wide(powers.of[lag][n]);
-      response += gain.x * power.x - gain.y * power.y;
-    }
-  }
-  response += __shfl_xor_sync(0xffffffffu, response, 1);
-  response += __shfl_xor_sync(0xffffffffu, response, 2);
-  if (lag < kChunk && threadIdx.x % 4 == 0) {
-    const bool skips = lag == 0 && !launch.system.d.absent();
-    responses[lag] = static_cast<float>(response + (skips ? launch.system.d(channel) : 0.0));
-  }
-  __syncthreads();
-
-  const int g = lane / 4;
+  factors.template make<kFactorWarps>(launch.system, channel, warp, [] { __syncthreads(); });
   uint4* const tiles = launch.tiles + channel * Tiles::kCount * 32 + lane;
-  for (int tile = warp; tile < Tiles::kOut; tile += kFactorWarps) {
-    const int mode = tile % Tiles::kStates * 4 + g / 2;
-    const int power = kChunk - 1 - tile / Tiles::kStates * kStep + factors.late;
-    tiles[tile * 32] = make_tile([&](int t) {
-      const float2 x = times(gains[0][mode], powers.of[power - t][mode]);
-      return g % 2 == 0 ? x.x : x.y;
-    });
-  }
-  for (int tile = warp; tile < kModeTiles * Tiles::kOutputs; tile += kFactorWarps) {
-    const int i = tile % Tiles::kOutputs * 8 + g;
-    tiles[(Tiles::kOut + tile) * 32] = make_readout<typename Form::Number>([&](int row) {
-      const int n = tile / Tiles::kOutputs * 8 + row / 2;
-      const float2 x = times(gains[1][n], powers.of[i + 1 - factors.late][n]);
-      return row % 2 == 0 ? x.x : -x.y;
-    });
-  }
-  for (int tile = warp; tile < Tiles::kOutputs; tile += kFactorWarps) {
-    const int i = tile * 8 + g;
-    tiles[(Tiles::kStraight + tile) * 32] =
-        make_tile([&](int t) { return i >= t ? responses[i - t] : 0.0f; });
+  for (int tile = warp; tile < Tiles::kCount; tile += kFactorWarps) {
+    tiles[tile * 32] = tile < Tiles::kOut        ? factors.in_tile(tile)
+                       : tile < Tiles::kStraight ? factors.out_tile(tile - Tiles::kOut)
+                                                 : factors.straight_tile(tile - Tiles::kStraight);
   }
   // A warp for each row of hops.
   if (warp >= kScanHops || lane >= Tiles::kModes) return;
-  const int64_t steps = channel < launch.steps.channels ? launch.steps.first : launch.steps.rest;
+  const float2 pole = factors_of(launch.system, channel, lane).pole;
   launch.hops[(channel * kScanHops + warp) * Tiles::kModes + lane] =
-      warp == kHop ? powers.of[kChunk][lane] : rounded(power_of(wide(factors.pole), steps));
+      warp == kHop ? factors.powers.of[Form::kChunk][lane]
+                   : rounded(power_of(wide(pole), launch.steps));
 }
 
 struct SumFactorsLaunch {
@@ -224,7 +242,7 @@ __global__ void __launch_bounds__(kFactorThreads)
   const int64_t channel = row % channels, n = row / channels * kSumModes + lane;
   const bool there = lane < kSumModes && n < launch.a.extent(1);
   const float2 pole = there ? number(launch.a(channel, n)) : make_float2(0.0f, 0.0f);
-  powers.fill(pole);
+  powers.template fill<kFactorWarps>(pole, warp);
   __syncthreads();
   const int g = lane / 4;
   uint4* const tiles = launch.tiles + row * Tiles::kCount * 32 + lane;

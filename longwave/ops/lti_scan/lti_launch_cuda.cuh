@@ -70,10 +70,10 @@ struct ScanPass {
   const char* where;
 };
 
-// Bytes of the constants of a scan in that form, and of the states before segments.
-template <typename Form>
+// Bytes of the constants of a scan, and of the states before segments.
+template <typename T>
 size_t constant_bytes(int64_t channels) {
-  using Tiles = ScanTiles<Form, kLtiScanCudaModes / 8>;
+  using Tiles = ScanTiles<ScanForm<T>, kLtiScanCudaModes / 8>;
   return bytes_for<uint4>(channels * Tiles::kCount * 32) +
          bytes_for<float2>(channels * kScanHops * Tiles::kModes);
 }
@@ -89,31 +89,32 @@ struct Constants {
   float2* hops;  // (channels, kScanHops, ScanTiles::kModes)
 };
 
-template <typename ScanForm, int kModeTiles, typename T>
-Constants queue_factors(const ScanPass<T>& pass, const SegmentSteps& steps,
-                        gpu::DeviceScratch& scratch, cudaStream_t stream) {
-  using Tiles = ScanTiles<ScanForm, kModeTiles>;
+// `steps` are those of a segment.
+template <int kModeTiles, typename T>
+Constants queue_factors(const ScanPass<T>& pass, int64_t steps, gpu::DeviceScratch& scratch,
+                        cudaStream_t stream) {
+  using Tiles = ScanTiles<ScanForm<T>, kModeTiles>;
   const int64_t channels = pass.u.extent(2);
   const Constants constants{take<uint4>(scratch, channels * Tiles::kCount * 32),
                             take<float2>(scratch, channels * kScanHops * Tiles::kModes)};
-  queue(scan_factors_kernel<ScanForm, kModeTiles>, gpu::blocks_for(channels, 1, pass.where),
+  queue(scan_factors_kernel<ScanForm<T>, kModeTiles>, gpu::blocks_for(channels, 1, pass.where),
         kFactorThreads, 0, ScanFactorsLaunch{pass.system, steps, constants.tiles, constants.hops},
         stream, pass.where);
   return constants;
 }
 
 // Queues what finds the state before each segment: each but the last is run once for this.
-template <typename ScanForm, typename CarryForm, int kModeTiles, typename T>
+template <int kModeTiles, typename T>
 Borders queue_borders(const ScanPass<T>& pass, const LtiCut& cut, const Constants& constants,
                       gpu::DeviceScratch& scratch, cudaStream_t stream) {
-  using Tiles = ScanTiles<ScanForm, kModeTiles>;
+  using Form = CarryForm<T>;
+  using Tiles = ScanTiles<ScanForm<T>, kModeTiles>;
   const int64_t batch = pass.u.extent(0), channels = pass.u.extent(2);
   Borders h{nullptr, batch, cut.segments, channels, Tiles::kModes};
   h.states = take<float2>(scratch, h.size(1));
   const Lines carried{cut, cut.segments - 1, batch, pass.u.extent(1), channels};
-  queue(carry_kernel<CarryForm, Tiles::kStates, Slope::kNone>,
-        blocks_of<CarryForm>(carried, 1, pass.where), CarryForm::kThreads,
-        CarryMemory<CarryForm>::kBytes,
+  queue(carry_kernel<Form, Tiles::kStates, Slope::kNone>, blocks_of<Form>(carried, 1, pass.where),
+        Form::kThreads, CarryMemory<Form>::kBytes,
         CarryLaunch<T>{.lines = carried,
                        .u = signal_of(pass.u),
                        .groups = 1,

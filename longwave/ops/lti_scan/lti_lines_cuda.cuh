@@ -48,8 +48,6 @@ using SumsForm = Form<T, 8, 2 / kPlanes<T>>;
 // The same in the sums' steps.
 template <typename T>
 using SumsCarryForm = Form<T, kRowChannels<T>, SumsForm<T>::kSteps>;
-// Scans on clusters of blocks, which spread their work otherwise: see lti_cluster_scan_cuda.cuh.
-using ClusterForm = Form<__nv_bfloat16, kRowChannels<__nv_bfloat16>, 2>;
 
 // The lines that a launch runs, `run` segments of each sequence.
 struct Lines {

@@ -21,30 +21,24 @@ inline constexpr int64_t kLtiStage = 32;
 /// The same for sums of lines side by side.
 inline constexpr int64_t kLtiColumnStage = 64;
 
-/// A cluster of blocks sees to so many steps of so many channels and lines at once.
-inline constexpr int64_t kLtiClusterStage = 64, kLtiClusterChannels = 16, kLtiClusterLines = 8;
-/// Steps of the segments that find the states between longer ones, if these are multiples of it.
-inline constexpr int64_t kLtiClusterCarry = 128;
+/// A block of the scan through boxes of the copy engine sees to so many steps of so many channels
+/// and lines at once.
+inline constexpr int64_t kLtiBoxStage = 512, kLtiBoxChannels = 16, kLtiBoxLines = 2;
+/// Steps of the shortest segments that find the states between longer ones.
+inline constexpr int64_t kLtiBoxCarry = 256;
 
 /// Cuts sequences into at most that many segments of a multiple of `stage` steps.
 LtiCut lti_cut(int64_t time, int64_t segments, int64_t stage = kLtiStage);
 
-/// The scan on clusters of blocks, where there are steps: the first channels, a multiple of those
-/// of a cluster, and the rest. Cuts are multiples of kLtiClusterStage.
-struct LtiClusterPlan {
-  int64_t channels = 0;
-  LtiCut first = {}, rest = {};
-};
-
 /// How the scan and the sums of its gradient are spread over a GPU. Where `column_sums` has steps,
 /// it takes the place of `sums` for operands and GPUs that allow it: bfloat16 on a Hopper, in rows
 /// of 16 bytes, with up to kLtiScanCudaModes modes; its segments, if there are several, have a
-/// multiple of kLtiColumnStage steps. `clusters` take the place of `scan` in the same way: see
-/// lti_cluster_pass_cuda.h.
+/// multiple of kLtiColumnStage steps. `boxes` take the place of `scan` in the same way, their
+/// segments have a multiple of kLtiBoxStage steps: see lti_box_pass_cuda.h.
 struct LtiScanPlan {
   LtiCut scan, sums;
   LtiCut column_sums = {};
-  LtiClusterPlan clusters = {};
+  LtiCut boxes = {};
 };
 
 /// The plan that fills a GPU; the shapes alone decide.

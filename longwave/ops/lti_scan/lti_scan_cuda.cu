@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/capacity_cuda.h"
-#include "longwave/ops/lti_scan/lti_cluster_pass_cuda.h"
+#include "longwave/ops/lti_scan/lti_box_pass_cuda.h"
 #include "longwave/ops/lti_scan/lti_column_signals_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
@@ -30,10 +30,8 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
   const int64_t channels = pass.u.extent(2);
   const LtiCut& cut = pass.plan.scan;
   gpu::DeviceScratch scratch(workspace);
-  const Constants constants = queue_factors<ScanForm<T>, kModeTiles>(
-      pass, {channels, cut.steps, cut.steps}, scratch, stream);
-  const Borders h =
-      queue_borders<ScanForm<T>, CarryForm<T>, kModeTiles>(pass, cut, constants, scratch, stream);
+  const Constants constants = queue_factors<kModeTiles>(pass, cut.steps, scratch, stream);
+  const Borders h = queue_borders<kModeTiles>(pass, cut, constants, scratch, stream);
   const Lines lines{cut, cut.segments, pass.u.extent(0), pass.u.extent(1), channels};
   queue(scan_kernel<ScanForm<T>, kModeTiles>, blocks_of<ScanForm<T>>(lines, 1, pass.where),
         ScanForm<T>::kThreads, ScanMemory<ScanForm<T>, kModeTiles>::kBytes,
@@ -53,9 +51,8 @@ void queue_group(const ScanPass<T>& pass, bool add, std::byte* workspace, cudaSt
 
 template <typename T>
 size_t scan_pass_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
-  const size_t bytes = constant_bytes<ScanForm<T>>(size.channels) + border_bytes(size, plan.scan);
-  return plan.clusters.first.steps == 0 ? bytes
-                                        : std::max(bytes, cluster_pass_bytes(size, plan.clusters));
+  const size_t bytes = constant_bytes<T>(size.channels) + border_bytes(size, plan.scan);
+  return plan.boxes.steps == 0 ? bytes : std::max(bytes, box_pass_bytes(size, plan.boxes));
 }
 
 template <typename T>
@@ -63,7 +60,7 @@ void queue_scan(const ScanPass<T>& pass, std::byte* workspace, cudaStream_t stre
   const int64_t modes = pass.system.a.extent(1);
   if (pass.u.extent(0) == 0 || pass.u.extent(2) == 0) return;
   if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    if (queue_on_clusters(pass, workspace, stream)) return;
+    if (queue_through_boxes(pass, workspace, stream)) return;
   }
   for (int64_t first = 0; first == 0 || first < modes; first += kLtiScanCudaModes) {
     const int64_t count = std::min(kLtiScanCudaModes, modes - first);
@@ -97,10 +94,6 @@ constexpr int64_t kBlocks = 128;
 template <typename T>
 constexpr int64_t kShortest = 128 * lti_cuda::CarryForm<T>::kLines / lti_cuda::ScanForm<T>::kLines;
 
-// Clusters of four blocks, one a multiprocessor, that an H100 runs side by side; the shortest
-// sequences that are worth their beginning, and that are cut to keep all of them busy.
-constexpr int64_t kClusters = 30, kShortestOfClusters = 1024, kShortestToCut = 4096;
-
 // `groups` blocks see to the same lines and channels.
 template <typename Form>
 LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
@@ -122,27 +115,22 @@ LtiCut column_cut_for(const LtiScanCudaSize& size) {
   return enough ? lti_cut(size.time, 1, kLtiColumnStage) : LtiCut{};
 }
 
-// Clusters run through whole sequences, where eight by eight these fill most of a GPU; what remains
-// is cut so far that it is done in one go. With few modes the other scan is as fast.
+// Through boxes a block takes the same time for each stage of a sequence. Segments that fill the
+// GPU leave it fewer stages, but a pass that finds the states before them costs as much as four,
+// and in each stage the more the more blocks there are; with few modes, when stages take less time,
+// twice that. Many sequences shorter than a stage take the other scan less time.
 template <typename T>
-LtiClusterPlan cluster_plan_for(const LtiScanCudaSize& size) {
-  if (!std::is_same_v<T, __nv_bfloat16> || size.modes <= 8 || size.modes > kLtiScanCudaModes) {
-    return {};
-  }
-  const int64_t groups = lti_cuda::groups_of(size.batch, kLtiClusterLines);
-  const int64_t tiles = lti_cuda::groups_of(size.channels, kLtiClusterChannels);
-  if (tiles * groups == 0 || size.time < kShortestOfClusters) return {};
-  const int64_t rounds = lti_cuda::groups_of(tiles * groups, kClusters);
-  if (8 * size.batch < 7 * groups * kLtiClusterLines) return {};
-  const LtiCut whole = lti_cut(size.time, 1, kLtiClusterStage);
-  const int64_t first = (rounds - 1) * kClusters / groups, rest = tiles - first;
-  const int64_t segments = kClusters / rest * kLtiClusterLines / size.batch;
-  if (first > 0 && segments > 1 && size.time >= kShortestToCut) {
-    return {first * kLtiClusterChannels, whole, lti_cut(size.time, segments, kLtiClusterCarry)};
-  }
-  const bool fills = 5 * tiles * groups >= 4 * rounds * kClusters;
-  return fills || size.time < kShortestToCut ? LtiClusterPlan{size.channels, whole, {}}
-                                             : LtiClusterPlan{};
+LtiCut box_cut_for(const LtiScanCudaSize& size) {
+  constexpr double kPassStages = 4;
+  if (!std::is_same_v<T, __nv_bfloat16> || size.modes > kLtiScanCudaModes) return {};
+  const int64_t tiles = lti_cuda::groups_of(size.channels, kLtiBoxChannels);
+  const int64_t blocks = tiles * lti_cuda::groups_of(size.batch, kLtiBoxLines);
+  if (blocks * size.time == 0 || (size.time < kLtiBoxStage && blocks > kBlocks)) return {};
+  const int64_t segments = std::max<int64_t>(1, kBlocks / tiles * kLtiBoxLines / size.batch);
+  const double pass = static_cast<double>(blocks) / (size.modes <= 16 ? 113 : 227);
+  const double saved = 1 - 1 / static_cast<double>(segments) - pass;
+  const auto stages = static_cast<double>(lti_cuda::groups_of(size.time, kLtiBoxStage));
+  return lti_cut(size.time, saved * stages > kPassStages ? segments : 1, kLtiBoxStage);
 }
 
 template <typename T>
@@ -170,8 +158,7 @@ LtiScanPlan lti_scan_plan(const LtiScanCudaSize& size) {
   return {
       cut_for<lti_cuda::CarryForm<T>>(size, 1),
       cut_for<lti_cuda::SumsForm<T>>(size, lti_cuda::groups_of(size.modes, lti_cuda::kSumModes)),
-      std::is_same_v<T, __nv_bfloat16> ? column_cut_for(size) : LtiCut{},
-      cluster_plan_for<T>(size)};
+      std::is_same_v<T, __nv_bfloat16> ? column_cut_for(size) : LtiCut{}, box_cut_for<T>(size)};
 }
 
 template <typename T>

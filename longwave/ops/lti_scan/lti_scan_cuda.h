@@ -22,9 +22,9 @@ namespace longwave::ops {
 /// A warp sees to 16 lines of a channel: sequences, cut in segments where they are too few for the
 /// chip (a first pass finds what each segment adds to the state). Both products run on tensor
 /// cores, with factors that depend on the channel alone: no FFT and no kernel of the whole length.
-/// In bfloat16 with 9 to 32 modes, clusters of four blocks of a Hopper run through eight whole
-/// sequences each, 32 steps at once, where these fill most of the chip and rows begin at multiples
-/// of 16 bytes.
+/// In bfloat16 with up to kLtiScanCudaModes modes, a warp of a Hopper runs through two lines of a
+/// channel, 512 steps at once, where rows begin at multiples of 16 bytes and two by two sequences
+/// fill most of the chip.
 ///
 /// Source     as LtiScanArgs; the chunked form of linear recurrences, algorithm ours.
 /// Numerics   factors, states and inputs enter products as sums of one or two bfloat16: float16 and
@@ -38,8 +38,8 @@ namespace longwave::ops {
 ///            another read then; fastest when channels are adjacent, in multiples of 16 bytes.
 /// Errors     InvalidArgument if shapes disagree or the workspace is too small; DeviceError if the
 ///            driver refuses or blocks have too little shared memory: 141 KB in bfloat16, 145 in
-///            float32, 181 in float16; clusters have a Hopper's 227. Faults of a kernel show at the
-///            next synchronisation.
+///            float32, 181 in float16; warps of two lines have a Hopper's 227. Faults of a kernel
+///            show at the next synchronisation.
 /// Threads    safe for distinct args; runs behind what is in the stream. Outputs must not overlap
 ///            other operands.
 template <typename T>

@@ -40,7 +40,7 @@ double relative_error(const std::vector<Expected>& expected, const std::vector<G
 }
 
 template <typename T>
-bool is_right(const char* type, const LtiClusterPlan& clusters = {}) {
+bool is_right(const char* type, const LtiCut& boxes = {}) {
   const LtiSize size{2, 1000, 48, 32};
   testing::LtiProblem<double> oracle(size, 1);
   testing::round_operands<T>(oracle);
@@ -48,7 +48,7 @@ bool is_right(const char* type, const LtiClusterPlan& clusters = {}) {
   lti_scan_backward_ref(oracle.grad_args());
   lti_scan_ref(oracle.args());
   const LtiScanPlan plan{lti_cut(size.time, 4), lti_cut(size.time, 4),
-                         lti_cut(size.time, 4, kLtiColumnStage), clusters};
+                         lti_cut(size.time, 4, kLtiColumnStage), boxes};
   device.run(device.args(), plan);
   device.run(device.grad_args(), plan);
   const double y = relative_error(oracle.y, device.y()),
@@ -171,8 +171,8 @@ void time_shape(const char* type, const LtiSize& size, double copy_speed) {
         3 * signal, copy_speed);
 }
 
-// The scan without clusters of blocks, and on them with sequences whole or cut; its gradient by the
-// chosen plan and without clusters.
+// The scan by warps of 16 lines, and through boxes with sequences whole or cut; its gradient by the
+// chosen plan and without boxes.
 void time_plans(const LtiSize& size, double copy_speed) {
   using T = __nv_bfloat16;
   testing::Rotating<Operands<T>> operands(size);
@@ -180,10 +180,8 @@ void time_plans(const LtiSize& size, double copy_speed) {
   const LtiScanPlan chosen = lti_scan_plan<T>(extents);
   for (const int64_t segments : {-1, 0, 1, 8}) {
     LtiScanPlan plan = chosen;
-    if (segments == 0) plan.clusters = {};
-    if (segments > 0) {
-      plan.clusters = {size.channels, lti_cut(size.time, segments, kLtiClusterStage), {}};
-    }
+    if (segments == 0) plan.boxes = {};
+    if (segments > 0) plan.boxes = lti_cut(size.time, segments, kLtiBoxStage);
     const size_t bytes =
         std::max(lti_scan_plan_bytes<T>(extents, plan), lti_scan_grad_plan_bytes<T>(extents, plan));
     DeviceBuffer<std::byte> workspace(static_cast<int64_t>(bytes));
@@ -209,9 +207,8 @@ void time_plans(const LtiSize& size, double copy_speed) {
 int main_of(bool plans) {
   if (!is_right<float>("float32") || !is_right<__half>("float16") ||
       !is_right<__nv_bfloat16>("bfloat16") ||
-      !is_right<__nv_bfloat16>("clusters", {48, lti_cut(1000, 1, kLtiClusterStage), {}}) ||
-      !is_right<__nv_bfloat16>(
-          "cut", {16, lti_cut(1000, 1, kLtiClusterStage), lti_cut(1000, 3, kLtiClusterStage)})) {
+      !is_right<__nv_bfloat16>("boxes", lti_cut(1000, 1, kLtiBoxStage)) ||
+      !is_right<__nv_bfloat16>("boxes, cut", lti_cut(1000, 2, kLtiBoxStage))) {
     std::printf("wrong result, not timed\n");
     return 1;
   }

@@ -104,11 +104,9 @@ void expect_gradients(const std::string& what, const Oracle& oracle, const LtiDe
   expect_close<float>(what + " da", size, oracle.da, got.da(), sums);
 }
 
-LtiClusterPlan on_clusters(const Size& size, int64_t segments) {
-  return {size.channels, lti_cut(size.time, segments, kLtiClusterStage), {}};
-}
+LtiCut boxes(int64_t time, int64_t segments) { return lti_cut(time, segments, kLtiBoxStage); }
 
-// Sequences whole and cut, on clusters of blocks too, and as the shapes want it.
+// Sequences whole and cut, through boxes too, and as the shapes want it.
 template <typename T>
 std::vector<LtiScanPlan> plans(const Size& size) {
   std::vector<LtiScanPlan> all = {
@@ -118,9 +116,7 @@ std::vector<LtiScanPlan> plans(const Size& size) {
     all.push_back({cut, cut});
     if (!std::is_same_v<T, __nv_bfloat16>) continue;
     all.push_back({cut, cut, lti_cut(size.time, segments, kLtiColumnStage)});
-    all.push_back({cut, cut, {}, on_clusters(size, segments)});
-    all.push_back(
-        {cut, cut, {}, {16, on_clusters(size, 1).first, on_clusters(size, segments).first}});
+    all.push_back({cut, cut, {}, boxes(size.time, segments)});
   }
   return all;
 }
@@ -128,24 +124,22 @@ std::vector<LtiScanPlan> plans(const Size& size) {
 std::string name(const LtiScanPlan& plan) {
   return " segments " + std::to_string(plan.scan.segments) + " columns " +
          std::to_string(plan.column_sums.segments) + " of " +
-         std::to_string(plan.column_sums.steps) +
-         (plan.clusters.first.steps > 0
-              ? " clusters' segments " + std::to_string(plan.clusters.first.segments) + " and " +
-                    std::to_string(plan.clusters.rest.segments)
-              : "");
+         std::to_string(plan.column_sums.steps) + " boxes " + std::to_string(plan.boxes.segments) +
+         " of " + std::to_string(plan.boxes.steps);
 }
 
 // Those of the CPU and more modes than go together, and rows that are copied whole; lines and
-// channels around those of a cluster, and sequences of more stages than it holds at once.
+// channels around those of a block, and sequences of more stages than it holds at once.
 std::vector<Size> sizes() {
   std::vector<Size> all(kLtiSizes.begin(), kLtiSizes.end());
   for (const Size& size :
-       {Size{1, 70, 3, 33},    Size{1, 40, 2, 70},  Size{3, 100, 48, 32}, Size{2, 130, 24, 17},
-        Size{20, 33, 8, 12},   Size{9, 1, 16, 32},  Size{8, 31, 24, 8},   Size{5, 32, 8, 1},
-        Size{3, 33, 16, 17},   Size{2, 64, 40, 32}, Size{11, 65, 16, 9},  Size{1, 129, 16, 25},
-        Size{8, 1100, 16, 32}, Size{17, 200, 8, 0}, Size{3, 0, 16, 5},    Size{8, 128, 16, 32},
-        Size{11, 191, 40, 31}, Size{1, 1, 8, 1},    Size{8, 64, 24, 8},   Size{17, 65, 16, 16},
-        Size{2, 1500, 16, 20}, Size{1, 2047, 8, 9}}) {
+       {Size{1, 70, 3, 33},    Size{1, 40, 2, 70},   Size{3, 100, 48, 32}, Size{2, 130, 24, 17},
+        Size{20, 33, 8, 12},   Size{9, 1, 16, 32},   Size{8, 31, 24, 8},   Size{5, 32, 8, 1},
+        Size{3, 33, 16, 17},   Size{2, 64, 40, 32},  Size{11, 65, 16, 9},  Size{1, 129, 16, 25},
+        Size{8, 1100, 16, 32}, Size{17, 200, 8, 0},  Size{3, 0, 16, 5},    Size{8, 128, 16, 32},
+        Size{11, 191, 40, 31}, Size{1, 1, 8, 1},     Size{8, 64, 24, 8},   Size{17, 65, 16, 16},
+        Size{2, 1500, 16, 20}, Size{1, 2047, 8, 9},  Size{3, 256, 16, 32}, Size{2, 1024, 40, 24},
+        Size{3, 783, 32, 11},  Size{1, 1536, 24, 8}, Size{5, 2100, 16, 3}}) {
     all.push_back(size);
   }
   return all;
@@ -250,11 +244,9 @@ TYPED_TEST(LtiScanCuda, SplitInvariance) {
   const Oracle before = oracle;
   lti_scan_ref(oracle.args());
   for (const int64_t cut : {int64_t{0}, int64_t{1}, int64_t{48}, size.time - 1, size.time}) {
-    for (const bool clusters : {false, true}) {
+    for (const bool through_boxes : {false, true}) {
       const auto plan = [&](int64_t time) -> LtiScanPlan {
-        Size part = size;
-        part.time = time;
-        return {lti_cut(time, 2), {}, {}, clusters ? on_clusters(part, 2) : LtiClusterPlan{}};
+        return {lti_cut(time, 2), {}, {}, through_boxes ? boxes(time, 2) : LtiCut{}};
       };
       LtiDevice<TypeParam> parts(before);
       parts.run(steps(parts.args(), 0, cut), plan(cut));
@@ -308,10 +300,9 @@ TYPED_TEST(LtiScanCuda, SlowPolesKeepTheirPrecision) {
   const int64_t terms = size.time * size.modes;
   const double magnitude = largest(oracle.u) * largest(oracle.c);
   const LtiCut cut = lti_cut(size.time, 8);
-  for (const LtiClusterPlan& clusters :
-       {LtiClusterPlan{}, on_clusters(size, 8), on_clusters(size, 1)}) {
+  for (const LtiCut& through : {LtiCut{}, boxes(size.time, 8), boxes(size.time, 1)}) {
     LtiDevice<TypeParam> device(before);
-    device.run(device.args(), {cut, {}, {}, clusters});
+    device.run(device.args(), {cut, {}, {}, through});
     expect_close<TypeParam>("y", size, oracle.y, device.y(),
                             output_sum<TypeParam>(terms, magnitude));
     expect_close<float>("h", size, oracle.h, device.h(), split_sum(terms, magnitude));
@@ -334,19 +325,22 @@ TYPED_TEST(LtiScanCuda, WrongShapesAreRefused) {
   EXPECT_THROW(lti_scan_cuda_backward(device.grad_args(), {}, nullptr), InvalidArgument);
 }
 
-TEST(LtiScanCudaPlan, ClustersTakeWholeSequencesThatFillTheChip) {
-  const LtiScanCudaSize full{8, 16384, 512, 32};
-  const LtiClusterPlan clusters = lti_scan_plan<__nv_bfloat16>(full).clusters;
-  EXPECT_EQ(clusters.channels, 480);
-  EXPECT_EQ(clusters.first.segments, 1);
-  EXPECT_GT(clusters.rest.segments, 1);
-  EXPECT_EQ(lti_scan_plan<float>(full).clusters.first.steps, 0);
-  // What is too short, has too few modes or channels, or is not there, is left to the other scan.
+TEST(LtiScanCudaPlan, BoxesTakeSequencesWholeWhereTheyFillTheChip) {
+  const auto boxes = [](const LtiScanCudaSize& size) {
+    return lti_scan_plan<__nv_bfloat16>(size).boxes;
+  };
+  EXPECT_EQ(boxes({8, 16384, 512, 32}).segments, 1);
+  EXPECT_EQ(boxes({4, 4096, 512, 32}).segments, 1);
+  EXPECT_EQ(boxes({4, 16384, 512, 32}).segments, 2);
+  EXPECT_EQ(boxes({4, 16384, 512, 8}).segments, 1);
+  EXPECT_EQ(boxes({1, 131072, 512, 32}).segments, 8);
+  EXPECT_EQ(lti_scan_plan<float>({8, 16384, 512, 32}).boxes.steps, 0);
+  // What is too short, has too many modes, or is not there, is left to the other scan.
   for (const LtiScanCudaSize& size :
-       {LtiScanCudaSize{8, 512, 512, 32}, LtiScanCudaSize{8, 16384, 512, 8},
-        LtiScanCudaSize{1, 16384, 512, 32}, LtiScanCudaSize{0, 16384, 512, 32},
-        LtiScanCudaSize{8, 16384, 0, 32}, LtiScanCudaSize{8, 0, 512, 32}}) {
-    EXPECT_EQ(lti_scan_plan<__nv_bfloat16>(size).clusters.first.steps, 0) << size.batch;
+       {LtiScanCudaSize{64, 256, 512, 32}, LtiScanCudaSize{8, 16384, 512, 33},
+        LtiScanCudaSize{0, 16384, 512, 32}, LtiScanCudaSize{8, 16384, 0, 32},
+        LtiScanCudaSize{8, 0, 512, 32}}) {
+    EXPECT_EQ(boxes(size).steps, 0) << size.batch;
   }
 }
 

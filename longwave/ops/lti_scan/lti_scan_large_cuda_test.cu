@@ -136,8 +136,8 @@ TEST(LtiScanCudaLarge, WhatLiesBehind2To31ElementsIsAsAlone) {
   }
 }
 
-// Of so many steps that eights of sequences are scanned on clusters of blocks.
-TEST(LtiScanCudaLarge, EightsOfSequencesAreAsAloneToo) {
+// Of two stages of the scan through boxes.
+TEST(LtiScanCudaLarge, SequencesOfTwoStagesAreAsAloneToo) {
   expect_as_alone(testing::large_shapes(1024, kChannels)[0], 1024);
 }
 

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "longwave/ops/lti_scan/lti_box_memory_cuda.cuh"
+
+namespace longwave::ops::lti_cuda {
+
+// A warp that brings inputs of a line to shared memory and outputs to device memory, and makes
+// words of the ones and rows of the others.
+template <int kModeTiles>
+class BoxMover {
+  using Memory = BoxScanMemory<kModeTiles>;
+  static constexpr int kPatches = kBoxSteps / kBoxPatch;
+  static constexpr int kPatchBytes = kBoxPatch * kBoxRow;
+  static_assert(kPatches == kBoxTiles && kStageBoxes == kBoxPositions);
+
+ public:
+  __device__ BoxMover(const BoxScanLaunch& launch, Memory& memory, int stages)
+      : launch_(launch), memory_(memory), stages_(stages), mover_(threadIdx.x / 32 - kBoxWarps) {
+    const int row = patch_row(), lane = threadIdx.x % 32;
+    row_ = box_byte(backwards() ? kBoxSteps - 1 - row : row, 0);
+    piece_ = lane / 4 * kChannelPieces + (first_box() * kBoxLines + line()) * 4 + lane % 4;
+  }
+
+  // Before the block's first barrier: the first stage's inputs.
+  __device__ void begin() {
+    if (threadIdx.x % 32 != 0) return;
+    const BlockPlace place(launch_.lines);
+    memory_.walks[mover_] = BoxWalk::of(launch_.lines, place.first_line + line(),
+                                        place.first_channel, kBoxSteps, backwards());
+    send(0);
+  }
+
+  __device__ void run() {
+    for (int stage = 0; stage < stages_ + 2; ++stage) swap(stage);
+    if (threadIdx.x % 32 == 0) gpu::await_bulk_reads();
+  }
+
+ private:
+  __device__ int line() const { return mover_ % kBoxLines; }
+  __device__ int first_box() const { return mover_ / kBoxLines * kMoverBoxes; }
+  __device__ gpu::BoxPlace place_of(int stage, int box) const {
+    return memory_.walks[mover_].at(stage * kStageBoxes + first_box() + box);
+  }
+  __device__ bool backwards() const { return launch_.system.direction == Direction::kAdjoint; }
+
+  // One lane: where no boxes wait.
+  __device__ void send(int stage) {
+    for (int box = 0; box < kMoverBoxes; ++box) {
+      gpu::TurnBarrier& full = memory_.full[mover_][box];
+      gpu::expect_bytes(full, kBoxBytes);
+      gpu::send_for_box(launch_.u_boxes, place_of(stage, box), memory_.boxes[mover_][box], full);
+    }
+  }
+
+  // Makes words of the inputs of a stage, in place of the outputs of the stage two before, which
+  // leave; then the inputs of the next stage may come.
+  __device__ void swap(int stage) {
+    const bool comes = stage < stages_, leaves = stage >= 2;
+    if (leaves) gpu::await_turn(memory_.outputs_full[stage % 2], stage / 2 - 1);
+#pragma unroll 1
+    for (int box = 0; box < kMoverBoxes; ++box) {
+      if (comes) gpu::await_turn(memory_.full[mover_][box], stage);
+      uint4* const pieces = &memory_.words[stage % 2][0][0] + piece_ + box * kBoxLines * 4;
+#pragma unroll
+      for (int patch = 0; patch < kPatches; patch += 2) {
+        swap(memory_.boxes[mover_][box], pieces, patch, comes, leaves);
+      }
+      gpu::show_to_async_proxy();
+      __syncwarp();
+      if (leaves) store(place_of(stage - 2, box), memory_.boxes[mover_][box]);
+    }
+    if (!comes) return;
+    gpu::arrive_as_warp(memory_.words_full[stage % 2]);
+    if (stage + 1 < stages_ && threadIdx.x % 32 == 0) {
+      gpu::await_bulk_reads();
+      send(stage + 1);
+    }
+  }
+
+  // Two patches of a box, in halves of their channels.
+  __device__ void swap(std::byte* box, uint4* pieces, int patch, bool comes, bool leaves) const {
+    const auto row = [&](int i) {
+      const int way = backwards() ? -kPatchBytes : kPatchBytes;
+      return box + (row_ ^ (i % 2 * 16)) + (patch + i / 2) * way;
+    };
+    const auto piece = [&](int i) -> uint4& {
+      return pieces[i % 2 * kHalfChannels * kChannelPieces + (patch + i / 2) * 32];
+    };
+    uint4 y[4];
+    uint32_t u[4][4] = {};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (comes) gpu::load_transposed_matrices(row(i), u[i]);
+      if (leaves) y[i] = piece(i);
+    }
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (comes) piece(i) = make_uint4(u[i][0], u[i][1], u[i][2], u[i][3]);
+      if (leaves) gpu::store_transposed_matrices(row(i), {y[i].x, y[i].y, y[i].z, y[i].w});
+    }
+  }
+
+  // Outputs on their way.
+  __device__ void store(const gpu::BoxPlace& at, const std::byte* box) const {
+    if (at.step < 0) {
+      write_rows(at, box);
+    } else if (threadIdx.x % 32 == 0) {
+      gpu::store_box(launch_.y_boxes, at, box);
+      gpu::close_bulk_stores();
+    }
+  }
+
+  // The copy engine does not write boxes that begin before the first step.
+  __device__ void write_rows(const gpu::BoxPlace& at, const std::byte* box) const {
+    const View<__nv_bfloat16, 3>& y = launch_.y;
+    if (at.batch >= y.extent(0)) return;
+#pragma unroll 1
+    for (int row = threadIdx.x % 32; row < kBoxSteps; row += 32) {
+      if (at.step + row < 0) continue;
+#pragma unroll 1
+      for (int c = 0; c < kBoxChannels && at.channel + c < y.extent(2); ++c) {
+        const std::byte* const number =
+            box + box_byte(row, c / kHalfChannels) + c % kHalfChannels * 2;
+        y(at.batch, at.step + row, at.channel + c) =
+            *reinterpret_cast<const __nv_bfloat16*>(number);
+      }
+    }
+    __syncwarp();
+  }
+
+  const BoxScanLaunch& launch_;
+  Memory& memory_;
+  int stages_, mover_;
+  int row_, piece_;  // where a lane finds a row of a box, and leaves its words
+};
+
+}  // namespace longwave::ops::lti_cuda
