@@ -45,8 +45,8 @@ __device__ inline void arrive_in_block(const TurnBarrier& barrier, uint32_t rank
 }
 
 /// Begins to copy bytes, a multiple of 16, to where a block of the cluster has what this block has
-/// at `to`, and counts them at the barrier that it has in this one's place. That may be this block
-/// itself, though compute-sanitizer's memcheck reports such a copy as not in a remote one.
+/// at `to`, and counts them at the barrier that it has in this one's place. Not to this block
+/// itself: compute-sanitizer's memcheck takes that for an error.
 __device__ inline void begin_copy_to_block(const void* to, const void* from, int bytes,
                                            const TurnBarrier& barrier, uint32_t rank) {
   asm volatile(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+
 #include "longwave/ops/cuda/cluster_cuda.cuh"
 #include "longwave/ops/cuda/warp_instructions_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_lines_cuda.cuh"
@@ -9,8 +11,8 @@ namespace longwave::ops::lti_cuda {
 
 // Lines as the 8 columns of products: two signals for a block that sees to 4 channels of 8 lines,
 // few enough to fill a chip. Memory moves more channels at once, and so two blocks share 8: each
-// brings 4 lines of them, turns rows of channels into rows of steps, and sends the other its
-// channels. An H100 runs 66 clusters of two blocks side by side, but only 30 of four.
+// brings 4 lines of them, turns rows of channels into rows of steps, keeps its channels and sends
+// the other the rest. An H100 runs 66 clusters of two blocks side by side, but only 30 of four.
 inline constexpr int kColumnLines = 8, kColumnChannels = 4, kColumnBlocks = 2;
 inline constexpr int kColumnRowChannels = kColumnBlocks * kColumnChannels;
 inline constexpr int kColumnOwned = kColumnLines / kColumnBlocks;  // lines that a block brings
@@ -34,7 +36,8 @@ struct ColumnShared {
   static constexpr int kStages = 4;
   // [signal and line]: rows of channels.
   alignas(1024) std::byte boxes[kStages][kColumnSignals * kColumnOwned][kColumnBox];
-  // [block][signal][line][channel][step]: pieces change places, see piece_of.
+  // [block][signal][line][channel][step]: pieces change places, see piece_of. What goes to a block,
+  // and what came from one.
   alignas(1024) std::byte out[kStages][kColumnBlocks][kColumnPart];
   alignas(1024) std::byte in[kStages][kColumnBlocks][kColumnPart];
   gpu::TurnBarrier loaded[kStages][kColumnBringers], full[kStages], empty[kStages];
@@ -43,7 +46,7 @@ struct ColumnShared {
   __device__ void make_barriers() {
     for (int i = 0; i < kStages; ++i) {
       for (auto& barrier : loaded[i]) gpu::make_shown_turns(barrier, 1);
-      gpu::make_shown_turns(full[i], 1);
+      gpu::make_shown_turns(full[i], kColumnBringers);
       gpu::make_shown_turns(empty[i], kColumnWarps * kColumnBlocks);
     }
   }
@@ -100,12 +103,13 @@ class ColumnBringer {
     const int64_t sequence = line.length < 0 ? lines.batch : line.sequence;
     place_ = {static_cast<int>(place.first_channel),
               static_cast<int>(line.segment * lines.cut.steps), static_cast<int>(sequence)};
-    const int channel = lane / 4;
+    const int channel = lane / 4, block = channel / kColumnChannels;
+    const size_t parts = block == rank_ ? offsetof(ColumnShared, in) : offsetof(ColumnShared, out);
     from_ = kept_in_register(first_row * kColumnBox + lane * kColumnPiece);
 #pragma unroll
     for (int k = 0; k < kPieces; ++k) {
       to_[k] =
-          kept_in_register(channel / kColumnChannels * kColumnPart +
+          kept_in_register(static_cast<int>(parts) + block * kColumnPart +
                            (first_row * kColumnChannels + channel % kColumnChannels) * kColumnRow +
                            piece_of(k, first_line, channel) * kColumnPiece + lane % 4 * 4);
     }
@@ -140,7 +144,7 @@ class ColumnBringer {
     gpu::send_for_box(maps_.signals[row / kColumnOwned], place, shared_.boxes[slot][row], loaded);
   }
 
-  // Turns rows of channels into rows of steps, and sends them.
+  // Turns rows of channels into rows of steps; keeps some, and sends the others.
   __device__ void bring(int round, int slot) {
     const int lane = threadIdx.x % 32;
     gpu::await_turn(shared_.loaded[slot][warp_], round);
@@ -157,18 +161,21 @@ class ColumnBringer {
 #pragma unroll
       for (int k = 0; k < kPieces; ++k) {
         // Pieces of the next line change places in pairs.
-        std::byte* const to = &shared_.out[slot][0][0] + to_[k ^ row];
+        std::byte* const to = reinterpret_cast<std::byte*>(&shared_) +
+                              slot * kColumnBlocks * kColumnPart + to_[k ^ row];
         *reinterpret_cast<uint32_t*>(to + row * kColumnChannels * kColumnRow) = words[k / 4][k % 4];
       }
     }
     gpu::show_to_async_proxy();
     __syncwarp();
-    if (warp_ == 0 && lane == 0) gpu::expect_bytes(shared_.full[slot], kColumnBytes);
-    if (lane < kColumnBlocks) {
+    if (lane == 0) {
       constexpr int kBytes = kRows * kColumnChannels * kColumnRow;
+      const int other = kColumnBlocks - 1 - rank_;
+      // What this warp wrote is there, and as much will come.
+      gpu::expect_bytes(shared_.full[slot], kBytes);
       gpu::begin_copy_to_block(shared_.in[slot][rank_] + warp_ * kBytes,
-                               shared_.out[slot][lane] + warp_ * kBytes, kBytes, shared_.full[slot],
-                               lane);
+                               shared_.out[slot][other] + warp_ * kBytes, kBytes,
+                               shared_.full[slot], other);
     }
     load((round + 1) * kStages + slot);
   }
@@ -177,7 +184,8 @@ class ColumnBringer {
   ColumnShared& shared_;
   int stages_, rank_, warp_;
   gpu::BoxPlace place_;  // where the lane's line begins
-  // Where a lane finds its channels of the first line, and leaves two steps of each piece.
+  // Where a lane finds its channels of the first line, and leaves two steps of each piece: in the
+  // memory of all stages, as it lies in the first.
   int from_, to_[kPieces];
 };
 
