@@ -88,6 +88,11 @@ __device__ float2 pair_of(const T* two) {
   const Pair<T> pair = *reinterpret_cast<const Pair<T>*>(two);
   return make_float2(widen(pair.first), widen(pair.second));
 }
+// A bfloat16 is the upper half of a float32: one instruction each.
+__device__ inline float2 pair_of(const __nv_bfloat16* two) {
+  const uint32_t both = *reinterpret_cast<const uint32_t*>(two);
+  return make_float2(__uint_as_float(both << 16), __uint_as_float(both & 0xffff0000u));
+}
 
 __device__ inline void copy_16_bytes(void* shared, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)),
@@ -150,17 +155,35 @@ struct RowsToLoad {
   int thread;       // which of kThreads this one is
 };
 
-/// Sends kRows whole rows on their way, 16 bytes at a time; finish_copies() waits for them.
+/// Keeps the compiler from finding a place again wherever it is used.
+template <typename T>
+__device__ void hold(T*& place) {
+  asm("" : "+l"(place));
+}
+
+/// The place in device memory so many rows behind another: one instruction with 32 bits of both
+/// factors, which the compiler does not take from 64-bit ones by itself.
+template <typename T>
+__device__ T* rows_behind(T* from, int rows, int row_bytes) {
+  T* place;
+  asm volatile("mad.wide.s32 %0, %1, %2, %3;" : "=l"(place) : "r"(rows), "r"(row_bytes), "l"(from));
+  __builtin_assume(__isGlobal(place));
+  return place;
+}
+
+/// Sends kRows whole rows on their way, 16 bytes at a time, those from `begin` on; finish_copies()
+/// waits for them. `from` is the thread's first piece of row 0.
 template <int kThreads, int kRows, int kCount, typename T>
-__device__ void load_whole_rows(const T* from, int64_t row_stride, int thread, T (*to)[kCount]) {
+__device__ void load_whole_rows(const T* from, int begin, int row_bytes, int thread,
+                                T (*to)[kCount]) {
   using Pieces = RowPieces<kThreads, kCount, T>;
   constexpr int kAtOnce = kThreads / Pieces::kPieces;
   const int column = Pieces::column(true, thread), first = Pieces::row(true, thread);
   static_assert(kRows % kAtOnce == 0 || kRows < kAtOnce);
   if (kRows < kAtOnce && first >= kRows) return;
 #pragma unroll
-  for (int row = 0; row < kRows; row += kAtOnce, from += kAtOnce * row_stride) {
-    copy_16_bytes(&to[first + row][column], from);
+  for (int row = 0; row < kRows; row += kAtOnce) {
+    copy_16_bytes(&to[first + row][column], rows_behind(from, begin + row, row_bytes));
   }
 }
 
@@ -199,14 +222,19 @@ template <int kThreads, int kRows, int kCount, typename T>
 __device__ void widen_rows(const T (*from)[kCount], int rows, int count, float (*to)[kCount]) {
   constexpr int kQuads = kCount / 4, kTurns = (kRows * kQuads + kThreads - 1) / kThreads;
   static_assert(kCount % 4 == 0);
+  const bool whole = rows == kRows && count == kCount;
 #pragma unroll
   for (int turn = 0; turn < kTurns; ++turn) {
     const int i = threadIdx.x + turn * kThreads;
     if (kRows * kQuads % kThreads != 0 && i >= kRows * kQuads) break;
-    const int row = i / kQuads, n = i % kQuads * 4, left = row < rows ? count - n : 0;
-    const float2 a = pair_of(&from[row][n]), b = pair_of(&from[row][n + 2]);
-    *reinterpret_cast<float4*>(&to[row][n]) = make_float4(
-        left > 0 ? a.x : 0.0f, left > 1 ? a.y : 0.0f, left > 2 ? b.x : 0.0f, left > 3 ? b.y : 0.0f);
+    const int row = i / kQuads, n = i % kQuads * 4;
+    float2 a = pair_of(&from[row][n]), b = pair_of(&from[row][n + 2]);
+    if (!whole) {
+      const int left = row < rows ? count - n : 0;
+      a = make_float2(left > 0 ? a.x : 0.0f, left > 1 ? a.y : 0.0f);
+      b = make_float2(left > 2 ? b.x : 0.0f, left > 3 ? b.y : 0.0f);
+    }
+    *reinterpret_cast<float4*>(&to[row][n]) = make_float4(a.x, a.y, b.x, b.y);
   }
 }
 

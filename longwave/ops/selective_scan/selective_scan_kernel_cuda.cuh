@@ -46,11 +46,14 @@ class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork:
   using Base::kBeside, Base::shared_;
   using typename Base::Slot;
 
-  // Lanes of a channel that are left after the first halving, steps whose outputs they add up
-  // together, and how many of them end with the same.
-  static constexpr int kRest = kLanes / kChannels;
-  static constexpr int kGroup = kRest < 4 ? kRest : 4;
-  static constexpr int kShare = kRest / kGroup;
+  // The even and the odd lanes of a channel are added up apart: what finishes outputs adds these
+  // two. Of kAdded lanes the outputs of kGroup steps are added up together, and kShare lanes end
+  // with the same. Two lanes of two channels add nothing up, of more each ends with one of its
+  // channels.
+  static constexpr int kAdded = kLanes > 2 ? kLanes / kChannels / 2 : 1;
+  static constexpr int kGroup = kAdded < 4 ? kAdded : 4;
+  static constexpr int kShare = kAdded / kGroup;
+  static constexpr int kEnding = kLanes > 2 ? 1 : kChannels;
 
   // The recurrence over a tile, states in registers.
   template <bool kStarts>
@@ -71,23 +74,26 @@ class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork:
         __syncwarp();  // the outputs take the place of what all lanes have read
 #pragma unroll
         for (int j = 0; j < kGroups; ++j) {
-          const int t = first + j * kGroup + lane_ % kRest / kShare;
-          float* const to = slot.outputs(t, mine_);
-          if (kShare == 1 || lane_ % kShare == 0) to[place(0) % kWarpWidth] = y[j][0][0];
+          const int t = first + j * kGroup + lane_ / 2 % kAdded / kShare;
+#pragma unroll
+          for (int i = 0; i < kEnding; ++i) {
+            if (kShare > 1 && lane_ / 2 % kShare != 0) continue;
+            slot.part(t, place(i), lane_ % 2) = y[j][i][0];
+          }
         }
       }
     }
   }
 
-  // Adds up over the lanes of a channel.
+  // Adds up over the even or the odd lanes of a channel.
   __device__ void add_outputs(float (&y)[kChannels][kGroup]) const {
-    if constexpr (kChannels == 2) {
+    if constexpr (kChannels == 2 && kLanes > 2) {
 #pragma unroll
       for (int k = 0; k < kGroup; ++k) {
         y[0][k] += __shfl_xor_sync(0xffffffffu, y[1][k], kLanes / 2 * kBeside);
       }
     }
-    gpu::add_lanes<kGroup, kRest / 2 * kBeside, kBeside>(y[0]);
+    gpu::add_lanes<kGroup, kAdded * kBeside, 2 * kBeside>(y[0]);
   }
 
   template <bool kStarts>

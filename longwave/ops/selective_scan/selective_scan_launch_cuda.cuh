@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "longwave/base/error.h"
@@ -19,10 +21,22 @@ namespace selective_cuda {
 
 inline void require_device(cudaError_t status) { gpu::require_device(status, kWhere); }
 
-// Whether rows can be copied 16 bytes at a time.
+template <typename T, int Rank>
+int64_t step_bytes(const View<T, Rank>& x) {
+  return x.stride(1) * static_cast<int64_t>(sizeof(T));
+}
+
+// Whether steps and the bytes from one to the next fit into 32 bits.
+template <typename T, int Rank>
+bool is_short(const View<T, Rank>& x) {
+  constexpr int64_t kMost = std::numeric_limits<int>::max();
+  return x.extent(1) <= kMost && std::abs(step_bytes(x)) <= kMost;
+}
+
+// Whether besides rows can be copied 16 bytes at a time.
 template <typename T, int Rank>
 bool wide(const View<const T, Rank>& x, int64_t row) {
-  return gpu::in_pieces(x, row, 16);
+  return is_short(x) && gpu::in_pieces(x, row, 16);
 }
 
 template <typename T>
@@ -47,7 +61,14 @@ SelectiveScanLaunch<T> describe(const SelectiveScanCudaArgs<T>& args, const Sele
       .wide_dt = wide(in.dt, group),
       .wide_z = wide(in.z, group),
       .wide_B = wide(in.B, state),
-      .wide_C = wide(in.C, state)};
+      .wide_C = wide(in.C, state),
+      .short_y = is_short(args.y),
+      .step_bytes = {.u = static_cast<int>(step_bytes(in.u)),
+                     .dt = static_cast<int>(step_bytes(in.dt)),
+                     .z = static_cast<int>(step_bytes(in.z)),
+                     .B = static_cast<int>(step_bytes(in.B)),
+                     .C = static_cast<int>(step_bytes(in.C)),
+                     .y = static_cast<int>(step_bytes(args.y))}};
   if (plan.segments > 1) {
     float* const numbers = reinterpret_cast<float*>(workspace);
     launch.ends = {numbers, {batch, plan.segments, state, channels}};

@@ -18,20 +18,16 @@ struct alignas(16) PreparedTile {
   uint8_t starts[kSteps];            // whether a sequence starts at a step
 };
 
-/// One in which a warp's outputs take the place of its channels' step sizes.
+/// One in which outputs take the place of step sizes: two parts each, of every other lane of a
+/// channel.
 template <int kSteps, int kWidth, int kPadded>
 struct SharedTile : PreparedTile<kSteps, kWidth, kPadded> {
-  static constexpr int kWarpWidth = kWidth / (kSelectiveThreads / 32);
-
-  /// The outputs of a step of the warp that holds channel c, in the place of half of its step
-  /// sizes. Of neighbouring steps, and of neighbouring warps, they lie in different banks.
-  __device__ float* outputs(int t, int c) {
-    const int warp = c / kWarpWidth;
-    return &this->steps[t][warp * kWarpWidth].x + (t + warp) % 2 * kWarpWidth;
+  __device__ float& part(int t, int c, int which) {
+    return reinterpret_cast<float*>(&this->steps[t][c])[which];
   }
-  __device__ float2 two_outputs(int t, int c) {
-    if constexpr (kWarpWidth == 1) return make_float2(*outputs(t, c), *outputs(t, c + 1));
-    return *reinterpret_cast<const float2*>(outputs(t, c) + c % kWarpWidth);
+  __device__ float2 two_outputs(int t, int c) const {
+    const float4 parts = *reinterpret_cast<const float4*>(&this->steps[t][c]);
+    return make_float2(parts.x + parts.y, parts.z + parts.w);
   }
 };
 

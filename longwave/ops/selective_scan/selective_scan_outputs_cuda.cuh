@@ -22,7 +22,7 @@ class Outputs : protected Tiles<T, kStates, kLanes, kChannels, kPass, kWork> {
 
  protected:
   using Base::begin_, Base::b_, Base::first_, Base::width_, Base::launch_, Base::shared_;
-  using Base::column, Base::first_row, Base::rows_from;
+  using Base::column, Base::first_row, Base::row_of_pass, Base::rows_from;
   using Base::kBatch, Base::kPasses, Base::kRowsAtOnce;
 
   // Where this thread's outputs go, and whether two channels can go at once.
@@ -30,7 +30,8 @@ class Outputs : protected Tiles<T, kStates, kLanes, kChannels, kPass, kWork> {
     const View<T, 3>& y = launch_.args.y;
     const int c = min(column(), width_ - 1);
     y_ = &y(b_, begin_, first_ + c) + first_row() * y.stride(1);
-    paired_y_ = c + 1 < width_ && y.stride(2) == 1 && y.stride(1) % 2 == 0 &&
+    gpu::hold(y_);
+    paired_y_ = launch_.short_y && c + 1 < width_ && y.stride(2) == 1 && y.stride(1) % 2 == 0 &&
                 reinterpret_cast<uintptr_t>(y_) % sizeof(gpu::Pair<T>) == 0;
   }
 
@@ -41,14 +42,13 @@ class Outputs : protected Tiles<T, kStates, kLanes, kChannels, kPass, kWork> {
     const bool gated = !args.in.z.absent();
     const int c = column();
     const float2 skip = *reinterpret_cast<const float2*>(&shared_.skip[c]);
-    const int64_t stride = args.y.stride(1);
     if (c >= width_) return;
 #pragma unroll
     for (int first = 0; first < kPasses; first += kBatch) {
       float2 out[kBatch];
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
-        const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
+        const int row = row_of_pass(first + i);
         const float2 y = slot.two_outputs(row, c);
         const float2 u = gpu::pair_of(shared_.raw[stage][0][row] + c);
         out[i] = make_float2(fmaf(skip.x, u.x, y.x), fmaf(skip.y, u.y, y.y));
@@ -56,35 +56,41 @@ class Outputs : protected Tiles<T, kStates, kLanes, kChannels, kPass, kWork> {
       if (gated) {
 #pragma unroll
         for (int i = 0; i < kBatch; ++i) {
-          const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
+          const int row = row_of_pass(first + i);
           const float2 z = gpu::pair_of(shared_.raw[stage][2][row] + c);
           out[i].x *= gpu::silu(z.x), out[i].y *= gpu::silu(z.y);
         }
       }
-      const int left = rows - first_row() - first * kRowsAtOnce;
-      T* place = y_ + first * kRowsAtOnce * stride;
-      if (paired_y_) {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
-          gpu::Pair<T> pair;
-          gpu::narrow(out[i].x, pair.first);
-          gpu::narrow(out[i].y, pair.second);
-          if (i * kRowsAtOnce < left) *reinterpret_cast<gpu::Pair<T>*>(place) = pair;
-        }
-      } else {
-#pragma unroll
-        for (int i = 0; i < kBatch; ++i, place += kRowsAtOnce * stride) {
-          if (i * kRowsAtOnce >= left) break;
-          gpu::narrow(out[i].x, place[0]);
-          if (c + 1 < width_) gpu::narrow(out[i].y, place[args.y.stride(2)]);
-        }
-      }
+      store(t, first, rows - first_row() - first * kRowsAtOnce, out);
     }
-    y_ += kSteps * stride;
   }
 
  private:
-  T* y_;           // this thread's part of the next outputs
+  // The outputs of some passes from `first` on, `left` steps before the end.
+  __device__ void store(int64_t t, int first, int left, const float2 (&out)[kBatch]) const {
+    const int step = static_cast<int>(t - begin_) + first * kRowsAtOnce;
+    if (paired_y_ && left > (kBatch - 1) * kRowsAtOnce) {
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        gpu::Pair<T> pair;
+        gpu::narrow(out[i].x, pair.first);
+        gpu::narrow(out[i].y, pair.second);
+        T* const row = gpu::rows_behind(y_, step + i * kRowsAtOnce, launch_.step_bytes.y);
+        *reinterpret_cast<gpu::Pair<T>*>(row) = pair;
+      }
+      return;
+    }
+    const View<T, 3>& y = launch_.args.y;
+    T* row = y_ + (t - begin_ + first * kRowsAtOnce) * y.stride(1);
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i, row += kRowsAtOnce * y.stride(1)) {
+      if (i * kRowsAtOnce >= left) break;
+      gpu::narrow(out[i].x, row[0]);
+      if (column() + 1 < width_) gpu::narrow(out[i].y, row[y.stride(2)]);
+    }
+  }
+
+  T* y_;           // this thread's part of the first outputs
   bool paired_y_;  // whether two channels can go at once
 };
 

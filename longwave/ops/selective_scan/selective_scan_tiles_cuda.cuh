@@ -17,9 +17,14 @@ struct SelectiveScanLaunch {
   View<float, 4> ends;    // (batch, segments, state, channels) the state after or before a segment
   View<float, 3> totals;  // (batch, segments, channels) sum of step sizes; infinity: it starts anew
   int64_t segments, segment_steps, chunk;
-  int chunk_shift;                               // chunk == 1 << chunk_shift
-  int64_t group_channels, group_tiles;           // channels, and blocks side by side, of a group
-  bool wide_u, wide_dt, wide_z, wide_B, wide_C;  // whether rows can be copied 16 bytes at a time
+  int chunk_shift;                      // chunk == 1 << chunk_shift
+  int64_t group_channels, group_tiles;  // channels, and blocks side by side, of a group
+  // Whether rows can be copied 16 bytes at a time; and that besides, as of y alone, steps and the
+  // bytes from one to the next fit into 32 bits.
+  bool wide_u, wide_dt, wide_z, wide_B, wide_C, short_y;
+  struct {
+    int u, dt, z, B, C, y;
+  } step_bytes;
 };
 
 /// Which of the passes over time: what a segment adds to the state, or everything; or (of a
@@ -68,6 +73,8 @@ class Tiles {
     signals_[2] = first_signal(in.z, launch_.wide_z);
     inputs_[0] = first_input(in.B, launch_.wide_B);
     inputs_[1] = first_input(in.C, launch_.wide_C);
+    for (const T*& signal : signals_) gpu::hold(signal);
+    for (const T*& inputs : inputs_) gpu::hold(inputs);
     in_pieces_ = kWide && width_ == kWidth && in.A.extent(1) == kPadded && launch_.wide_u &&
                  launch_.wide_dt && (in.z.absent() || launch_.wide_z) && launch_.wide_B &&
                  launch_.wide_C;
@@ -78,16 +85,16 @@ class Tiles {
     }
   }
 
-  // Asks for the next tile of operands.
+  // Asks for a tile of operands.
   __device__ void load(int64_t t, int stage) {
     const int rows = rows_from(t);
     if constexpr (kWide) {
       if (in_pieces_ && rows == kSteps) {
-        load_all<true>(rows, stage);
+        load_whole(static_cast<int>(t - begin_), stage);
         return;
       }
     }
-    load_all<false>(rows, stage);
+    load_some(t - begin_, rows, stage);
   }
 
   // Step sizes, and B and C in float32; zeros beyond the end, which change nothing. Returns whether
@@ -126,6 +133,11 @@ class Tiles {
     const int thread = kApart ? threadIdx.x % kSelectiveThreads : threadIdx.x;
     return thread / (kWidth / 2);
   }
+  // The step of the i-th pass, or the last where the passes are more than the steps.
+  __device__ int row_of_pass(int i) const {
+    const int row = first_row() + i * kRowsAtOnce;
+    return kSteps % kRowsAtOnce == 0 ? row : min(row, kSteps - 1);
+  }
 
   const SelectiveScanLaunch<T>& launch_;
   Shared& shared_;
@@ -151,41 +163,60 @@ class Tiles {
     return first_piece<kPadded>(&x(b_, begin_, group_, int64_t{0}), x.stride(1), x.stride(3), wide);
   }
 
-  template <bool kWhole>
-  __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int rows,
-                              int stage) {
-    if constexpr (kWhole) {
-      gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], x.stride(1), threadIdx.x,
-                                                      shared_.raw[stage][which]);
-    } else {
-      gpu::load_rows<kSelectiveThreads>(
-          gpu::RowsToLoad<T>{signals_[which], x.stride(1), x.stride(2), rows, width_, wide,
-                             static_cast<int>(threadIdx.x)},
-          shared_.raw[stage][which]);
-    }
-    signals_[which] += kSteps * x.stride(1);
+  // A tile from `step` of the block's time on.
+  template <int kCount>
+  __device__ void load_part(const T* from, int64_t step, const gpu::RowsToLoad<T>& rows,
+                            T (*to)[kCount]) {
+    gpu::RowsToLoad<T> load = rows;
+    load.from = from + step * rows.row_stride;
+    load.thread = static_cast<int>(threadIdx.x);
+    gpu::load_rows<kSelectiveThreads>(load, to);
   }
-  template <bool kWhole>
-  __device__ void load_input(int which, const View<const T, 4>& x, bool wide, int rows, int stage) {
-    if constexpr (kWhole) {
-      gpu::load_whole_rows<kSelectiveThreads, kSteps>(inputs_[which], x.stride(1), threadIdx.x,
-                                                      shared_.raw_inputs[stage][which]);
-    } else {
-      gpu::load_rows<kSelectiveThreads>(
-          gpu::RowsToLoad<T>{inputs_[which], x.stride(1), x.stride(3), rows,
-                             static_cast<int>(x.extent(3)), wide, static_cast<int>(threadIdx.x)},
-          shared_.raw_inputs[stage][which]);
-    }
-    inputs_[which] += kSteps * x.stride(1);
+  __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int64_t step,
+                              int rows, int stage) {
+    load_part(signals_[which], step,
+              {.row_stride = x.stride(1),
+               .stride = x.stride(2),
+               .rows = rows,
+               .count = width_,
+               .wide = wide},
+              shared_.raw[stage][which]);
   }
-  template <bool kWhole>
-  __device__ void load_all(int rows, int stage) {
+  __device__ void load_input(int which, const View<const T, 4>& x, bool wide, int64_t step,
+                             int rows, int stage) {
+    load_part(inputs_[which], step,
+              {.row_stride = x.stride(1),
+               .stride = x.stride(3),
+               .rows = rows,
+               .count = static_cast<int>(x.extent(3)),
+               .wide = wide},
+              shared_.raw_inputs[stage][which]);
+  }
+  __device__ void load_some(int64_t step, int rows, int stage) {
     const auto& in = launch_.args.in;
-    load_signal<kWhole>(0, in.u, launch_.wide_u, rows, stage);
-    load_signal<kWhole>(1, in.dt, launch_.wide_dt, rows, stage);
-    if (kAll && !in.z.absent()) load_signal<kWhole>(2, in.z, launch_.wide_z, rows, stage);
-    load_input<kWhole>(0, in.B, launch_.wide_B, rows, stage);
-    if (kAll) load_input<kWhole>(1, in.C, launch_.wide_C, rows, stage);
+    load_signal(0, in.u, launch_.wide_u, step, rows, stage);
+    load_signal(1, in.dt, launch_.wide_dt, step, rows, stage);
+    if (kAll && !in.z.absent()) load_signal(2, in.z, launch_.wide_z, step, rows, stage);
+    load_input(0, in.B, launch_.wide_B, step, rows, stage);
+    if (kAll) load_input(1, in.C, launch_.wide_C, step, rows, stage);
+  }
+
+  __device__ void load_whole_signal(int which, int step, int bytes, int stage) {
+    gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], step, bytes, threadIdx.x,
+                                                    shared_.raw[stage][which]);
+  }
+  __device__ void load_whole_input(int which, int step, int bytes, int stage) {
+    gpu::load_whole_rows<kSelectiveThreads, kSteps>(inputs_[which], step, bytes, threadIdx.x,
+                                                    shared_.raw_inputs[stage][which]);
+  }
+  __device__ void load_whole(int step, int stage) {
+    load_whole_signal(0, step, launch_.step_bytes.u, stage);
+    load_whole_signal(1, step, launch_.step_bytes.dt, stage);
+    if (kAll && !launch_.args.in.z.absent()) {
+      load_whole_signal(2, step, launch_.step_bytes.z, stage);
+    }
+    load_whole_input(0, step, launch_.step_bytes.B, stage);
+    if (kAll) load_whole_input(1, step, launch_.step_bytes.C, stage);
   }
 
   // kWhole: no step and no channel of the tile is beyond the end.
@@ -199,7 +230,7 @@ class Tiles {
       float2 u[kBatch], s[kBatch];
 #pragma unroll
       for (int i = 0; i < kBatch; ++i) {
-        const int row = min(first_row() + (first + i) * kRowsAtOnce, kSteps - 1);
+        const int row = row_of_pass(first + i);
         u[i] = gpu::pair_of(shared_.raw[stage][0][row] + c);
         s[i] = gpu::pair_of(shared_.raw[stage][1][row] + c);
         s[i].x += bias.x, s[i].y += bias.y;
@@ -218,7 +249,7 @@ class Tiles {
     }
   }
 
-  const T *signals_[3], *inputs_[2];  // this thread's part of the next tile of u, dt, z, B and C
+  const T *signals_[3], *inputs_[2];  // this thread's part of the first tile of u, dt, z, B and C
   bool in_pieces_;                    // whether whole tiles can go 16 bytes at a time
 };
 
