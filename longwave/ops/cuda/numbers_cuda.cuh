@@ -217,24 +217,22 @@ __device__ void load_rows(const RowsToLoad<T>& load, T (*to)[kCount]) {
   }
 }
 
-/// Rows in float32, zeros beyond the `rows` and `count` that are there.
-template <int kThreads, int kRows, int kCount, typename T>
-__device__ void widen_rows(const T (*from)[kCount], int rows, int count, float (*to)[kCount]) {
+/// Rows in float32, zeros beyond the `rows` and `count` that are there; a thread's part of them.
+/// kWhole: all are there.
+template <int kThreads, int kRows, bool kWhole = false, int kCount, typename T>
+__device__ void widen_rows(const T (*from)[kCount], int rows, int count, float (*to)[kCount],
+                           int thread) {
   constexpr int kQuads = kCount / 4, kTurns = (kRows * kQuads + kThreads - 1) / kThreads;
   static_assert(kCount % 4 == 0);
-  const bool whole = rows == kRows && count == kCount;
 #pragma unroll
   for (int turn = 0; turn < kTurns; ++turn) {
-    const int i = threadIdx.x + turn * kThreads;
+    const int i = thread + turn * kThreads;
     if (kRows * kQuads % kThreads != 0 && i >= kRows * kQuads) break;
     const int row = i / kQuads, n = i % kQuads * 4;
-    float2 a = pair_of(&from[row][n]), b = pair_of(&from[row][n + 2]);
-    if (!whole) {
-      const int left = row < rows ? count - n : 0;
-      a = make_float2(left > 0 ? a.x : 0.0f, left > 1 ? a.y : 0.0f);
-      b = make_float2(left > 2 ? b.x : 0.0f, left > 3 ? b.y : 0.0f);
-    }
-    *reinterpret_cast<float4*>(&to[row][n]) = make_float4(a.x, a.y, b.x, b.y);
+    const int left = kWhole ? 4 : row < rows ? count - n : 0;
+    const float2 a = pair_of(&from[row][n]), b = pair_of(&from[row][n + 2]);
+    *reinterpret_cast<float4*>(&to[row][n]) = make_float4(
+        left > 0 ? a.x : 0.0f, left > 1 ? a.y : 0.0f, left > 2 ? b.x : 0.0f, left > 3 ? b.y : 0.0f);
   }
 }
 

@@ -37,6 +37,8 @@ struct SelectiveScanCudaInputs {
 /// A few lanes of a warp share a channel's states, which stay in registers; inputs of a block's
 /// channels pass through shared memory in tiles of steps. Where batch, channels and states are too
 /// few for the chip, time is cut in segments: a first pass finds what each adds to the state.
+/// Where all run at once, what would be blocks of a multiprocessor is one, whose members prepare
+/// their tiles in turn.
 /// With 9 to 16 states, 512 steps or more and blocks of 227 KB of shared memory, some warps of a
 /// block scan all time in one pass instead, and the others prepare steps and finish outputs for
 /// them. A single step has no time to go through: lanes take four states of a channel each, in two

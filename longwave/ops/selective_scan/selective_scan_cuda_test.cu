@@ -113,6 +113,28 @@ TYPED_TEST(SelectiveScanCuda, LengthsAroundTilesAgreeWithTheOracle) {
   }
 }
 
+// Sequences and groups that make two, three and four blocks for each multiprocessor of an H100,
+// which are members of one; the last has as many, one and three.
+TYPED_TEST(SelectiveScanCuda, BlocksOfSomeMembersAgreeWithTheOracle) {
+  for (const Size& size : {Size{34, 70, 8, 4, 7}, Size{67, 33, 8, 4, 16}, Size{133, 70, 6, 3, 13},
+                           Size{133, 8, 6, 3, 16}}) {
+    Oracle oracle = operands<TypeParam>(size, 12, kPacked);
+    const Oracle before = oracle;
+    oracle.forward();
+    const SelectiveDevice<TypeParam> shape(before);
+    for (int i = 0; i < static_cast<int>(kSelectiveLanes.size()); ++i) {
+      if (kSelectiveLanes[i].most_states() < size.state) continue;
+      const SelectiveScanPlan plan = selective_scan_plan(shape.size(), i, 1);
+      SelectiveDevice<TypeParam> device(before), again(before);
+      device.run(device.args(), plan);
+      again.run(again.args(), plan);
+      expect_outputs(name(size) + name(plan), oracle, device);
+      EXPECT_EQ(device.y(), again.y()) << name(size) << name(plan);
+      EXPECT_EQ(device.h(), again.h()) << name(size) << name(plan);
+    }
+  }
+}
+
 TYPED_TEST(SelectiveScanCuda, LargeStatesAgreeWithTheOracle) {
   for (const Size& size : {Size{1, 70, 9, 1, 100}, Size{1, 40, 40, 2, 200}, Size{2, 70, 5, 1, 300},
                            Size{1, 20, 3, 1, 1024}}) {

@@ -139,7 +139,7 @@ class GradTiles {
 #pragma unroll
     for (int which = kAll ? 0 : 1; which < 2; ++which) {
       gpu::widen_rows<kSelectiveThreads, kSteps>(shared_.raw_inputs[which], rows, state,
-                                                 shared_.inputs[which]);
+                                                 shared_.inputs[which], threadIdx.x);
     }
     return mark_starts(in.starts, place().b, t, rows, shared_.starts);
   }

@@ -9,7 +9,7 @@
 namespace longwave::ops {
 namespace selective_cuda {
 
-/// One block's channels and segment of time, where all warps prepare, scan and finish a tile.
+/// A member's channels and segment of time, where all its warps prepare, scan and finish a tile.
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
 class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork::kShared> {
  public:
@@ -17,7 +17,10 @@ class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork:
   using Base::kAll, Base::kSteps, Base::kWarpWidth;
   using typename Base::Shared;
 
-  using Base::Base;
+  __device__ Scan(const SelectiveScanLaunch<T>& launch, Shared& shared, int members)
+      : Base(launch, shared), members_(members) {}
+
+  static constexpr int kMostMembers = Shared::kBlocks;
 
   __device__ void run() {
     begin();
@@ -26,14 +29,16 @@ class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork:
     if (begin_ < end_) load(begin_, 0);
     int stage = 0;
     for (int64_t t = begin_; t < end_; t += kSteps, stage ^= 1) {
+      if (members_ > 1) await_turn(t);
       gpu::finish_copies();
-      __syncthreads();
+      meet();
       if (t + kSteps < end_) load(t + kSteps, stage ^ 1);
       const bool starts = prepare(t, stage, shared_.slots[0]);
       if (kAll) keep(t);
+      if (members_ > 1) pass_turn(t);
       starts ? march<true>() : march<false>();
       if (!kAll) continue;
-      __syncthreads();
+      meet();
       finish(t, stage, shared_.slots[0]);
     }
     end();
@@ -43,7 +48,7 @@ class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork:
   using Base::begin, Base::end, Base::keep, Base::place, Base::read_states;
   using Base::begin_, Base::end_, Base::lane_, Base::mine_, Base::A_, Base::h_, Base::total_;
   using Base::begin_loads, Base::begin_outputs, Base::finish, Base::load, Base::prepare;
-  using Base::kBeside, Base::shared_;
+  using Base::kBeside, Base::meet, Base::member_, Base::shared_;
   using typename Base::Slot;
 
   // The even and the odd lanes of a channel are added up apart: what finishes outputs adds these
@@ -54,6 +59,19 @@ class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork:
   static constexpr int kGroup = kAdded < 4 ? kAdded : 4;
   static constexpr int kShare = kAdded / kGroup;
   static constexpr int kEnding = kLanes > 2 ? 1 : kChannels;
+
+  // Members take turns to prepare a tile. Else those whose warps the multiprocessor prefers run
+  // ahead and leave the last to run alone; and while one prepares, the others' marches have the
+  // units for exponentials to themselves.
+  static constexpr int kTurn = Base::kPreparing + kMostMembers;
+  static constexpr int kTwoMembers = 2 * kSelectiveThreads;
+  __device__ void await_turn(int64_t t) const {
+    if (member_ > 0 || t > begin_) gpu::meet_at(kTurn + member_, kTwoMembers);
+  }
+  __device__ void pass_turn(int64_t t) const {
+    const int next = member_ + 1 < members_ ? member_ + 1 : 0;
+    if (next > 0 || t + kSteps < end_) gpu::pass_by(kTurn + next, kTwoMembers);
+  }
 
   // The recurrence over a tile, states in registers.
   template <bool kStarts>
@@ -119,15 +137,30 @@ class Scan : private States<T, kStates, kLanes, kChannels, kPass, SelectiveWork:
       y[i][j] = sum;
     }
   }
+
+  const int members_;  // of the block
 };
+
+/// Members of this block; the last can have fewer than the others.
+template <typename T>
+__device__ int members_of_block(const SelectiveScanLaunch<T>& launch, SelectivePass pass) {
+  const int64_t most = blockDim.x / kSelectiveThreads;
+  const int64_t segments = pass == SelectivePass::kAll ? launch.segments : launch.segments - 1;
+  const int64_t all =
+      launch.args.in.u.extent(0) * launch.args.in.B.extent(2) * launch.group_tiles * segments;
+  return static_cast<int>(min(most, all - blockIdx.x * most));
+}
 
 template <typename T, int kStates, int kLanes, int kChannels, SelectivePass kPass>
 __global__ void __launch_bounds__(
-    kSelectiveThreads, Layout<T, kStates, kLanes, kChannels, SelectiveWork::kShared>::kBlocks)
+    kSelectiveThreads* Layout<T, kStates, kLanes, kChannels, SelectiveWork::kShared>::kBlocks, 1)
     scan_kernel(const __grid_constant__ SelectiveScanLaunch<T> launch) {
   extern __shared__ __align__(16) unsigned char bytes[];
   using Scan = Scan<T, kStates, kLanes, kChannels, kPass>;
-  Scan(launch, *reinterpret_cast<typename Scan::Shared*>(bytes)).run();
+  const int members = members_of_block(launch, kPass);
+  const int member = gpu::part_of_block(kSelectiveThreads);
+  if (member >= members) return;
+  Scan(launch, reinterpret_cast<typename Scan::Shared*>(bytes)[member], members).run();
 }
 
 /// Turns what each segment adds into the state before it.

@@ -77,26 +77,42 @@ SelectiveScanLaunch<T> describe(const SelectiveScanCudaArgs<T>& args, const Sele
   return launch;
 }
 
-// Queues a kernel with a block for each tile of channels and for each of so many segments.
+// A block for each tile of channels and for each of so many segments.
+template <typename T>
+int64_t blocks_of(const SelectiveScanLaunch<T>& launch, int64_t segments) {
+  return launch.args.in.u.extent(0) * segments * launch.args.in.B.extent(2) * launch.group_tiles;
+}
+
+// How many of them are members of one: where all run at once, those of a multiprocessor, which so
+// keep pace with each other; elsewhere a block that ends makes room for another.
+template <typename Shared>
+int members_of(int64_t blocks, int64_t segments) {
+  if (segments > 1) return 1;
+  const gpu::Capacity capacity = gpu::present_capacity(kWhere);
+  const int64_t each = (blocks + capacity.multiprocessors - 1) / capacity.multiprocessors;
+  const int64_t most = capacity.shared_bytes / static_cast<int64_t>(sizeof(Shared));
+  return each <= std::min<int64_t>(most, Shared::kBlocks) ? static_cast<int>(each) : 1;
+}
+
+// Queues a kernel with so many blocks of so many threads for each of `members`.
 template <typename Shared, typename T>
 void launch_blocks(void (*kernel)(SelectiveScanLaunch<T>), const SelectiveScanLaunch<T>& launch,
-                   int64_t segments, int threads, cudaStream_t stream) {
-  require_device(
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)));
-  const int64_t blocks =
-      launch.args.in.u.extent(0) * segments * launch.args.in.B.extent(2) * launch.group_tiles;
-  kernel<<<gpu::blocks_for(blocks, 1, kWhere), threads, sizeof(Shared), stream>>>(launch);
+                   int64_t blocks, int members, int threads, cudaStream_t stream) {
+  const int bytes = members * static_cast<int>(sizeof(Shared));
+  require_device(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  kernel<<<gpu::blocks_for(blocks, members, kWhere), members * threads, bytes, stream>>>(launch);
   require_device(cudaGetLastError());
 }
 
 template <typename T, int kLanes, SelectivePass kPass>
 void launch_pass(const SelectiveScanLaunch<T>& launch, cudaStream_t stream) {
   constexpr SelectiveLanes kHow = kSelectiveLanes[kLanes];
-  using Scan = Scan<T, kHow.states, kHow.lanes, kHow.channels, kPass>;
-  launch_blocks<typename Scan::Shared>(
-      scan_kernel<T, kHow.states, kHow.lanes, kHow.channels, kPass>, launch,
-      kPass == SelectivePass::kAll ? launch.segments : launch.segments - 1, kSelectiveThreads,
-      stream);
+  using Shared = typename Scan<T, kHow.states, kHow.lanes, kHow.channels, kPass>::Shared;
+  const int64_t segments = kPass == SelectivePass::kAll ? launch.segments : launch.segments - 1;
+  const int64_t blocks = blocks_of(launch, segments);
+  launch_blocks<Shared>(scan_kernel<T, kHow.states, kHow.lanes, kHow.channels, kPass>, launch,
+                        blocks, members_of<Shared>(blocks, launch.segments), kSelectiveThreads,
+                        stream);
 }
 
 template <typename T, int kLanes>
@@ -105,8 +121,9 @@ void launch_apart(const SelectiveScanLaunch<T>& launch, cudaStream_t stream) {
   static_assert(kHow.channels == 1);
   using Scan = ScanApart<T, kHow.states, kHow.lanes>;
   static_assert(sizeof(typename Scan::Shared) <= gpu::kHopperCapacity.shared_bytes);
-  launch_blocks<typename Scan::Shared>(apart_kernel<T, kHow.states, kHow.lanes>, launch, 1,
-                                       Scan::kParts * kSelectiveThreads, stream);
+  launch_blocks<typename Scan::Shared>(apart_kernel<T, kHow.states, kHow.lanes>, launch,
+                                       blocks_of(launch, 1), 1, Scan::kParts * kSelectiveThreads,
+                                       stream);
 }
 
 template <typename T, int kLanes>

@@ -33,7 +33,7 @@ struct SelectiveLanes {
   constexpr int most_states() const { return states * lanes; }
 };
 
-/// Threads of a block.
+/// Threads of a block, or of each of its members (selective_scan_tiles_cuda.cuh).
 inline constexpr int kSelectiveThreads = 128;
 
 /// All the ways that kernels exist for; of equal most_states(), the one with fewer threads first.

@@ -11,10 +11,10 @@ namespace longwave::ops::selective_cuda {
 /// does beyond the `rows` that are there. Returns whether one does that this thread marked.
 template <int kSteps>
 __device__ bool mark_own_start(const View<const uint8_t, 2>& starts, int64_t b, int64_t t, int rows,
-                               uint8_t (&marks)[kSteps]) {
+                               uint8_t (&marks)[kSteps], unsigned thread) {
   bool start = false;
-  if (!starts.absent() && threadIdx.x < kSteps) {
-    const int row = threadIdx.x;
+  if (!starts.absent() && thread < kSteps) {
+    const int row = static_cast<int>(thread);
     start = row < rows && starts(b, t + row) != 0;
     marks[row] = start;
   }
@@ -25,7 +25,7 @@ __device__ bool mark_own_start(const View<const uint8_t, 2>& starts, int64_t b, 
 template <int kSteps>
 __device__ bool mark_starts(const View<const uint8_t, 2>& starts, int64_t b, int64_t t, int rows,
                             uint8_t (&marks)[kSteps]) {
-  return __syncthreads_or(mark_own_start(starts, b, t, rows, marks));
+  return __syncthreads_or(mark_own_start(starts, b, t, rows, marks, threadIdx.x));
 }
 
 }  // namespace longwave::ops::selective_cuda

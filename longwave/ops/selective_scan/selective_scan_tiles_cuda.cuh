@@ -46,10 +46,14 @@ class Tiles {
   static constexpr bool kApart = kWork == SelectiveWork::kApart;
 
   __device__ Tiles(const SelectiveScanLaunch<T>& launch, Shared& shared)
-      : launch_(launch), shared_(shared) {
+      : launch_(launch),
+        shared_(shared),
+        member_(kApart ? 0 : gpu::part_of_block(kSelectiveThreads)) {
+    const int64_t members = kApart ? 1 : blockDim.x / kSelectiveThreads;
+    const int64_t block = blockIdx.x * members + member_;
     const int64_t tiles = launch.args.in.B.extent(2) * launch.group_tiles;
     const int64_t segments = kAll ? launch.segments : launch.segments - 1;
-    const int64_t tile = blockIdx.x % tiles, row = blockIdx.x / tiles;
+    const int64_t tile = block % tiles, row = block / tiles;
     segment_ = row % segments;
     b_ = row / segments;
     group_ = tile / launch.group_tiles;
@@ -78,7 +82,7 @@ class Tiles {
     in_pieces_ = kWide && width_ == kWidth && in.A.extent(1) == kPadded && launch_.wide_u &&
                  launch_.wide_dt && (in.z.absent() || launch_.wide_z) && launch_.wide_B &&
                  launch_.wide_C;
-    for (int i = threadIdx.x; i < kWidth; i += kSelectiveThreads) {
+    for (int i = static_cast<int>(thread()); i < kWidth; i += kSelectiveThreads) {
       const bool there = i < width_;
       shared_.bias[i] = there && !in.dt_bias.absent() ? in.dt_bias(first_ + i) : 0.0f;
       shared_.skip[i] = there && !in.D.absent() ? in.D(first_ + i) : 0.0f;
@@ -107,20 +111,23 @@ class Tiles {
     } else {
       prepare_steps<false>(rows, stage, slot);
     }
-#pragma unroll
-    for (int which = 0; which < (kAll ? 2 : 1); ++which) {
-      gpu::widen_rows<kSelectiveThreads, kSteps>(shared_.raw_inputs[stage][which], rows, state,
-                                                 slot.inputs[which]);
+    if (rows == kSteps && state == kPadded) {
+      widen_inputs<true>(rows, state, stage, slot);
+    } else {
+      widen_inputs<false>(rows, state, stage, slot);
     }
-    return any(mark_own_start(in.starts, b_, t, rows, slot.starts));
+    return any(mark_own_start(in.starts, b_, t, rows, slot.starts, thread()));
   }
 
-  // A barrier of the threads that prepare tiles.
-  __device__ static void meet() {
-    kApart ? gpu::meet_at(kPreparing, kSelectiveThreads) : __syncthreads();
+  // Of a member; where warps work apart, those that prepare tiles are the first.
+  __device__ static unsigned thread() {
+    return kApart ? threadIdx.x : threadIdx.x % kSelectiveThreads;
   }
-  __device__ static bool any(bool here) {
-    return kApart ? gpu::any_at(kPreparing, kSelectiveThreads, here) : __syncthreads_or(here);
+
+  // A barrier of the member's threads, or of those that prepare tiles.
+  __device__ void meet() const { gpu::meet_at(kPreparing + member_, kSelectiveThreads); }
+  __device__ bool any(bool here) const {
+    return gpu::any_at(kPreparing + member_, kSelectiveThreads, here);
   }
   static constexpr int kPreparing = 1;
 
@@ -130,7 +137,7 @@ class Tiles {
   static constexpr int kBatch = kPasses < 4 ? kPasses : 4;  // side by side, to hide latency
   __device__ int column() const { return threadIdx.x % (kWidth / 2) * 2; }
   __device__ int first_row() const {
-    const int thread = kApart ? threadIdx.x % kSelectiveThreads : threadIdx.x;
+    const int thread = threadIdx.x % kSelectiveThreads;
     return thread / (kWidth / 2);
   }
   // The step of the i-th pass, or the last where the passes are more than the steps.
@@ -141,6 +148,9 @@ class Tiles {
 
   const SelectiveScanLaunch<T>& launch_;
   Shared& shared_;
+  // Which of the block's members this is: of kSelectiveThreads each, with shared memory of their
+  // own, they do the work of as many blocks. Warps that work apart are one.
+  const int member_;
   int64_t b_, segment_, group_, first_, begin_, end_;
   int width_;  // channels of the block
 
@@ -152,8 +162,8 @@ class Tiles {
   __device__ const T* first_piece(const T* from, int64_t row_stride, int64_t stride,
                                   bool wide) const {
     using Pieces = gpu::RowPieces<kSelectiveThreads, kCount, T>;
-    return from + Pieces::row(wide, threadIdx.x) * row_stride +
-           Pieces::column(wide, threadIdx.x) * stride;
+    return from + Pieces::row(wide, thread()) * row_stride +
+           Pieces::column(wide, thread()) * stride;
   }
   __device__ const T* first_signal(const View<const T, 3>& x, bool wide) const {
     if (x.absent()) return nullptr;
@@ -169,7 +179,7 @@ class Tiles {
                             T (*to)[kCount]) {
     gpu::RowsToLoad<T> load = rows;
     load.from = from + step * rows.row_stride;
-    load.thread = static_cast<int>(threadIdx.x);
+    load.thread = static_cast<int>(thread());
     gpu::load_rows<kSelectiveThreads>(load, to);
   }
   __device__ void load_signal(int which, const View<const T, 3>& x, bool wide, int64_t step,
@@ -202,11 +212,11 @@ class Tiles {
   }
 
   __device__ void load_whole_signal(int which, int step, int bytes, int stage) {
-    gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], step, bytes, threadIdx.x,
+    gpu::load_whole_rows<kSelectiveThreads, kSteps>(signals_[which], step, bytes, thread(),
                                                     shared_.raw[stage][which]);
   }
   __device__ void load_whole_input(int which, int step, int bytes, int stage) {
-    gpu::load_whole_rows<kSelectiveThreads, kSteps>(inputs_[which], step, bytes, threadIdx.x,
+    gpu::load_whole_rows<kSelectiveThreads, kSteps>(inputs_[which], step, bytes, thread(),
                                                     shared_.raw_inputs[stage][which]);
   }
   __device__ void load_whole(int step, int stage) {
@@ -246,6 +256,15 @@ class Tiles {
             make_float4(here ? s[i].x : 0.0f, here ? s[i].x * u[i].x : 0.0f, next ? s[i].y : 0.0f,
                         next ? s[i].y * u[i].y : 0.0f);
       }
+    }
+  }
+
+  template <bool kWhole>
+  __device__ void widen_inputs(int rows, int state, int stage, Slot& slot) const {
+#pragma unroll
+    for (int which = 0; which < (kAll ? 2 : 1); ++which) {
+      gpu::widen_rows<kSelectiveThreads, kSteps, kWhole>(shared_.raw_inputs[stage][which], rows,
+                                                         state, slot.inputs[which], thread());
     }
   }
 
