@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cuda.h>
-
 #include <cstdint>
 
 #include "longwave/ops/cuda/bulk_copy_cuda.cuh"
@@ -53,32 +51,6 @@ __device__ inline void begin_copy_to_block(const void* to, const void* from, int
       "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%0], [%1], %2, "
       "[%3];" ::"r"(address_in_block(to, rank)),
       "r"(shared_address(from)), "r"(bytes), "r"(address_in_block(&barrier, rank))
-      : "memory");
-}
-
-/// A place in an operand of shape (batch, time, channels).
-struct BoxPlace {
-  int channel, step, batch;
-};
-
-/// Sends for a box, which the barrier counts the bytes of; what lies beyond the operand becomes
-/// zero. One thread.
-__device__ inline void send_for_box(const CUtensorMap& from, const BoxPlace& place, void* to,
-                                    TurnBarrier& barrier) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
-      "[%0], [%1, {%3, %4, %5}], [%2];" ::"r"(shared_address(to)),
-      "l"(&from), "r"(shared_address(&barrier)), "r"(place.channel), "r"(place.step),
-      "r"(place.batch)
-      : "memory");
-}
-
-/// Begins to write a box, but for what lies beyond the operand. One thread; see begin_bulk_store.
-__device__ inline void store_box(const CUtensorMap& to, const BoxPlace& place, const void* from) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(
-          &to),
-      "r"(shared_address(from)), "r"(place.channel), "r"(place.step), "r"(place.batch)
       : "memory");
 }
 

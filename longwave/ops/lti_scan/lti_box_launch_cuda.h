@@ -10,9 +10,11 @@ namespace longwave::ops::lti_cuda {
 // What a block sees to.
 inline constexpr int kBoxLines = static_cast<int>(kLtiBoxLines);
 inline constexpr int kBoxStage = static_cast<int>(kLtiBoxStage);
-// Warps that compute, one a channel, and warps that move boxes of so many steps.
+// Warps that compute, one a channel, and warps that move boxes of so many steps, with registers a
+// thread as they need them.
 inline constexpr int kBoxWarps = static_cast<int>(kLtiBoxChannels), kBoxMovers = 4;
 inline constexpr int kBoxThreads = 32 * (kBoxWarps + kBoxMovers);
+inline constexpr int kBoxRegisters = 104, kBoxMoverRegisters = 64;
 inline constexpr int kBoxSteps = 128;
 
 struct BoxScanLaunch {

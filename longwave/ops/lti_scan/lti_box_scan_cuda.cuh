@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "longwave/ops/cuda/block_parts_cuda.cuh"
+#include "longwave/ops/cuda/warpgroup_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_box_mover_cuda.cuh"
 
 namespace longwave::ops::lti_cuda {
@@ -269,11 +271,6 @@ class BoxScan {
   uint2 in_[kTiles];             // high halves
 };
 
-// Waits for the warps that move.
-__device__ inline void synchronize_movers() {
-  asm volatile("bar.sync 1, %0;" ::"n"(32 * kBoxMovers) : "memory");
-}
-
 template <int kModeTiles>
 __global__ void __launch_bounds__(kBoxThreads, 1)
     box_scan_kernel(const __grid_constant__ BoxScanLaunch launch) {
@@ -282,14 +279,14 @@ __global__ void __launch_bounds__(kBoxThreads, 1)
   if (threadIdx.x == kBoxWarps * 32) memory.make_barriers();
   // Registers go where constants are.
   if (threadIdx.x >= kBoxWarps * 32) {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 64;");
+    gpu::give_registers<kBoxMoverRegisters>();
     BoxMover<kModeTiles> mover(launch, memory, stages);
-    synchronize_movers();
+    gpu::meet_at(1, 32 * kBoxMovers);
     mover.begin();
     __syncthreads();
     mover.run();
   } else {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 104;");
+    gpu::take_registers<kBoxRegisters>();
     BoxScan<kModeTiles>(launch, memory).run(stages);
   }
 }

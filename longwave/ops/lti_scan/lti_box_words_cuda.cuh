@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "longwave/ops/cuda/cluster_cuda.cuh"
+#include "longwave/ops/cuda/box_copy_cuda.cuh"
 #include "longwave/ops/cuda/warp_instructions_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_lines_cuda.cuh"
 

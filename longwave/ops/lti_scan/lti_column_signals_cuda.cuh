@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "longwave/ops/cuda/box_copy_cuda.cuh"
 #include "longwave/ops/cuda/cluster_cuda.cuh"
 #include "longwave/ops/cuda/warp_instructions_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_lines_cuda.cuh"

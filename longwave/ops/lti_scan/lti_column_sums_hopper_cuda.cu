@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "longwave/ops/cuda/block_parts_cuda.cuh"
 #include "longwave/ops/cuda/warpgroup_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_column_sums_launch_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
@@ -153,7 +154,7 @@ __device__ void add_up(const ColumnSumsLaunch& launch, ColumnSumsShared& shared)
   shared.powers.fill([&](int of_channel, int mode) {
     return column_pole(launch, task.channel - task.own_channel + of_channel, mode);
   });
-  asm volatile("bar.sync 1, %0;" ::"n"(kColumnThreads) : "memory");
+  gpu::meet_at(1, kColumnThreads);
   ColumnMarch marches[kColumnTiles];
 #pragma unroll
   for (int i = 0; i < kColumnTiles; ++i) {
