@@ -195,15 +195,10 @@ class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
     }
   }
 
-  // Where the pair of a step goes, if the results are paired. Of the stride 32 bits do then, which
-  // the compiler does not take from a 64-bit one by itself.
+  // Where the pair of a step goes, if the results are paired. Of the stride 32 bits do then.
   __device__ std::byte* pair_at(int which, int t) const {
     const volatile auto& result = shared_.results[which];
-    std::byte* row;
-    asm volatile("mad.wide.s32 %0, %1, %2, %3;"
-                 : "=l"(row)
-                 : "r"(t), "r"(static_cast<int>(result.stride)), "l"(result.to));
-    return row + mine_ * sizeof(T);
+    return gpu::rows_behind(result.to, t, static_cast<int>(result.stride)) + mine_ * sizeof(T);
   }
   __device__ static void store_pair(std::byte* to, const float (&x)[kEach]) {
     __builtin_assume(__isGlobal(to));
