@@ -28,8 +28,8 @@ struct BoxScanLaunch {
   View<std::complex<float>, 3> last;         // out: (batch, channels, modes) after all whole chunks
 };
 
-/// Queues the scan of 1, 2 or 4 tiles of 8 modes through boxes, for Hopper GPUs.
-void queue_box_scan(const BoxScanLaunch& launch, int mode_tiles, cudaStream_t stream,
+/// Queues the scan of up to kLtiScanCudaModes modes through boxes, for Hopper GPUs.
+void queue_box_scan(const BoxScanLaunch& launch, int64_t modes, cudaStream_t stream,
                     const char* where);
 
 }  // namespace longwave::ops::lti_cuda

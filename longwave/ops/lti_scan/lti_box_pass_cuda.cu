@@ -11,13 +11,12 @@ using BoxCarryForm = CarryForm<__nv_bfloat16>;
 
 // Segments are carried in smaller ones, where they are too few to keep a GPU busy.
 LtiCut carry_cut(const LtiScanCudaSize& size, const LtiCut& cut) {
-  constexpr int64_t kBlocks = 128;
   const int64_t units = cut.steps / kLtiBoxCarry;
   const int64_t tiles = groups_of(size.channels, BoxCarryForm::kChannels);
   for (int64_t finer = 1; finer <= units; ++finer) {
     if (units % finer != 0) continue;
     const int64_t lines = size.batch * cut.segments * finer;
-    if (finer < units && groups_of(lines, BoxCarryForm::kLines) * tiles < kBlocks) continue;
+    if (finer < units && groups_of(lines, BoxCarryForm::kLines) * tiles < kLtiBlocks) continue;
     const int64_t steps = cut.steps / finer;
     return {groups_of(size.time, steps), steps};
   }
@@ -40,7 +39,7 @@ void queue_tiles(const Pass& pass, BoxScanLaunch& launch, std::byte* workspace,
   }
   launch.first = pass.first;
   launch.last = pass.last;
-  queue_box_scan(launch, kModeTiles, stream, pass.where);
+  queue_box_scan(launch, size.modes, stream, pass.where);
 }
 
 }  // namespace
@@ -64,13 +63,9 @@ bool queue_through_boxes(const Pass& pass, std::byte* workspace, cudaStream_t st
   if (!u_boxes || !y_boxes) return false;
   BoxScanLaunch launch{
       .u_boxes = *u_boxes, .y_boxes = *y_boxes, .system = pass.system, .y = y, .lines = {}};
-  if (modes <= 8) {
-    queue_tiles<1>(pass, launch, workspace, stream);
-  } else if (modes <= 16) {
-    queue_tiles<2>(pass, launch, workspace, stream);
-  } else {
-    queue_tiles<4>(pass, launch, workspace, stream);
-  }
+  with_mode_tiles(modes, [&](auto tiles) {
+    queue_tiles<decltype(tiles)::value>(pass, launch, workspace, stream);
+  });
   queue_tail(pass, kStep, stream);
   return true;
 }

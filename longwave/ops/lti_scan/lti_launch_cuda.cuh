@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "longwave/base/error.h"
 #include "longwave/ops/cuda/launch_cuda.h"
@@ -46,6 +47,19 @@ void queue(void (*kernel)(Launch), unsigned blocks, int threads, int bytes, cons
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), where);
   kernel<<<blocks, threads, bytes, stream>>>(launch);
   gpu::require_device(cudaGetLastError(), where);
+}
+
+// Calls `work` with the tiles of 8 modes that kernels exist for and that hold up to
+// kLtiScanCudaModes modes.
+template <typename Work>
+void with_mode_tiles(int64_t modes, const Work& work) {
+  if (modes <= 8) {
+    work(std::integral_constant<int, 1>());
+  } else if (modes <= 16) {
+    work(std::integral_constant<int, 2>());
+  } else {
+    work(std::integral_constant<int, 4>());
+  }
 }
 
 // Turns what segments add into the states before them.

@@ -15,6 +15,9 @@ struct LtiCut {
   int64_t steps = 0;  ///< of each segment but the last; a multiple of kLtiStage
 };
 
+/// Blocks that keep a GPU busy.
+inline constexpr int64_t kLtiBlocks = 128;
+
 /// Steps that a block holds at once.
 inline constexpr int64_t kLtiStage = 32;
 

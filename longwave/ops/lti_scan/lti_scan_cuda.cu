@@ -65,13 +65,9 @@ void queue_scan(const ScanPass<T>& pass, std::byte* workspace, cudaStream_t stre
   for (int64_t first = 0; first == 0 || first < modes; first += kLtiScanCudaModes) {
     const int64_t count = std::min(kLtiScanCudaModes, modes - first);
     const ScanPass<T> group = group_of(pass, first, count);
-    if (count <= 8) {
-      queue_group<T, 1>(group, first > 0, workspace, stream);
-    } else if (count <= 16) {
-      queue_group<T, 2>(group, first > 0, workspace, stream);
-    } else {
-      queue_group<T, 4>(group, first > 0, workspace, stream);
-    }
+    with_mode_tiles(count, [&](auto tiles) {
+      queue_group<T, decltype(tiles)::value>(group, first > 0, workspace, stream);
+    });
   }
 }
 
@@ -87,8 +83,6 @@ template void queue_scan(const ScanPass<__nv_bfloat16>&, std::byte*, cudaStream_
 namespace {
 
 constexpr const char* kWhere = "lti_scan_cuda";
-// Blocks that keep a GPU busy.
-constexpr int64_t kBlocks = 128;
 // The shortest segment worth a pass of its own; longer where the scan takes several blocks for one
 // that carries.
 template <typename T>
@@ -99,7 +93,7 @@ template <typename Form>
 LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
   const int64_t tiles = std::max<int64_t>(
       1, lti_cuda::groups_of(size.channels, Form::kChannels) * std::max<int64_t>(1, groups));
-  const int64_t lines = std::max<int64_t>(1, kBlocks / tiles) * Form::kLines;
+  const int64_t lines = std::max<int64_t>(1, kLtiBlocks / tiles) * Form::kLines;
   const int64_t wanted = lines / std::max<int64_t>(1, size.batch);
   return lti_cut(size.time, std::clamp<int64_t>(size.time / kShortest<typename Form::Number>, 1,
                                                 std::max<int64_t>(1, wanted)));
@@ -108,7 +102,7 @@ LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
 // Whole sequences, where they keep about half of the GPU busy: with segments, and a pass that finds
 // the states before them, the other sums take less time.
 LtiCut column_cut_for(const LtiScanCudaSize& size) {
-  constexpr int64_t kClusters = 64;
+  constexpr int64_t kClusters = kLtiBlocks / lti_cuda::kColumnBlocks;
   if (size.modes > kLtiScanCudaModes) return {};
   const int64_t tiles = lti_cuda::groups_of(size.channels, lti_cuda::kColumnRowChannels);
   const bool enough = 2 * size.batch * tiles >= kClusters * lti_cuda::kColumnLines;
@@ -125,8 +119,8 @@ LtiCut box_cut_for(const LtiScanCudaSize& size) {
   if (!std::is_same_v<T, __nv_bfloat16> || size.modes > kLtiScanCudaModes) return {};
   const int64_t tiles = lti_cuda::groups_of(size.channels, kLtiBoxChannels);
   const int64_t blocks = tiles * lti_cuda::groups_of(size.batch, kLtiBoxLines);
-  if (blocks * size.time == 0 || (size.time < kLtiBoxStage && blocks > kBlocks)) return {};
-  const int64_t segments = std::max<int64_t>(1, kBlocks / tiles * kLtiBoxLines / size.batch);
+  if (blocks * size.time == 0 || (size.time < kLtiBoxStage && blocks > kLtiBlocks)) return {};
+  const int64_t segments = std::max<int64_t>(1, kLtiBlocks / tiles * kLtiBoxLines / size.batch);
   const double pass = static_cast<double>(blocks) / (size.modes <= 16 ? 113 : 227);
   const double saved = 1 - 1 / static_cast<double>(segments) - pass;
   const auto stages = static_cast<double>(lti_cuda::groups_of(size.time, kLtiBoxStage));

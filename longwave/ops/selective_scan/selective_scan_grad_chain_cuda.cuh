@@ -33,7 +33,7 @@ class GradChain : public GradSteps<T, kStates, kLanes, kChannels, kPass> {
  protected:
   using Base::A_, Base::adjoint_, Base::lane_, Base::launch_, Base::mine_, Base::shared_;
   using Base::channel, Base::holds, Base::place, Base::rows_from;
-  using Base::fetch, Base::finish, Base::flush, Base::park, Base::total_;
+  using Base::fetch, Base::finish_and_flush, Base::park, Base::total_;
 
   // From the states before the tile, in h.
   template <bool kStarts>
@@ -50,11 +50,7 @@ class GradChain : public GradSteps<T, kStates, kLanes, kChannels, kPass> {
       this->template go_forward<kStarts>(t, h, trace, in, sums);
       if (sub > 0) fetch_adjoint<kStarts>(sub);
       this->template go_back<kStarts>(t, trace, in, sums, through);
-      finish(t, rows - t, trace.y, through.B, through.A);
-      if (!Shared::kWaits) {
-        __syncthreads();
-        flush(first, t, rows - t);
-      }
+      finish_and_flush(first, t, rows - t, trace.y, through.B, through.A);
     }
   }
 

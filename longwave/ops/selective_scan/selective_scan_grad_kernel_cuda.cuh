@@ -53,9 +53,10 @@ class Adjoint : private GradChain<T, kStates, kLanes, kChannels, kPass> {
 
  private:
   using Base::A_, Base::adjoint_, Base::sum_A_, Base::total_;
-  using Base::begin_loads, Base::begin_outputs, Base::end_signals, Base::finish, Base::flush;
+  using Base::begin_loads, Base::begin_outputs, Base::end_signals, Base::finish_and_flush;
   using Base::channel, Base::holds, Base::load, Base::place, Base::row, Base::rows_from;
   using Base::fetch, Base::next_outputs, Base::park, Base::prepare, Base::stride;
+  using Base::flush;
   using Base::lane_, Base::launch_, Base::mine_, Base::read_pair, Base::read_states, Base::shared_;
   using Base::width_;
   using typename Base::Held;
@@ -180,11 +181,7 @@ class Adjoint : private GradChain<T, kStates, kLanes, kChannels, kPass> {
       this->template go_forward<kStarts>(t, h, trace, in, sums);
       this->template go_back<kStarts>(t, trace, in, sums, through);
       fetch(max(sub - 1, 0), h);
-      finish(t, rows - t, trace.y, through.B, through.A);
-      if (!Shared::kWaits) {
-        __syncthreads();
-        flush(first, t, rows - t);
-      }
+      finish_and_flush(first, t, rows - t, trace.y, through.B, through.A);
     }
   }
 

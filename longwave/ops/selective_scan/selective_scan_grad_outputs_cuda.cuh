@@ -138,6 +138,17 @@ class GradOutputs : public GradLoads<T, kStates, kLanes, kChannels, kPass> {
     }
   }
 
+  // finish(), and what of its sums does not wait for the end of the tile at `tile` leaves.
+  __device__ void finish_and_flush(int64_t tile, int t, int rows, const float (&y)[kChannels][kSub],
+                                   const float (&by_B)[kChannels][kSub],
+                                   const float (&by_A)[kChannels][kSub]) {
+    finish(t, rows, y, by_B, by_A);
+    if (!Shared::kWaits) {
+      __syncthreads();
+      flush(tile, t, rows);
+    }
+  }
+
   // Adds up over the warps: the sums of the kFlushed steps from t of the tile at `tile` on, behind
   // a barrier.
   __device__ void flush(int64_t tile, int t, int rows) const {
