@@ -33,7 +33,6 @@ class BoxMover {
 
   __device__ void run() {
     for (int stage = 0; stage < stages_ + 2; ++stage) swap(stage);
-    if (threadIdx.x % 32 == 0) gpu::await_bulk_reads();
   }
 
  private:
@@ -54,7 +53,7 @@ class BoxMover {
   }
 
   // Makes words of the inputs of a stage, in place of the outputs of the stage two before, which
-  // leave; then the inputs of the next stage may come.
+  // leave; then boxes are free for the inputs of the next stage, or for outputs where none come.
   __device__ void swap(int stage) {
     const bool comes = stage < stages_, leaves = stage >= 2;
     if (leaves) gpu::await_turn(memory_.outputs_full[stage % 2], stage / 2 - 1);
@@ -70,12 +69,12 @@ class BoxMover {
       __syncwarp();
       if (leaves) store(place_of(stage - 2, box), memory_.boxes[mover_][box]);
     }
-    if (!comes) return;
-    gpu::arrive_as_warp(memory_.words_full[stage % 2]);
-    if (stage + 1 < stages_ && threadIdx.x % 32 == 0) {
+    if (comes) gpu::arrive_as_warp(memory_.words_full[stage % 2]);
+    if (threadIdx.x % 32 == 0) {
       gpu::await_bulk_reads();
-      send(stage + 1);
+      if (stage + 1 < stages_) send(stage + 1);
     }
+    __syncwarp();
   }
 
   // Two patches of a box, in halves of their channels.
