@@ -37,8 +37,10 @@ class ScanApart
         part_(Slot::place(place(0), lane_)) {}
 
   __device__ void run() {
-    if (threadIdx.x < kSlots) {
-      gpu::make_turns(shared_.ready[threadIdx.x], kSelectiveThreads / 32);
+    if (threadIdx.x == 0) {
+      for (gpu::TurnBarrier& ready : shared_.ready) {
+        gpu::make_turns(ready, kSelectiveThreads / 32);
+      }
     }
     __syncthreads();
     const int part = gpu::part_of_block(kSelectiveThreads);
