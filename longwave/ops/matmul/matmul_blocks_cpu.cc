@@ -7,8 +7,8 @@
 #include "longwave/ops/matmul/block_activations.h"
 #include "longwave/ops/matmul/matmul_kernels.h"
 #include "longwave/ops/matmul/rounded_columns.h"
+#include "longwave/ops/matmul/want_vnni.h"
 
-#define HWY_WANT_AVX3_DL
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "longwave/ops/matmul/matmul_blocks_cpu.cc"
 #include <hwy/foreach_target.h>

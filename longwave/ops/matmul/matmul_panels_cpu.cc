@@ -8,9 +8,9 @@
 #include "longwave/base/workspace.h"
 #include "longwave/ops/matmul/matmul_kernels.h"
 #include "longwave/ops/matmul/rounded_columns.h"
+#include "longwave/ops/matmul/want_vnni.h"
 #include "longwave/ops/quant/panels.h"
 
-#define HWY_WANT_AVX3_DL
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "longwave/ops/matmul/matmul_panels_cpu.cc"
 #include <hwy/foreach_target.h>
