@@ -46,10 +46,10 @@ struct BoxScanMemory {
   // A box is there; words of a stage are, and its outputs in their place.
   gpu::TurnBarrier full[kBoxMovers][kMoverBoxes], words_full[2], outputs_full[2];
 
-  // At first a channel's factors take the place of words and of `out`.
+  // At first a channel's factors take the place of the second stage's words and of `out`.
   __device__ Factors& factors(int channel) {
-    static_assert(kBoxChannels * sizeof(Factors) <= sizeof(words) + sizeof(out));
-    return reinterpret_cast<Factors*>(&words)[channel];
+    static_assert(kBoxChannels * sizeof(Factors) <= sizeof(words[1]) + sizeof(out));
+    return reinterpret_cast<Factors*>(&words[1])[channel];
   }
 
   // One thread.
@@ -70,11 +70,12 @@ struct BlockPlace {
 
   // Computed anew wherever it is wanted: registers are too few to keep it.
   __device__ explicit BlockPlace(const Lines& lines) {
-    int64_t block = blockIdx.x;
-    asm volatile("" : "+l"(block));
-    const int64_t tiles = (lines.channels + kBoxChannels - 1) / kBoxChannels;
-    first_line = block / tiles * kBoxLines;
-    first_channel = block % tiles * kBoxChannels;
+    unsigned block = blockIdx.x;
+    asm volatile("" : "+r"(block));
+    // No more than there are blocks.
+    const auto tiles = static_cast<unsigned>((lines.channels + kBoxChannels - 1) / kBoxChannels);
+    first_line = int64_t{block / tiles} * kBoxLines;
+    first_channel = int64_t{block % tiles} * kBoxChannels;
   }
 };
 

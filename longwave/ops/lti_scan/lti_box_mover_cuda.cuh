@@ -5,8 +5,8 @@
 
 namespace longwave::ops::lti_cuda {
 
-// A warp that brings inputs of a line to shared memory and outputs to device memory, and makes
-// words of the ones and rows of the others.
+// A warp that brings first states and inputs of a line to shared memory and outputs to device
+// memory, and makes words of inputs and rows of outputs.
 template <int kModeTiles>
 class BoxMover {
   using Memory = BoxScanMemory<kModeTiles>;
@@ -22,17 +22,22 @@ class BoxMover {
     piece_ = lane / 4 * kChannelPieces + (first_box() * kBoxLines + line()) * 4 + lane % 4;
   }
 
-  // Before the block's first barrier: the first stage's inputs.
-  __device__ void begin() {
-    if (threadIdx.x % 32 != 0) return;
-    const BlockPlace place(launch_.lines);
-    memory_.walks[mover_] = BoxWalk::of(launch_.lines, place.first_line + line(),
-                                        place.first_channel, kBoxSteps, backwards());
-    send(0);
-  }
-
+  // When all barriers are made; the block meets once meanwhile.
   __device__ void run() {
-    for (int stage = 0; stage < stages_ + 2; ++stage) swap(stage);
+    const BlockPlace place(launch_.lines);
+    const Line own = line_of(launch_.lines, place.first_line + line());
+    if (threadIdx.x % 32 == 0) {
+      memory_.walks[mover_] =
+          BoxWalk::of(launch_.lines, own, place.first_channel, kBoxSteps, backwards());
+      send(0);
+    }
+    __syncwarp();
+    bring_first_states(own, place.first_channel);
+    for (int stage = 0; stage < stages_ + 2; ++stage) {
+      swap(stage);
+      // What constants are made of lies where words of the second stage come.
+      if (stage == 0) __syncthreads();
+    }
   }
 
  private:
@@ -42,6 +47,32 @@ class BoxMover {
     return memory_.walks[mover_].at(stage * kStageBoxes + first_box() + box);
   }
   __device__ bool backwards() const { return launch_.system.direction == Direction::kAdjoint; }
+
+  // The states of half of the channels before the line, neighbouring modes together.
+  __device__ void bring_first_states(const Line& own, int64_t block_channel) const {
+    constexpr int kModes = 4 * Memory::kTiles, kEach = kHalfChannels * kModes / 32;
+    static_assert(kBoxMovers == 2 * kBoxLines);
+    const int lane = threadIdx.x % 32, first_channel = mover_ / kBoxLines * kHalfChannels;
+    float2 first[kEach];
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int state = i * 32 + lane;
+      first[i] = first_state(own, block_channel + first_channel + state / kModes, state % kModes);
+    }
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int state = i * 32 + lane, mode = state % kModes;
+      memory_.carries[first_channel + state / kModes][mode / 4][line() * 4 + mode % 4] = first[i];
+    }
+  }
+  __device__ float2 first_state(const Line& own, int64_t channel, int mode) const {
+    if (own.length < 0 || channel >= launch_.lines.channels) return {0.0f, 0.0f};
+    if (launch_.h.states != nullptr) {
+      return launch_.h(0, own.sequence, own.segment * launch_.finer, channel, mode);
+    }
+    const bool given = !launch_.first.absent() && mode < launch_.first.extent(2);
+    return given ? number(launch_.first(own.sequence, channel, mode)) : make_float2(0.0f, 0.0f);
+  }
 
   // One lane: where no boxes wait.
   __device__ void send(int stage) {

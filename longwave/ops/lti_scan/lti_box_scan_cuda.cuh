@@ -19,40 +19,46 @@ class BoxScan {
   __device__ BoxScan(const BoxScanLaunch& launch, Memory& memory)
       : launch_(launch), memory_(memory), position_(threadIdx.x % 32 / 8) {
     const LaneOf lane(launch);
-    const int warp = threadIdx.x / 32, index = threadIdx.x % 32;
+    // Places of constants are not kept in registers until they are used.
+    unsigned thread = threadIdx.x;
+    asm volatile("" : "+r"(thread));
+    const unsigned warp = thread / 32, index = thread % 32;
+    const int64_t channel = lane.there ? lane.channel : 0;
+    const ModeFactors mode = factors_of(launch.system, channel, index);
+    const PolePowers powers(mode.pole);
+    if (index < Tiles::kModes) {
+      double2 positions = powers.last();
+#pragma unroll
+      for (int i = 1; i < kBoxChunks; i *= 2) positions = times(positions, positions);
+      memory.chunk_powers[warp][index / 4][index % 4] = with_square(powers.last());
+      memory.position_powers[warp][index / 4][index % 4] = with_square(positions);
+    }
     auto& factors = memory.factors(warp);
-    factors.template make<1>(launch.system, lane.there ? lane.channel : 0, 0, [] { __syncwarp(); });
+    uint4 out[kModeTiles][kOutputs];
+    const auto take_out = [&] {
+#pragma unroll
+      for (int k = 0; k < kModeTiles; ++k) {
+#pragma unroll
+        for (int n = 0; n < kOutputs; ++n) {
+          out[k][n] = factors.out_tile(k * kOutputs + n, mode.late);
+        }
+      }
+    };
+    factors.template make<1>(
+        launch.system, channel, mode, powers, 0, [] { __syncwarp(); }, take_out);
 #pragma unroll
     for (int j = 0; j < kTiles; ++j) {
-      const uint4 tile = factors.in_tile(j);
+      const uint4 tile = factors.in_tile(j, mode.late);
       in_[j] = right_part(tile, 0);
       memory.in_low[warp][j][index] = right_part(tile, 1);
     }
     // Outputs of steps 8 to 15; the tile has those of steps 0 to 7 as well, which are the same for
     // inputs eight steps earlier.
     memory.straight[warp][index] = factors.straight_tile(1);
-    if (index < Tiles::kModes) {
-      const double2 chunk = wide(factors.powers.of[kStep][index]);
-      memory.chunk_powers[warp][index / 4][index % 4] = with_square(chunk);
-      memory.position_powers[warp][index / 4][index % 4] = with_square(power_of(chunk, kBoxChunks));
-    }
-    if (position_ == 0) {
-      float2 first[kTiles];
-#pragma unroll
-      for (int j = 0; j < kTiles; ++j) first[j] = first_state(lane, 4 * j + index % 4);
-#pragma unroll
-      for (int j = 0; j < kTiles; ++j) carry(j) = first[j];
-    }
     const int chunks = last_steps(launch.lines) / kStep;
     constexpr int kStageChunks = kBoxStage / kStep;
     last_stage_ = chunks / kStageChunks;
     last_chunk_ = chunks % kStageChunks;
-    uint4 out[kModeTiles][kOutputs];
-#pragma unroll
-    for (int k = 0; k < kModeTiles; ++k) {
-#pragma unroll
-      for (int n = 0; n < kOutputs; ++n) out[k][n] = factors.out_tile(k * kOutputs + n);
-    }
     // All factors have been used.
     __syncthreads();
 #pragma unroll
@@ -121,17 +127,6 @@ class BoxScan {
 
   __device__ float2& carry(int j) {
     return memory_.carries[threadIdx.x / 32][j][threadIdx.x % (kBoxLines * 4)];
-  }
-
-  __device__ float2 first_state(const LaneOf& lane, int mode) const {
-    if (!lane.there || lane.line.length < 0) return {0.0f, 0.0f};
-    if (launch_.h.states != nullptr) {
-      return launch_.h(0, lane.line.sequence, lane.line.segment * launch_.finer, lane.channel,
-                       mode);
-    }
-    const bool given = !launch_.first.absent() && mode < launch_.first.extent(2);
-    return given ? number(launch_.first(lane.line.sequence, lane.channel, mode))
-                 : make_float2(0.0f, 0.0f);
   }
 
   // Outputs take the place of inputs.
@@ -282,8 +277,6 @@ __global__ void __launch_bounds__(kBoxThreads, 1)
     gpu::give_registers<kBoxMoverRegisters>();
     BoxMover<kModeTiles> mover(launch, memory, stages);
     gpu::meet_at(1, 32 * kBoxMovers);
-    mover.begin();
-    __syncthreads();
     mover.run();
   } else {
     gpu::take_registers<kBoxRegisters>();

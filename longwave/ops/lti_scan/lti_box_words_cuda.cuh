@@ -36,11 +36,10 @@ __device__ inline int patch_row() {
 struct BoxWalk {
   int channel, first, way, sequence;
 
-  __device__ static BoxWalk of(const Lines& lines, int64_t index, int64_t channel, int steps,
+  __device__ static BoxWalk of(const Lines& lines, const Line& line, int64_t channel, int steps,
                                bool backwards) {
-    const bool there = index < lines.count();
-    const int sequence = static_cast<int>(there ? index / lines.run : lines.batch);
-    const int begin = static_cast<int>(there ? index % lines.run * lines.cut.steps : 0);
+    const auto sequence = static_cast<int>(line.length < 0 ? lines.batch : line.sequence);
+    const auto begin = static_cast<int>(line.segment * lines.cut.steps);
     const int time = static_cast<int>(lines.time);
     return {static_cast<int>(channel), backwards ? time - begin - steps : begin,
             backwards ? -steps : steps, sequence};

@@ -128,68 +128,121 @@ __device__ uint4 make_readout(const Value& value) {
   }
 }
 
-// What the constants of a channel are made of, in shared memory.
+// Powers 0 to kStep of a pole, rounded, and the last one in double. No more than eight roundings
+// enter one of them: it has more digits right than the sum of two bfloat16 has.
+class PolePowers {
+  static constexpr int kHalf = kStep / 2;
+
+ public:
+  __device__ explicit PolePowers(float2 pole) : pole_(pole) {
+    double2 half = wide(pole);
+#pragma unroll
+    for (int i = 1; i < kHalf; i *= 2) half = times(half, half);
+    half_ = rounded(half);
+    last_ = times(half, half);
+  }
+
+  __device__ double2 last() const { return last_; }
+
+  // Calls `take` with each power and its exponent. All are made anew: registers are too few to keep
+  // them.
+  template <typename Take>
+  __device__ void visit(const Take& take) const {
+    float2 low[kHalf] = {{1.0f, 0.0f}, pole_};
+    asm volatile("" : "+f"(low[1].x));
+#pragma unroll
+    for (int i = 0; i < kHalf; ++i) {
+      if (i > 1) low[i] = times(low[i / 2], low[(i + 1) / 2]);
+      take(i, low[i]);
+      take(kHalf + i, i == 0 ? half_ : times(half_, low[i]));
+    }
+    take(kStep, rounded(last_));
+  }
+
+ private:
+  float2 pole_, half_;
+  double2 last_;
+};
+
+// What the constants of a channel are made of, in shared memory: first those that make outputs,
+// then in their place those that inputs meet.
 template <typename Form, int kModeTiles>
 struct ChannelFactors {
   static constexpr int kChunk = Form::kChunk;
+  static_assert(kChunk == kStep);
   using Tiles = ScanTiles<Form, kModeTiles>;
 
-  Powers<kChunk> powers;
-  float2 gains[2][32];      // of inputs and of outputs
+  // Real and imaginary parts of gains times powers of poles. What the lanes of a tile read lies in
+  // different banks.
+  static constexpr int kRow = Tiles::kModes + 4;
+  float products[2][kChunk + 1][kRow];
   float responses[kChunk];  // of outputs to inputs so many steps before
-  int late;
 
-  // By so many warps, of which this is one, that wait for each other in `synchronize`.
-  template <int kWarps, typename Synchronize>
-  __device__ void make(const ScanSystem& system, int64_t channel, int warp,
-                       const Synchronize& synchronize) {
-    const int lane = threadIdx.x % 32, thread = 32 * warp + lane;
-    const ModeFactors factors = factors_of(system, channel, lane);
-    powers.template fill<kWarps>(factors.pole, warp);
-    if (warp == 0) {
-      gains[0][lane] = factors.in;
-      gains[1][lane] = factors.out;
-      late = factors.late;
-    }
+  // By so many warps, of which this is one, that wait for each other in `synchronize`; each lane
+  // knows a mode. Calls `take_out` where out_tile can be called; then the other tiles can.
+  template <int kWarps, typename Synchronize, typename TakeOut>
+  __device__ void make(const ScanSystem& system, int64_t channel, const ModeFactors& mode,
+                       const PolePowers& powers, int warp, const Synchronize& synchronize,
+                       const TakeOut& take_out) {
+    put<kWarps>(mode.out, powers, warp);
     synchronize();
-    constexpr int kEach = 32 * kWarps / kChunk;  // lanes for a lag
-    const int lag = thread / kEach;
-    float response = 0.0f;
-    for (int n = thread % kEach; n < Tiles::kModes; n += kEach) {
-      // One of the gains is one.
-      const float2 gain = times(gains[0][n], gains[1][n]), power = powers.of[lag][n];
-      response = fmaf(gain.x, power.x, fmaf(-gain.y, power.y, response));
-    }
-    for (int offset = 1; offset < kEach; offset *= 2) {
-      response += __shfl_xor_sync(0xffffffffu, response, offset);
-    }
-    if (thread % kEach == 0) {
-      const bool skips = lag == 0 && !system.d.absent();
-      responses[lag] = skips ? response + system.d(channel) : response;
-    }
+    take_out();
+    // One of the gains is one: the products with the other make the responses.
+    if (mode.late == 0) respond<kWarps>(system, channel, warp);
+    synchronize();
+    put<kWarps>(mode.in, powers, warp);
+    synchronize();
+    if (mode.late == 1) respond<kWarps>(system, channel, warp);
     synchronize();
   }
 
   // Tiles of each kind by their place in it.
-  __device__ uint4 in_tile(int tile) const {
+  __device__ uint4 in_tile(int tile, int late) const {
     const int column = threadIdx.x % 32 / 4, mode = tile % Tiles::kStates * 4 + column / 2;
     const int power = kChunk - 1 - tile / Tiles::kStates * kStep + late;
-    return make_tile([&](int t) {
-      const float2 x = times(gains[0][mode], powers.of[power - t][mode]);
-      return column % 2 == 0 ? x.x : x.y;
-    });
+    return make_tile([&](int t) { return products[column % 2][power - t][mode]; });
   }
-  __device__ uint4 out_tile(int tile) const {
-    const int i = tile % Tiles::kOutputs * 8 + threadIdx.x % 32 / 4;
+  __device__ uint4 out_tile(int tile, int late) const {
+    const int power = tile % Tiles::kOutputs * 8 + threadIdx.x % 32 / 4 + 1 - late;
     return make_readout<typename Form::Number>([&](int row) {
-      const int n = tile / Tiles::kOutputs * 8 + row / 2;
-      const float2 x = times(gains[1][n], powers.of[i + 1 - late][n]);
-      return row % 2 == 0 ? x.x : -x.y;
+      const float x = products[row % 2][power][tile / Tiles::kOutputs * 8 + row / 2];
+      return row % 2 == 0 ? x : -x;
     });
   }
   __device__ uint4 straight_tile(int tile) const {
     const int i = tile * 8 + threadIdx.x % 32 / 4;
     return make_tile([&](int t) { return i >= t ? responses[i - t] : 0.0f; });
+  }
+
+ private:
+  // Each lane sees to its mode, each warp to a part of the powers.
+  template <int kWarps>
+  __device__ void put(float2 gain, const PolePowers& powers, int warp) {
+    const int mode = threadIdx.x % 32;
+    powers.visit([&](int i, float2 power) {
+      if (i % kWarps != warp || mode >= Tiles::kModes) return;
+      const float2 product = times(gain, power);
+      products[0][i][mode] = product.x;
+      products[1][i][mode] = product.y;
+    });
+  }
+
+  template <int kWarps>
+  __device__ void respond(const ScanSystem& system, int64_t channel, int warp) {
+    constexpr int kEach = 32 * kWarps / kChunk;  // lanes for a lag
+    const int thread = 32 * warp + threadIdx.x % 32, lag = thread / kEach;
+    float response = 0.0f;
+#pragma unroll
+    for (int i = 0; i < Tiles::kModes / kEach; ++i) {
+      response += products[0][lag][i * kEach + thread % kEach];
+    }
+#pragma unroll
+    for (int offset = 1; offset < kEach; offset *= 2) {
+      response += __shfl_xor_sync(0xffffffffu, response, offset);
+    }
+    if (thread % kEach != 0) return;
+    const bool skips = lag == 0 && !system.d.absent();
+    responses[lag] = skips ? response + system.d(channel) : response;
   }
 };
 
@@ -208,19 +261,26 @@ __global__ void __launch_bounds__(kFactorThreads)
   __shared__ ChannelFactors<Form, kModeTiles> factors;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int64_t channel = blockIdx.x;
-  factors.template make<kFactorWarps>(launch.system, channel, warp, [] { __syncthreads(); });
+  const ModeFactors mode = factors_of(launch.system, channel, lane);
+  const PolePowers powers(mode.pole);
   uint4* const tiles = launch.tiles + channel * Tiles::kCount * 32 + lane;
-  for (int tile = warp; tile < Tiles::kCount; tile += kFactorWarps) {
-    tiles[tile * 32] = tile < Tiles::kOut        ? factors.in_tile(tile)
-                       : tile < Tiles::kStraight ? factors.out_tile(tile - Tiles::kOut)
-                                                 : factors.straight_tile(tile - Tiles::kStraight);
+  factors.template make<kFactorWarps>(
+      launch.system, channel, mode, powers, warp, [] { __syncthreads(); },
+      [&] {
+        for (int tile = Tiles::kOut + warp; tile < Tiles::kStraight; tile += kFactorWarps) {
+          tiles[tile * 32] = factors.out_tile(tile - Tiles::kOut, mode.late);
+        }
+      });
+  for (int tile = warp; tile < Tiles::kOut; tile += kFactorWarps) {
+    tiles[tile * 32] = factors.in_tile(tile, mode.late);
+  }
+  for (int tile = Tiles::kStraight + warp; tile < Tiles::kCount; tile += kFactorWarps) {
+    tiles[tile * 32] = factors.straight_tile(tile - Tiles::kStraight);
   }
   // A warp for each row of hops.
   if (warp >= kScanHops || lane >= Tiles::kModes) return;
-  const float2 pole = factors_of(launch.system, channel, lane).pole;
   launch.hops[(channel * kScanHops + warp) * Tiles::kModes + lane] =
-      warp == kHop ? factors.powers.of[Form::kChunk][lane]
-                   : rounded(power_of(wide(pole), launch.steps));
+      rounded(warp == kHop ? powers.last() : power_of(wide(mode.pole), launch.steps));
 }
 
 struct SumFactorsLaunch {
