@@ -17,9 +17,10 @@ inline constexpr int kColumnTiles = 2;                             // of a warp
 inline constexpr int kColumnMostModes =
     kColumnModes * kColumnTiles * kColumnWarps / kColumnChannels;  // of a channel
 
-// Powers of the poles of a block's channels.
+// Powers of the poles of a block's channels. Those of four modes two steps apart lie in different
+// banks.
 struct ColumnPowers {
-  float2 of[kColumnChannels][kColumnChunk + 1][kColumnMostModes];
+  float2 of[kColumnChannels][kColumnChunk + 1][kColumnMostModes + 2];
 
   // A thread for half of the powers of a pole.
   template <typename Pole>

@@ -48,12 +48,29 @@ struct GradientsLaunch {
   View<float, 1> dd;                    // out, or absent
 };
 
-// What dh gives da: sum over sequences of dh conj(s[time-1]).
+// Lanes that share the lags, line groups and sequences of a mode, and modes that a block sees to at
+// once.
+inline constexpr int kGradientLanes = 8, kGradientModes = 32;
+inline constexpr int kGradientThreads = kGradientLanes * kGradientModes;
+
+// The sum of what such lanes hold, in each of them.
+__device__ inline double over_lanes(double sum) {
+#pragma unroll
+  for (int offset = 1; offset < kGradientLanes; offset *= 2) {
+    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+  }
+  return sum;
+}
+__device__ inline double2 over_lanes(double2 sum) {
+  return make_double2(over_lanes(sum.x), over_lanes(sum.y));
+}
+
+// What dh gives da: sum over the lane's sequences of dh conj(s[time-1]).
 template <typename T>
 __device__ double2 final_gradient(const GradientsLaunch<T>& launch, int64_t channel, int64_t mode) {
   const float2 pole = number(launch.a(channel, mode));
   double2 sum = make_double2(0.0, 0.0);
-  for (int64_t b = 0; b < launch.dh.extent(0); ++b) {
+  for (int64_t b = threadIdx.x % kGradientLanes; b < launch.dh.extent(0); b += kGradientLanes) {
     float2 h = number(launch.ends.h(b, channel, mode)), s = number(launch.ends.s(b, channel, mode));
     const int64_t time = launch.u.extent(1);
     for (int64_t t = time / kStage * kStage; t < time; ++t) {
@@ -67,39 +84,54 @@ __device__ double2 final_gradient(const GradientsLaunch<T>& launch, int64_t chan
   return sum;
 }
 
-inline constexpr int kGradientThreads = 64;
+// The lane's share of the sum over pairs of steps of a chunk that are `lag` apart.
+template <int kChunk>
+__device__ double share_of_lag(const Parts& parts, int64_t channel, int lag) {
+  double sum = 0.0;
+#pragma unroll 2
+  for (int64_t group = 0; group < parts.line_groups; ++group) {
+#pragma unroll
+    for (int i = 0; i < kChunk; i += kGradientLanes) {
+      const int later = lag + i + static_cast<int>(threadIdx.x) % kGradientLanes;
+      if (later < kChunk) sum += parts.pair(group, channel, later, later - lag);
+    }
+  }
+  return sum;
+}
 
 // A block for each channel.
 template <typename Form>
 __global__ void __launch_bounds__(kGradientThreads)
     gradients_kernel(const __grid_constant__ GradientsLaunch<typename Form::Number> launch) {
-  constexpr int kChunk = Form::kChunk;
+  constexpr int kChunk = Form::kChunk, kEach = kChunk / kGradientLanes;
+  static_assert(kChunk <= kGradientModes);
   __shared__ double lags[kChunk];
-  const int64_t channel = blockIdx.x;
-  const int own_lag = static_cast<int>(threadIdx.x);
-  if (own_lag < kChunk) {
-    double sum = 0.0;
-    for (int64_t group = 0; group < launch.parts.line_groups; ++group) {
-#pragma unroll 8
-      for (int i = 0; i < kChunk; ++i) {
-        if (i >= own_lag) sum += launch.parts.pair(group, channel, i, i - own_lag);
-      }
-    }
-    lags[own_lag] = sum;
-    if (own_lag == 0 && !launch.dd.absent()) launch.dd(channel) = static_cast<float>(sum);
+  const int64_t channel = blockIdx.x, modes = launch.a.extent(1);
+  const int lane = threadIdx.x % kGradientLanes, row = threadIdx.x / kGradientLanes;
+  if (row < kChunk) {
+    const double sum = over_lanes(share_of_lag<kChunk>(launch.parts, channel, row));
+    if (lane == 0) lags[row] = sum;
+    if (threadIdx.x == 0 && !launch.dd.absent()) launch.dd(channel) = static_cast<float>(sum);
   }
   __syncthreads();
-  for (int64_t mode = threadIdx.x; mode < launch.a.extent(1); mode += kGradientThreads) {
+  // All lanes of a warp go on while one has a mode.
+  for (int64_t first = 0; first < modes; first += kGradientModes) {
+    const bool there = first + row < modes;
+    const int64_t mode = there ? first + row : modes - 1;
     double2 dy_h = make_double2(0.0, 0.0), dy_s = dy_h;
-    for (int64_t group = 0; group < launch.parts.line_groups; ++group) {
+    for (int64_t group = lane; group < launch.parts.line_groups; group += kGradientLanes) {
       const float2 h = launch.parts.state(group, channel, 0, mode);
       const float2 s = launch.parts.state(group, channel, 1, mode);
       dy_h = make_double2(dy_h.x + h.x, dy_h.y + h.y);
       dy_s = make_double2(dy_s.x + s.x, dy_s.y + s.y);
     }
     const double2 pole = wide(number(launch.a(channel, mode)));
-    double2 power = make_double2(1.0, 0.0), slope = make_double2(0.0, 0.0);
-    for (int lag = 0; lag < kChunk; ++lag) {
+    const int first_lag = lane * kEach;
+    const double2 one_less = power_of(pole, max(0, first_lag - 1));
+    double2 power = first_lag == 0 ? one_less : times(one_less, pole);
+    double2 slope = make_double2(first_lag * one_less.x, first_lag * one_less.y);
+#pragma unroll
+    for (int lag = first_lag; lag < first_lag + kEach; ++lag) {
       const double sum = lags[lag];
       dy_h = make_double2(dy_h.x + power.x * sum, dy_h.y + power.y * sum);
       dy_s = make_double2(dy_s.x + slope.x * sum, dy_s.y + slope.y * sum);
@@ -107,10 +139,13 @@ __global__ void __launch_bounds__(kGradientThreads)
       slope = make_double2((lag + 1) * power.x, (lag + 1) * power.y);
       power = times(power, pole);
     }
+    double2 last = make_double2(0.0, 0.0);
+    if (!launch.dh.absent()) last = over_lanes(final_gradient(launch, channel, mode));
+    dy_h = over_lanes(dy_h);
+    dy_s = over_lanes(dy_s);
+    if (!there || lane != 0) continue;
     launch.dc(channel, mode) = {float(dy_h.x), float(-dy_h.y)};
     const double2 through = times(wide(number(launch.c(channel, mode))), dy_s);
-    double2 last = make_double2(0.0, 0.0);
-    if (!launch.dh.absent()) last = final_gradient(launch, channel, mode);
     launch.da(channel, mode) = {float(through.x + last.x), float(last.y - through.y)};
   }
 }
