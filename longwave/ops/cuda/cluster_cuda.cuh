@@ -7,9 +7,7 @@
 
 namespace longwave::ops::gpu {
 
-// Blocks of a cluster, which reach into each other's shared memory: Hopper and newer GPUs. Barriers
-// order what is read before an arrival and copied after a turn, in other blocks too; a scope of the
-// cluster would empty caches as well.
+// Blocks of a cluster, which reach into each other's shared memory: Hopper and newer GPUs.
 
 /// Which block of its cluster this one is.
 __device__ inline uint32_t cluster_rank() {
@@ -27,30 +25,32 @@ __device__ inline uint32_t address_in_block(const void* shared, uint32_t rank) {
   return address;
 }
 
-/// Waits for all threads of the cluster; they see what the others wrote to shared memory.
-__device__ inline void synchronize_cluster() {
-  asm volatile(
-      "barrier.cluster.arrive.release;\n"
-      "barrier.cluster.wait.acquire;" ::
-          : "memory");
+/// Comes to the meeting of all threads of the cluster, and waits for the others, which see what
+/// this one wrote to shared memory before it came.
+__device__ inline void come_to_cluster() {
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
+__device__ inline void await_cluster() {
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 }
 
-/// Arrives at the barrier that a block of the cluster has in this one's place.
-__device__ inline void arrive_in_block(const TurnBarrier& barrier, uint32_t rank) {
+/// Sends 16 bytes to a block of the cluster, to an address of address_in_block, where a barrier of
+/// that block, at another such address, counts them as bytes that it expects: who waits there in
+/// await_turn sees them.
+__device__ inline void send_to_block(uint32_t address, const uint32_t (&words)[4],
+                                     uint32_t barrier) {
   asm volatile(
-      "mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(address_in_block(&barrier, rank))
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%1, %2, %3, %4}, "
+      "[%5];" ::"r"(address),
+      "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3]), "r"(barrier)
       : "memory");
 }
 
-/// Begins to copy bytes, a multiple of 16, to where a block of the cluster has what this block has
-/// at `to`, and counts them at the barrier that it has in this one's place. Not to this block
-/// itself: compute-sanitizer's memcheck takes that for an error.
-__device__ inline void begin_copy_to_block(const void* to, const void* from, int bytes,
-                                           const TurnBarrier& barrier, uint32_t rank) {
+/// Arrives at the barrier that a block of the cluster has in this one's place, to say that a place
+/// in memory is free: what the thread wrote is not shown to who waits there.
+__device__ inline void arrive_in_cluster(const TurnBarrier& barrier, uint32_t rank) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%0], [%1], %2, "
-      "[%3];" ::"r"(address_in_block(to, rank)),
-      "r"(shared_address(from)), "r"(bytes), "r"(address_in_block(&barrier, rank))
+      "mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(address_in_block(&barrier, rank))
       : "memory");
 }
 

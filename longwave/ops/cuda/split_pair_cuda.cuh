@@ -25,4 +25,17 @@ __device__ inline SplitPair split(float first, float second) {
   return {high, halves(first - first_half(high), second - second_half(high))};
 }
 
+/// x times two bfloat16 of so few bits that the product of a bfloat16 with them is the sum of two:
+/// of 8, such as integers up to 256 and these over a power of two. Within 2^-15 of its magnitude.
+__device__ inline SplitPair times(SplitPair x, uint32_t y) {
+  const auto fused = [](uint32_t a, uint32_t b, uint32_t c) {
+    uint32_t result;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+  };
+  constexpr uint32_t kSigns = 0x80008000u;
+  const uint32_t high = fused(x.high, y, kSigns);
+  return {high, fused(x.low, y, fused(x.high, y, high ^ kSigns))};
+}
+
 }  // namespace longwave::ops::gpu

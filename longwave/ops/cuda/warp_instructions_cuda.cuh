@@ -27,6 +27,15 @@ __device__ inline void load_transposed_matrices(const void* row, uint32_t (&to)[
                : "memory");
 }
 
+/// Writes four matrices that lie in registers as load_matrices leaves them to shared memory: lane i
+/// gives the place of row i % 8 of matrix i / 8. Hopper and newer GPUs.
+__device__ inline void store_matrices(void* row, const uint32_t (&from)[4]) {
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+      "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
+      : "memory");
+}
+
 /// Writes the transposes of four matrices that lie in registers as load_matrices leaves them to
 /// shared memory: lane i gives the place of row i % 8 of matrix i / 8. Hopper and newer GPUs.
 __device__ inline void store_transposed_matrices(void* row, const uint32_t (&from)[4]) {

@@ -42,6 +42,21 @@ __device__ uint64_t shared_factor(const void* tile, int part) {
   return uint64_t{kHigh} << 32 | low;
 }
 
+/// Sixteen terms of a factor that lies in pieces of 8 columns, or rows, and 8 terms, 128 bytes
+/// each: columns of 16 bytes, one after the other. The next 8 terms lie `along` bytes further, the
+/// next 8 columns `across` bytes.
+__device__ inline uint64_t plain_factor(const void* pieces, int along, int across) {
+  const uint32_t low =
+      (shared_address(pieces) & 0x3ffff) / 16 + (static_cast<uint32_t>(along) << 12);
+  return uint64_t{static_cast<uint32_t>(across)} / 16 << 32 | low;
+}
+
+/// A factor so many bytes, a multiple of 16, further.
+__device__ inline uint64_t further(uint64_t factor, int bytes) {
+  const auto low = static_cast<uint32_t>(factor) + static_cast<uint32_t>(bytes) / 16;
+  return (factor & 0xffffffff00000000u) | low;
+}
+
 /// Orders what was done with registers before products that use them.
 __device__ inline void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 
@@ -74,6 +89,11 @@ __device__ void await_products(float (&sums)[kParts][kTiles][4]) {
 #pragma unroll
   for (int part = 0; part < kParts; ++part) settle(sums[part]);
 }
+
+/// Registers that each of so many threads has at the begin of a kernel that takes a multiprocessor
+/// for each block. What parts of a block take later must fit into all of these: else they wait for
+/// ever.
+constexpr int registers_at_begin(int threads) { return 65536 / threads / 8 * 8; }
 
 /// Has kRegisters for each thread from here on, a multiple of 8, and waits until others gave as
 /// many back; all threads of a warpgroup, in a kernel of one block a multiprocessor.
@@ -146,6 +166,38 @@ __device__ void multiply(T, uint64_t a, uint64_t b, Sum so_far, float (&sum)[8][
       : LONGWAVE_OPERANDS_OF_SUM(sum)
       : "l"(a), "l"(b), "r"(so_far == Sum::kMore ? 1 : 0),
         "n"(kOrder == TileOrder::kAcrossSum ? 1 : 0), "C"(FactorName<T>::kName));
+}
+
+/// sum = a b or sum += a b of bfloat16, 64 x 16 times 16 x 32; b is a plain_factor.
+__device__ inline void multiply(const uint32_t (&a)[4], uint64_t b, Sum so_far,
+                                float (&sum)[4][4]) {
+  asm volatile(
+      "{\n"
+      ".reg .pred more;\n"
+      "setp.ne.b32 more, %21, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+      "{%16, %17, %18, %19}, %20, more, 1, 1, 0;\n"
+      "}\n"
+      : LONGWAVE_OPERANDS_OF_TILE(sum[0]), LONGWAVE_OPERANDS_OF_TILE(sum[1]),
+        LONGWAVE_OPERANDS_OF_TILE(sum[2]), LONGWAVE_OPERANDS_OF_TILE(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(so_far == Sum::kMore ? 1 : 0));
+}
+
+/// sum = a b or sum += a b of bfloat16, 64 x 16 times 16 x 32, where both are plain factors whose
+/// 16 bytes hold 8 rows of a, or columns of b, of the same term.
+__device__ inline void multiply_across(uint64_t a, uint64_t b, Sum so_far, float (&sum)[4][4]) {
+  asm volatile(
+      "{\n"
+      ".reg .pred more;\n"
+      "setp.ne.b32 more, %18, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+      "%16, %17, more, 1, 1, 1, 1;\n"
+      "}\n"
+      : LONGWAVE_OPERANDS_OF_TILE(sum[0]), LONGWAVE_OPERANDS_OF_TILE(sum[1]),
+        LONGWAVE_OPERANDS_OF_TILE(sum[2]), LONGWAVE_OPERANDS_OF_TILE(sum[3])
+      : "l"(a), "l"(b), "r"(so_far == Sum::kMore ? 1 : 0));
 }
 
 #undef LONGWAVE_OPERANDS_OF_SUM

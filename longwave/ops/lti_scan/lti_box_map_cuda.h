@@ -8,12 +8,13 @@
 
 namespace longwave::ops::lti_cuda {
 
-/// A box of a signal for the copy engine: steps of a sequence, how it permutes their pieces, and
-/// how much more of a row the second cache takes at once.
+/// A box of a signal for the copy engine: channels, steps and lines, how it permutes pieces of
+/// rows, and how much more of a row the second cache takes at once.
 struct BoxShape {
   cuuint32_t channels, steps;
   CUtensorMapSwizzle swizzle;
   CUtensorMapL2promotion promotion = CU_TENSOR_MAP_L2_PROMOTION_NONE;
+  cuuint32_t lines = 1;
 };
 
 /// A signal (batch, time, channels) of bfloat16 as boxes for the copy engine; absent where it does
@@ -29,7 +30,7 @@ inline std::optional<CUtensorMap> box_map(const View<const __nv_bfloat16, 3>& x,
     if (x.extent(i) != 1 && x.stride(i) % 8 != 0) return std::nullopt;
   }
   cuuint64_t extents[3], strides[2];
-  const cuuint32_t box[3] = {shape.channels, shape.steps, 1}, steps[3] = {1, 1, 1};
+  const cuuint32_t box[3] = {shape.channels, shape.steps, shape.lines}, steps[3] = {1, 1, 1};
   for (int i = 0; i < 3; ++i) extents[i] = static_cast<cuuint64_t>(x.extent(2 - i));
   // What is there once has any stride.
   for (int i = 0; i < 2; ++i) {

@@ -273,6 +273,8 @@ __global__ void __launch_bounds__(kBoxThreads, 1)
   const auto stages = static_cast<int>((launch.lines.longest() + kBoxStage - 1) / kBoxStage);
   if (threadIdx.x == kBoxWarps * 32) memory.make_barriers();
   // Registers go where constants are.
+  static_assert(kBoxWarps * kBoxRegisters + kBoxMovers * kBoxMoverRegisters <=
+                (kBoxWarps + kBoxMovers) * gpu::registers_at_begin(kBoxThreads));
   if (threadIdx.x >= kBoxWarps * 32) {
     gpu::give_registers<kBoxMoverRegisters>();
     BoxMover<kModeTiles> mover(launch, memory, stages);

@@ -49,6 +49,27 @@ void queue(void (*kernel)(Launch), unsigned blocks, int threads, int bytes, cons
   gpu::require_device(cudaGetLastError(), where);
 }
 
+// The same of a kernel that begins while the one before it in the stream ends, and waits for it by
+// gpu::await_kernel_before.
+template <typename Launch>
+void queue_early(void (*kernel)(Launch), unsigned blocks, int threads, int bytes,
+                 const Launch& launch, cudaStream_t stream, const char* where) {
+  if (blocks == 0) return;
+  gpu::require_device(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), where);
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks;
+  config.blockDim = threads;
+  config.dynamicSmemBytes = bytes;
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  gpu::require_device(cudaLaunchKernelEx(&config, kernel, launch), where);
+}
+
 // Calls `work` with the tiles of 8 modes that kernels exist for and that hold up to
 // kLtiScanCudaModes modes.
 template <typename Work>

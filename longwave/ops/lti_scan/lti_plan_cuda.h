@@ -21,9 +21,6 @@ inline constexpr int64_t kLtiBlocks = 128;
 /// Steps that a block holds at once.
 inline constexpr int64_t kLtiStage = 32;
 
-/// The same for sums of lines side by side.
-inline constexpr int64_t kLtiColumnStage = 64;
-
 /// A block of the scan through boxes of the copy engine sees to so many steps of so many channels
 /// and lines at once.
 inline constexpr int64_t kLtiBoxStage = 512, kLtiBoxChannels = 16, kLtiBoxLines = 2;
@@ -33,15 +30,15 @@ inline constexpr int64_t kLtiBoxCarry = 256;
 /// Cuts sequences into at most that many segments of a multiple of `stage` steps.
 LtiCut lti_cut(int64_t time, int64_t segments, int64_t stage = kLtiStage);
 
-/// How the scan and the sums of its gradient are spread over a GPU. Where `column_sums` has steps,
-/// it takes the place of `sums` for operands and GPUs that allow it: bfloat16 on a Hopper, in rows
-/// of 16 bytes, with up to kLtiScanCudaModes modes; its segments, if there are several, have a
-/// multiple of kLtiColumnStage steps. `boxes` take the place of `scan` in the same way, their
-/// segments have a multiple of kLtiBoxStage steps: see lti_box_pass_cuda.h.
+/// How the scan and the sums of its gradient are spread over a GPU. Where `boxes` have steps, they
+/// take the place of `scan` for operands and GPUs that allow it: bfloat16 on a Hopper, in rows of
+/// 16 bytes, with up to kLtiScanCudaModes modes; their segments have a multiple of kLtiBoxStage
+/// steps: see lti_box_pass_cuda.h. `grad_boxes` take the place of the gradient's scan and sums in
+/// the same way, with whole sequences, where no gradient of the final state is given.
 struct LtiScanPlan {
   LtiCut scan, sums;
-  LtiCut column_sums = {};
   LtiCut boxes = {};
+  bool grad_boxes = false;
 };
 
 /// The plan that fills a GPU; the shapes alone decide.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/capacity_cuda.h"
+#include "longwave/ops/lti_scan/lti_box_grad_launch_cuda.h"
 #include "longwave/ops/lti_scan/lti_box_map_cuda.h"
-#include "longwave/ops/lti_scan/lti_column_sums_launch_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_grad_kernel_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
@@ -24,13 +24,12 @@ constexpr const char* kWhere = "lti_scan_cuda_backward";
 // Scratch memory of the sums; without memory it says how much it would take.
 template <typename T>
 struct SumsScratch {
-  // Of `together` lines one warp, or one cluster, leaves a sum.
-  SumsScratch(const LtiScanCudaSize& size, const LtiCut& cut, int64_t together)
+  SumsScratch(const LtiScanCudaSize& size, const LtiCut& cut)
       : groups(std::max<int64_t>(1, lti_cuda::groups_of(size.modes, kSumModes))),
         rows(groups * size.channels),
-        line_groups(lti_cuda::groups_of(size.batch * cut.segments, together)),
+        line_groups(lti_cuda::groups_of(size.batch * cut.segments, lti_cuda::kStep)),
         h{nullptr, size.batch, cut.segments, size.channels, kSumModes},
-        parts{nullptr, nullptr, line_groups, groups, size.channels, SumsForm<T>::kChunk},
+        parts{nullptr, nullptr, nullptr, line_groups, groups, size.channels, SumsForm<T>::kChunk},
         end_size(size.batch * size.channels * size.modes) {}
 
   size_t bytes() const {
@@ -90,18 +89,58 @@ LtiScanCudaSize check(const LtiScanCudaGradArgs<T>& args) {
   return size;
 }
 
-// The signals for sums of lines side by side; absent where the others have to do.
+// Scratch memory of the gradient through boxes.
+struct BoxGradScratch {
+  explicit BoxGradScratch(const LtiScanCudaSize& size)
+      : parts{nullptr,
+              nullptr,
+              nullptr,
+              lti_cuda::groups_of(size.batch, lti_cuda::kGradLines),
+              std::max<int64_t>(1, lti_cuda::groups_of(size.modes, kSumModes)),
+              size.channels,
+              lti_cuda::kGradChunk} {}
+
+  size_t bytes() const {
+    using lti_cuda::bytes_for;
+    return bytes_for<float2>(parts.state_count()) + bytes_for<float>(parts.lag_count());
+  }
+  void lay_out(std::byte* workspace) {
+    gpu::DeviceScratch scratch(workspace);
+    parts.states = lti_cuda::take<float2>(scratch, parts.state_count());
+    parts.lags = lti_cuda::take<float>(scratch, parts.lag_count());
+  }
+
+  Parts parts;
+};
+
+// The gradient through boxes; absent where scan and sums have to do.
 template <typename T>
-std::optional<lti_cuda::ColumnMaps> column_maps(const LtiScanCudaGradArgs<T>& args,
-                                                const LtiCut& cut) {
+std::optional<lti_cuda::BoxGradLaunch> box_grad(const LtiScanCudaGradArgs<T>& args,
+                                                const LtiScanPlan& plan) {
   if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    const bool fits = cut.steps > 0 && args.a.extent(1) <= lti_cuda::kColumnMostModes &&
-                      (cut.segments == 1 || cut.steps % lti_cuda::kColumnSteps == 0);
+    const LtiScanCudaSize size = size_of(args);
+    const bool fits = plan.grad_boxes && args.dh.absent() && size.modes <= kLtiScanCudaModes;
     if (!fits || !gpu::is_hopper()) return std::nullopt;
-    constexpr lti_cuda::BoxShape kShape{lti_cuda::kColumnRowChannels, lti_cuda::kColumnSteps,
-                                        CU_TENSOR_MAP_SWIZZLE_NONE};
-    const auto u = lti_cuda::box_map(args.u, kShape), dy = lti_cuda::box_map(args.dy, kShape);
-    if (u && dy) return lti_cuda::ColumnMaps{{*u, *dy}};
+    constexpr lti_cuda::BoxShape kShape{kLtiBoxChannels, lti_cuda::kGradBox,
+                                        CU_TENSOR_MAP_SWIZZLE_32B,
+                                        CU_TENSOR_MAP_L2_PROMOTION_L2_128B};
+    constexpr lti_cuda::BoxShape kInputs{lti_cuda::kGradChannels, lti_cuda::kGradBox,
+                                         CU_TENSOR_MAP_SWIZZLE_NONE,
+                                         CU_TENSOR_MAP_L2_PROMOTION_L2_256B, lti_cuda::kGradLines};
+    const auto u = lti_cuda::box_map(args.u, kInputs), dy = lti_cuda::box_map(args.dy, kInputs);
+    const auto du = lti_cuda::box_map(View<const T, 3>(args.du), kShape);
+    if (!u || !dy || !du) return std::nullopt;
+    return lti_cuda::BoxGradLaunch{
+        .u_boxes = *u,
+        .dy_boxes = *dy,
+        .du_boxes = *du,
+        .lines = {lti_cut(size.time, 1), 1, size.batch, size.time, size.channels},
+        .a = args.a,
+        .c = args.c,
+        .d = args.d,
+        .h0 = args.h0,
+        .dh0 = args.dh0,
+        .parts = {}};
   }
   return std::nullopt;
 }
@@ -143,23 +182,10 @@ void queue_borders(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
 // Sums over steps of dy h and dy dh/da, in parts.
 template <typename T>
 void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
-                const SumsScratch<T>& scratch, const Ends& ends,
-                const std::optional<lti_cuda::ColumnMaps>& maps, cudaStream_t stream) {
+                const SumsScratch<T>& scratch, const Ends& ends, cudaStream_t stream) {
   const LtiScanCudaSize size = size_of(args);
   const Lines lines{cut, cut.segments, size.batch, size.time, size.channels};
-  if (!maps || cut.segments > 1) queue_borders(args, cut, scratch, stream);
-  if (maps) {
-    lti_cuda::queue_column_sums({.maps = *maps,
-                                 .lines = lines,
-                                 .a = args.a,
-                                 .h0 = args.h0,
-                                 .h = scratch.h,
-                                 .s = scratch.s,
-                                 .parts = scratch.parts,
-                                 .ends = ends},
-                                stream, kWhere);
-    return;
-  }
+  queue_borders(args, cut, scratch, stream);
   lti_cuda::queue(lti_cuda::sums_kernel<SumsForm<T>>,
                   lti_cuda::blocks_of<SumsForm<T>>(lines, scratch.groups, kWhere),
                   SumsForm<T>::kThreads, lti_cuda::SumsMemory<SumsForm<T>>::kBytes,
@@ -177,20 +203,17 @@ void queue_sums(const LtiScanCudaGradArgs<T>& args, const LtiCut& cut,
 }
 
 template <typename T>
-void queue_gradients(const LtiScanCudaGradArgs<T>& args, const SumsScratch<T>& scratch,
-                     const Ends& ends, cudaStream_t stream) {
-  lti_cuda::queue(lti_cuda::gradients_kernel<SumsForm<T>>,
-                  gpu::blocks_for(args.u.extent(2), 1, kWhere), lti_cuda::kGradientThreads, 0,
-                  lti_cuda::GradientsLaunch<T>{.a = args.a,
-                                               .c = args.c,
-                                               .u = args.u,
-                                               .dh = args.dh,
-                                               .parts = scratch.parts,
-                                               .ends = ends,
-                                               .da = args.da,
-                                               .dc = args.dc,
-                                               .dd = args.dd},
-                  stream, kWhere);
+lti_cuda::GradientsLaunch<T> gradients(const LtiScanCudaGradArgs<T>& args, const Parts& parts,
+                                       const Ends& ends) {
+  return {.a = args.a,
+          .c = args.c,
+          .u = args.u,
+          .dh = args.dh,
+          .parts = parts,
+          .ends = ends,
+          .da = args.da,
+          .dc = args.dc,
+          .dd = args.dd};
 }
 
 }  // namespace
@@ -199,8 +222,7 @@ template <typename T>
 size_t lti_scan_grad_plan_bytes(const LtiScanCudaSize& size, const LtiScanPlan& plan) {
   // The sums begin when the scan of dy is done.
   return std::max({lti_cuda::scan_pass_bytes<T>(size, plan),
-                   SumsScratch<T>(size, plan.sums, lti_cuda::kStep).bytes(),
-                   SumsScratch<T>(size, plan.column_sums, lti_cuda::kColumnLines).bytes()});
+                   SumsScratch<T>(size, plan.sums).bytes(), BoxGradScratch(size).bytes()});
 }
 
 template <typename T>
@@ -212,21 +234,30 @@ void lti_scan_grad_by_plan(const LtiScanCudaGradArgs<T>& args, const LtiScanPlan
   gpu::require_shared_bytes(std::max(lti_cuda::SumsMemory<SumsForm<T>>::kBytes,
                                      lti_cuda::CarryMemory<SumsCarryForm<T>>::kBytes),
                             kWhere, "train on an H100 or H200, or on the CPU");
+  if (auto boxes = box_grad(args, plan)) {
+    BoxGradScratch scratch(size);
+    scratch.lay_out(workspace.data());
+    boxes->parts = scratch.parts;
+    if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+      lti_cuda::queue_box_grad(*boxes, gradients(args, scratch.parts, {}), stream, kWhere);
+    }
+    return;
+  }
   const lti_cuda::ScanSystem system{lti_cuda::Direction::kAdjoint, args.a, args.c, args.d};
   lti_cuda::queue_scan<T>(
       {system, gpu::reversed(args.dy), args.dh, gpu::reversed(args.du), args.dh0, plan, kWhere},
       workspace.data(), stream);
-  const auto maps = column_maps(args, plan.column_sums);
-  const LtiCut& cut = maps ? plan.column_sums : plan.sums;
-  SumsScratch<T> scratch(size, cut, maps ? lti_cuda::kColumnLines : lti_cuda::kStep);
+  SumsScratch<T> scratch(size, plan.sums);
   scratch.lay_out(workspace.data());
   Ends ends;
   if (!args.dh.absent()) {
     ends.h = {scratch.ends[0], {size.batch, size.channels, size.modes}};
     ends.s = {scratch.ends[1], {size.batch, size.channels, size.modes}};
   }
-  queue_sums(args, cut, scratch, ends, maps, stream);
-  queue_gradients(args, scratch, ends, stream);
+  queue_sums(args, plan.sums, scratch, ends, stream);
+  lti_cuda::queue(lti_cuda::gradients_kernel<SumsForm<T>>,
+                  gpu::blocks_for(size.channels, 1, kWhere), lti_cuda::kGradientThreads, 0,
+                  gradients(args, scratch.parts, ends), stream, kWhere);
 }
 
 template <typename T>

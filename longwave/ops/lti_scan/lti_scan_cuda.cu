@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "longwave/ops/cuda/capacity_cuda.h"
+#include "longwave/ops/lti_scan/lti_box_grad_launch_cuda.h"
 #include "longwave/ops/lti_scan/lti_box_pass_cuda.h"
-#include "longwave/ops/lti_scan/lti_column_signals_cuda.cuh"
 #include "longwave/ops/lti_scan/lti_launch_cuda.cuh"
 #include "longwave/ops/require_shape.h"
 
@@ -99,14 +99,12 @@ LtiCut cut_for(const LtiScanCudaSize& size, int64_t groups) {
                                                 std::max<int64_t>(1, wanted)));
 }
 
-// Whole sequences, where they keep about half of the GPU busy: with segments, and a pass that finds
-// the states before them, the other sums take less time.
-LtiCut column_cut_for(const LtiScanCudaSize& size) {
-  constexpr int64_t kClusters = kLtiBlocks / lti_cuda::kColumnBlocks;
-  if (size.modes > kLtiScanCudaModes) return {};
-  const int64_t tiles = lti_cuda::groups_of(size.channels, lti_cuda::kColumnRowChannels);
-  const bool enough = 2 * size.batch * tiles >= kClusters * lti_cuda::kColumnLines;
-  return enough ? lti_cut(size.time, 1, kLtiColumnStage) : LtiCut{};
+// Where whole sequences keep about half of the GPU busy: else segments take less time.
+bool grad_boxes_for(const LtiScanCudaSize& size) {
+  constexpr int64_t kClusters = kLtiBlocks / lti_cuda::kGradBlocks;
+  if (size.modes > kLtiScanCudaModes) return false;
+  const int64_t tiles = lti_cuda::groups_of(size.channels, kLtiBoxChannels);
+  return 2 * size.batch * tiles >= kClusters * lti_cuda::kGradLines;
 }
 
 // Through boxes a block takes the same time for each stage of a sequence. Segments that fill the
@@ -152,7 +150,7 @@ LtiScanPlan lti_scan_plan(const LtiScanCudaSize& size) {
   return {
       cut_for<lti_cuda::CarryForm<T>>(size, 1),
       cut_for<lti_cuda::SumsForm<T>>(size, lti_cuda::groups_of(size.modes, lti_cuda::kSumModes)),
-      std::is_same_v<T, __nv_bfloat16> ? column_cut_for(size) : LtiCut{}, box_cut_for<T>(size)};
+      box_cut_for<T>(size), std::is_same_v<T, __nv_bfloat16> && grad_boxes_for(size)};
 }
 
 template <typename T>

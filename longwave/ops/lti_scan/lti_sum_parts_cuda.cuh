@@ -15,16 +15,21 @@ namespace longwave::ops::lti_cuda {
 struct Parts {
   float2* states;  // (line groups, channels, 2, mode groups, kSumModes)
   float* pairs;    // (line groups, channels, chunk, chunk): sum of dy[t] u[t'] of a chunk, t' <= t
+  float* lags;  // (line groups, channels, chunk): these by t - t', in the place of pairs, or null
   int64_t line_groups, groups, channels;
   int chunk;
 
   __host__ __device__ int64_t state_count() const {
     return line_groups * channels * 2 * groups * kSumModes;
   }
-  __host__ __device__ int64_t pair_count() const { return line_groups * channels * chunk * chunk; }
+  __host__ __device__ int64_t pair_count() const { return lag_count() * chunk; }
+  __host__ __device__ int64_t lag_count() const { return line_groups * channels * chunk; }
   __device__ float2& state(int64_t line_group, int64_t channel, int which, int64_t mode) const {
     const int64_t row = (line_group * channels + channel) * 2 + which;
     return states[row * groups * kSumModes + mode];
+  }
+  __device__ float& lag(int64_t line_group, int64_t channel, int lag) const {
+    return lags[(line_group * channels + channel) * chunk + lag];
   }
   __device__ float& pair(int64_t line_group, int64_t channel, int i, int j) const {
     return pairs[((line_group * channels + channel) * chunk + i) * chunk + j];
@@ -88,6 +93,13 @@ __device__ double2 final_gradient(const GradientsLaunch<T>& launch, int64_t chan
 template <int kChunk>
 __device__ double share_of_lag(const Parts& parts, int64_t channel, int lag) {
   double sum = 0.0;
+  if (parts.lags != nullptr) {
+    for (int64_t group = threadIdx.x % kGradientLanes; group < parts.line_groups;
+         group += kGradientLanes) {
+      sum += parts.lag(group, channel, lag);
+    }
+    return sum;
+  }
 #pragma unroll 2
   for (int64_t group = 0; group < parts.line_groups; ++group) {
 #pragma unroll
@@ -101,8 +113,7 @@ __device__ double share_of_lag(const Parts& parts, int64_t channel, int lag) {
 
 // A block for each channel.
 template <typename Form>
-__global__ void __launch_bounds__(kGradientThreads)
-    gradients_kernel(const __grid_constant__ GradientsLaunch<typename Form::Number> launch) {
+__device__ void write_gradients(const GradientsLaunch<typename Form::Number>& launch) {
   constexpr int kChunk = Form::kChunk, kEach = kChunk / kGradientLanes;
   static_assert(kChunk <= kGradientModes);
   __shared__ double lags[kChunk];
@@ -148,6 +159,12 @@ __global__ void __launch_bounds__(kGradientThreads)
     const double2 through = times(wide(number(launch.c(channel, mode))), dy_s);
     launch.da(channel, mode) = {float(through.x + last.x), float(last.y - through.y)};
   }
+}
+
+template <typename Form>
+__global__ void __launch_bounds__(kGradientThreads)
+    gradients_kernel(const __grid_constant__ GradientsLaunch<typename Form::Number> launch) {
+  write_gradients<Form>(launch);
 }
 
 }  // namespace longwave::ops::lti_cuda
