@@ -40,12 +40,16 @@ class BoxGradMover {
   static_assert(kGradBlocks == 2 && kGradOwnLines == 2 && kGradBoxes == 2);
   static_assert(kGradMovers == 4 && kGradWarps % kGradMovers == 0);
 
-  // Of a box of outputs of one of the block's lines. The last steps come first.
+  // Of a box. The last steps of a sequence come first.
+  __device__ int first_step(int stage, int part) const {
+    return (stages_ - 1 - stage) * kGradStage + part * kGradBox;
+  }
+  // Of outputs of one of the block's lines.
   __device__ gpu::BoxPlace place_of(int stage, int line, int part) const {
     // Behind the last sequence there are zeros.
     const int sequence =
         min(first_line_ + rank_ * kGradOwnLines + line, static_cast<int>(launch_.lines.batch));
-    return {channel_, (stages_ - 1 - stage) * kGradStage + part * kGradBox, sequence};
+    return {channel_, first_step(stage, part), sequence};
   }
   // One lane: where no boxes wait.
   __device__ void send(int stage) {
@@ -53,8 +57,7 @@ class BoxGradMover {
     gpu::TurnBarrier& full = memory_.full[role_][part_];
     gpu::expect_bytes(full, sizeof(memory_.boxes[role_][part_]));
     gpu::send_for_box(role_ == 0 ? launch_.u_boxes : launch_.dy_boxes,
-                      {channel_ + rank_ * kGradChannels,
-                       (stages_ - 1 - stage) * kGradStage + part_ * kGradBox, first_line_},
+                      {channel_ + rank_ * kGradChannels, first_step(stage, part_), first_line_},
                       memory_.boxes[role_][part_], full);
   }
 

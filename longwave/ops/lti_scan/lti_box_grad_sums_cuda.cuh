@@ -121,8 +121,8 @@ struct GradMarch {
 
   __device__ void write(const BoxGradLaunch& launch, int64_t lines, int64_t channel, int64_t line,
                         const End& end) const {
-    const float2 all_near = over_lines(times_plus(p, end.h0, near));
-    const float2 all_far = over_lines(times_plus(slope, end.h0, far));
+    const float2 all_near = over_lanes<1, kGradLines>(times_plus(p, end.h0, near));
+    const float2 all_far = over_lanes<1, kGradLines>(times_plus(slope, end.h0, far));
     if (end.has_line) {
       const float2 dh0 = times(times(end.mode.c, end.mode.a), p);
       launch.dh0(line, channel, lane_mode()) = {dh0.x, -dh0.y};
@@ -131,16 +131,6 @@ struct GradMarch {
     launch.parts.state(lines, channel, 0, lane_mode()) = times(end.mode.a, all_near);
     launch.parts.state(lines, channel, 1, lane_mode()) = make_float2(
         fmaf(kGradChunk, all_far.x, all_near.x), fmaf(kGradChunk, all_far.y, all_near.y));
-  }
-
- private:
-  __device__ static float2 over_lines(float2 z) {
-#pragma unroll
-    for (int mask = 1; mask < 4; mask *= 2) {
-      z.x += __shfl_xor_sync(0xffffffffu, z.x, mask);
-      z.y += __shfl_xor_sync(0xffffffffu, z.y, mask);
-    }
-    return z;
   }
 };
 

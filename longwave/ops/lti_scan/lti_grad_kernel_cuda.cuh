@@ -142,23 +142,14 @@ struct SumStates {
   __device__ void write(const Parts& parts, int64_t line_group, int64_t group, int64_t channel) {
 #pragma unroll
     for (int j = 0; j < kStates; ++j) {
-      dc[j] = over_lines(dc[j]);
-      da[j] = over_lines(da[j]);
+      // Four lanes beside each other have different modes.
+      dc[j] = over_lanes<4, 32>(dc[j]);
+      da[j] = over_lanes<4, 32>(da[j]);
       if (threadIdx.x % 32 >= 4) continue;
       const int64_t mode = group * kSumModes + 4 * j + threadIdx.x % 4;
       parts.state(line_group, channel, 0, mode) = dc[j];
       parts.state(line_group, channel, 1, mode) = da[j];
     }
-  }
-
-  // The sum of what the lanes with the same mode hold.
-  __device__ static float2 over_lines(float2 sum) {
-#pragma unroll
-    for (int mask = 4; mask < 32; mask *= 2) {
-      sum.x += __shfl_xor_sync(0xffffffffu, sum.x, mask);
-      sum.y += __shfl_xor_sync(0xffffffffu, sum.y, mask);
-    }
-    return sum;
   }
 
   __device__ void write_ends(const Ends& ends, const Lane& lane, int row, int64_t group) const {

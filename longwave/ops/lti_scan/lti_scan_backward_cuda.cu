@@ -121,14 +121,14 @@ std::optional<lti_cuda::BoxGradLaunch> box_grad(const LtiScanCudaGradArgs<T>& ar
     const LtiScanCudaSize size = size_of(args);
     const bool fits = plan.grad_boxes && args.dh.absent() && size.modes <= kLtiScanCudaModes;
     if (!fits || !gpu::is_hopper()) return std::nullopt;
-    constexpr lti_cuda::BoxShape kShape{kLtiBoxChannels, lti_cuda::kGradBox,
-                                        CU_TENSOR_MAP_SWIZZLE_32B,
-                                        CU_TENSOR_MAP_L2_PROMOTION_L2_128B};
+    constexpr lti_cuda::BoxShape kOutputs{kLtiBoxChannels, lti_cuda::kGradBox,
+                                          CU_TENSOR_MAP_SWIZZLE_32B,
+                                          CU_TENSOR_MAP_L2_PROMOTION_L2_128B};
     constexpr lti_cuda::BoxShape kInputs{lti_cuda::kGradChannels, lti_cuda::kGradBox,
                                          CU_TENSOR_MAP_SWIZZLE_NONE,
                                          CU_TENSOR_MAP_L2_PROMOTION_L2_256B, lti_cuda::kGradLines};
     const auto u = lti_cuda::box_map(args.u, kInputs), dy = lti_cuda::box_map(args.dy, kInputs);
-    const auto du = lti_cuda::box_map(View<const T, 3>(args.du), kShape);
+    const auto du = lti_cuda::box_map(View<const T, 3>(args.du), kOutputs);
     if (!u || !dy || !du) return std::nullopt;
     return lti_cuda::BoxGradLaunch{
         .u_boxes = *u,

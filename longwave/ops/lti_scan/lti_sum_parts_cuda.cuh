@@ -58,16 +58,25 @@ struct GradientsLaunch {
 inline constexpr int kGradientLanes = 8, kGradientModes = 32;
 inline constexpr int kGradientThreads = kGradientLanes * kGradientModes;
 
-// The sum of what such lanes hold, in each of them.
-__device__ inline double over_lanes(double sum) {
+// The sum of what lanes hold whose numbers differ by multiples of kFirst below kEnd, in each of
+// them; both are powers of two.
+template <int kFirst, int kEnd>
+__device__ double over_lanes(double sum) {
 #pragma unroll
-  for (int offset = 1; offset < kGradientLanes; offset *= 2) {
-    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+  for (int mask = kFirst; mask < kEnd; mask *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
+  return sum;
+}
+template <int kFirst, int kEnd>
+__device__ float2 over_lanes(float2 sum) {
+#pragma unroll
+  for (int mask = kFirst; mask < kEnd; mask *= 2) {
+    sum.x += __shfl_xor_sync(0xffffffffu, sum.x, mask);
+    sum.y += __shfl_xor_sync(0xffffffffu, sum.y, mask);
   }
   return sum;
 }
-__device__ inline double2 over_lanes(double2 sum) {
-  return make_double2(over_lanes(sum.x), over_lanes(sum.y));
+__device__ inline double2 over_gradient_lanes(double2 sum) {
+  return make_double2(over_lanes<1, kGradientLanes>(sum.x), over_lanes<1, kGradientLanes>(sum.y));
 }
 
 // What dh gives da: sum over the lane's sequences of dh conj(s[time-1]).
@@ -120,7 +129,8 @@ __device__ void write_gradients(const GradientsLaunch<typename Form::Number>& la
   const int64_t channel = blockIdx.x, modes = launch.a.extent(1);
   const int lane = threadIdx.x % kGradientLanes, row = threadIdx.x / kGradientLanes;
   if (row < kChunk) {
-    const double sum = over_lanes(share_of_lag<kChunk>(launch.parts, channel, row));
+    const double sum =
+        over_lanes<1, kGradientLanes>(share_of_lag<kChunk>(launch.parts, channel, row));
     if (lane == 0) lags[row] = sum;
     if (threadIdx.x == 0 && !launch.dd.absent()) launch.dd(channel) = static_cast<float>(sum);
   }
@@ -151,9 +161,9 @@ __device__ void write_gradients(const GradientsLaunch<typename Form::Number>& la
       power = times(power, pole);
     }
     double2 last = make_double2(0.0, 0.0);
-    if (!launch.dh.absent()) last = over_lanes(final_gradient(launch, channel, mode));
-    dy_h = over_lanes(dy_h);
-    dy_s = over_lanes(dy_s);
+    if (!launch.dh.absent()) last = over_gradient_lanes(final_gradient(launch, channel, mode));
+    dy_h = over_gradient_lanes(dy_h);
+    dy_s = over_gradient_lanes(dy_s);
     if (!there || lane != 0) continue;
     launch.dc(channel, mode) = {float(dy_h.x), float(-dy_h.y)};
     const double2 through = times(wide(number(launch.c(channel, mode))), dy_s);
