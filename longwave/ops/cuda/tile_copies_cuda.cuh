@@ -26,11 +26,14 @@ __device__ inline void send_for_tile(const CUtensorMap& from, const TilePlace& p
       : "memory");
 }
 
-/// Writes 16 bytes to device memory, at once even where the compiler would take them apart.
-__device__ inline void write_16_bytes(void* to, uint4 bytes) {
-  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(bytes.x), "r"(bytes.y),
-               "r"(bytes.z), "r"(bytes.w)
-               : "memory");
+/// Begins to write a tile, but for what lies beyond the operand. One thread; see begin_bulk_store.
+__device__ inline void store_tile(const CUtensorMap& to, const TilePlace& place, const void* from) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::
+          "l"(&to),
+      "r"(shared_address(from)), "r"(place.column), "r"(place.which), "r"(place.step),
+      "r"(place.batch)
+      : "memory");
 }
 
 }  // namespace longwave::ops::gpu

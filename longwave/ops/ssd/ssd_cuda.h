@@ -38,9 +38,10 @@ struct SsdCudaInputs {
 /// the chip, time is cut in segments: a first pass finds what each adds to the state. Where a block
 /// has little shared memory it takes fewer heads or loads a chunk only when the last is done.
 ///
-/// On a Hopper GPU four warps that multiply together march through the chunks of one head, for
-/// types of 16 bits, head_dim above 32 and up to 128 states, both multiples of 8, where rows lie
-/// at multiples of 16 bytes. The copy engine brings their operands. A single step takes no products
+/// On a Hopper GPU a block marches through the chunks of two heads, for types of 16 bits, head_dim
+/// above 32 and up to 128 states, both multiples of 8, where rows lie at multiples of 16 bytes: a
+/// part of it makes C B^T with decays, one of each head steps its state, and the copy engine brings
+/// operands and takes outputs away. A single step takes no products
 /// of matrices: lanes go over four states of four rows each.
 ///
 /// Source     as SsdArgs; algorithm ours.

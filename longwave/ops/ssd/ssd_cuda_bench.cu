@@ -4,8 +4,7 @@
 // kernel.
 //
 // usage: ssd_cuda_bench [--plans]     --plans times other plans and both engines, not only the
-//        chosen ones; of the forward pass on warpgroups, /wg, blocks a multiprocessor stand for
-//        heads
+//        chosen ones; /wg is for those on warpgroups
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -168,8 +167,8 @@ void time_plan(const char* type, const SsdSize& size, Sets<T>& operands, const S
     ssd_by_plan(operands[i].args(), plan, {workspace.data(), bytes}, nullptr);
   });
   const bool warps = plan.engine == SsdEngine::kWarps;
-  report(warps ? "forward" : "forward/wg", type, size, warps ? plan.heads : plan.blocks,
-         plan.segments, time, operands[0].bytes(), copy_speed);
+  report(warps ? "forward" : "forward/wg", type, size, plan.heads, plan.segments, time,
+         operands[0].bytes(), copy_speed);
 }
 
 template <typename T>
@@ -203,9 +202,9 @@ void time_shape(const char* type, const SsdSize& size, double copy_speed, bool a
     time_plan(type, size, operands, ssd_plan<T>(size, capacity, heads, 1), copy_speed);
   }
   if (!ssd_fits_warpgroups<T>(size)) return;
-  for (const int blocks : {2, 3}) {
+  for (const int heads : {1, 2}) {
     for (const int64_t segments : {1, 2, 3, 4, 6, 8}) {
-      time_plan(type, size, operands, ssd_warpgroup_plan<T>(size, blocks, segments), copy_speed);
+      time_plan(type, size, operands, ssd_warpgroup_plan<T>(size, heads, segments), copy_speed);
     }
   }
 }
@@ -239,11 +238,10 @@ bool is_forward_right() {
       std::printf("heads %d, segments %ld: wrong result, not timed\n", heads, segments);
       return false;
     }
-    for (const int blocks : {2, 3}) {
+    for (const int heads : {1, 2}) {
       if (!ssd_fits_warpgroups<T>(size)) break;
-      if (is_right<T>(size, ssd_warpgroup_plan<T>(size, blocks, segments))) continue;
-      std::printf("warpgroups, blocks %d, segments %ld: wrong result, not timed\n", blocks,
-                  segments);
+      if (is_right<T>(size, ssd_warpgroup_plan<T>(size, heads, segments))) continue;
+      std::printf("warpgroups, heads %d, segments %ld: wrong result, not timed\n", heads, segments);
       return false;
     }
   }

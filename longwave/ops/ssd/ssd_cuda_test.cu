@@ -99,9 +99,13 @@ std::vector<SsdPlan> plans(const SsdSize& size) {
         if (share % heads == 0) add_once(ssd_plan<T>(size, capacity, heads, segments), all);
       }
     }
-    for (const int blocks : {2, 3}) {
+    for (const int heads : {1, 2}) {
       if (!ssd_fits_warpgroups<T>(size)) break;
-      all.push_back(ssd_warpgroup_plan<T>(size, blocks, segments));
+      all.push_back(ssd_warpgroup_plan<T>(size, heads, segments));
+      if (heads == 1 || size.batch * size.heads == 0) continue;
+      // As where the last round of blocks would leave places empty.
+      all.push_back(all.back());
+      all.back().split = 1;
     }
   }
   return all;
@@ -111,7 +115,7 @@ std::string name(const SsdPlan& plan) {
   const char* const engine = plan.engine == SsdEngine::kStep    ? "step"
                              : plan.engine == SsdEngine::kWarps ? "warps"
                                                                 : "warpgroups";
-  return fmt::format("{} heads {} blocks {} stages {} segments {}", engine, plan.heads, plan.blocks,
+  return fmt::format("{} heads {} split {} stages {} segments {}", engine, plan.heads, plan.split,
                      plan.stages, plan.segments);
 }
 

@@ -55,23 +55,32 @@ __device__ float step_size(const SsdCudaInputs<T>& in, float raw) {
   return fminf(fmaxf(gpu::softplus(raw), in.limits.least), in.limits.most);
 }
 
+/// What decays of a head are made with: A log2(e), and what is added to raw step sizes.
+struct HeadRate {
+  double rate = 0;
+  float bias = 0;
+
+  template <typename T>
+  __device__ HeadRate(const SsdCudaInputs<T>& in, int64_t head)
+      : rate(static_cast<double>(in.A(head)) * 1.44269504088896340736),
+        bias(in.dt_bias.absent() ? 0.0f : in.dt_bias(head)) {}
+};
+
 /// Finds the decays of a chunk; a warp at a time. Returns the last of the sums.
 template <int kSteps, typename T>
 __device__ float find_decays(const SsdCudaInputs<T>& in, const RawSteps<kSteps>& raw, int count,
-                             int64_t head, ChunkDecays<kSteps>& to) {
+                             const HeadRate& of, ChunkDecays<kSteps>& to) {
   constexpr int kEach = RawSteps<kSteps>::kEach;
   constexpr unsigned kAll = 0xffffffffu;
   const int lane = threadIdx.x % 32;
-  const double rate = static_cast<double>(in.A(head)) * 1.44269504088896340736;
-  const float bias = in.dt_bias.absent() ? 0.0f : in.dt_bias(head);
   double sums[kEach];
   float sizes[kEach];
   int first[kEach];
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
     const int step = lane * kEach + i;
-    sizes[i] = step < count ? step_size(in, raw.dt[i] + bias) : 0.0f;
-    sums[i] = (i > 0 ? sums[i - 1] : 0.0) + sizes[i] * rate;
+    sizes[i] = step < count ? step_size(in, raw.dt[i] + of.bias) : 0.0f;
+    sums[i] = (i > 0 ? sums[i - 1] : 0.0) + sizes[i] * of.rate;
     first[i] = raw.start[i] ? step : (i > 0 ? first[i - 1] : -1);
   }
   double before = sums[kEach - 1];

@@ -98,7 +98,7 @@ class GradChunk {
   __device__ void prepare(const GradItem& item) const {
     const SsdCudaInputs<T>& in = launch_.args.in;
     const RawSteps<kSteps> raw = read_steps<kSteps>(in, b, t, count, head(item));
-    find_decays(in, raw, count, head(item), decays(item));
+    find_decays(in, raw, count, HeadRate(in, head(item)), decays(item));
     const float bias = in.dt_bias.absent() ? 0.0f : in.dt_bias(head(item));
 #pragma unroll
     for (int i = 0; i < raw.kEach; ++i) {

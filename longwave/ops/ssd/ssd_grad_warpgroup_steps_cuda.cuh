@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kStepsThreads)
     StepsOfChunk& to = launch.steps(at.b, at.chunk, at.head);
     const RawSteps<kWarpgroupSteps> raw =
         read_steps<kWarpgroupSteps>(in, at.b, at.t, count, at.head);
-    find_decays(in, raw, count, at.head, to.decays);
+    find_decays(in, raw, count, HeadRate(in, at.head), to.decays);
     const float bias = in.dt_bias.absent() ? 0.0f : in.dt_bias(at.head);
 #pragma unroll
     for (int i = 0; i < raw.kEach; ++i) {

@@ -138,6 +138,13 @@ SsdPlan cut(const SsdSize& size, int heads, int64_t segments) {
   return {heads, (chunks + each - 1) / each, each * kSteps};
 }
 
+/// Blocks of warpgroups, but for those that more of are split into.
+inline int64_t warpgroup_blocks(const SsdSize& size, const SsdPlan& plan) {
+  const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
+  return size.batch * plan.segments * column_tiles(size.head_dim) * size.groups *
+         ((share + plan.heads - 1) / plan.heads);
+}
+
 }  // namespace ssd_cuda_kernels
 
 template <typename T>
@@ -211,10 +218,15 @@ bool ssd_fits_warpgroups(const SsdSize& size) {
 }
 
 template <typename T>
-SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments) {
-  SsdPlan plan = ssd_cuda_kernels::cut<T>(size, 1, segments);
+SsdPlan ssd_warpgroup_plan(const SsdSize& size, int heads, int64_t segments) {
+  using namespace ssd_cuda_kernels;
+  SsdPlan plan = cut<T>(size, heads, segments);
   plan.engine = SsdEngine::kWarpgroups;
-  plan.blocks = blocks;
+  if (heads == 1) return plan;
+  const int64_t blocks = warpgroup_blocks(size, plan);
+  const int64_t multiprocessors = gpu::present_capacity(kWhere).multiprocessors;
+  const int64_t last = blocks % multiprocessors;
+  if (blocks > multiprocessors && 2 * last <= multiprocessors) plan.split = last;
   return plan;
 }
 
@@ -224,30 +236,26 @@ SsdPlan ssd_scan_plan(const SsdSize& size) {
   if (size.time == 1) return {.segment_steps = kSsdCudaChunk<T>, .engine = SsdEngine::kStep};
   const gpu::Capacity capacity = gpu::present_capacity(kWhere);
   if (!ssd_fits_warpgroups<T>(size)) return ssd_plan<T>(size, capacity);
-  // Measured on an H100, in microseconds a chunk: what the blocks of a multiprocessor wait for, and
-  // what each adds. Three have less room for tiles than two.
-  struct Speed {
-    int blocks;
-    double wait, each;
-  };
-  constexpr Speed kSpeeds[] = {{2, 1.31, 1.0}, {3, 1.42, 0.95}};
-  // Chunks in whose time a segment finds the state before it.
-  constexpr double kStart = 38;
+  // Measured on an H100, in units of what a chunk of two heads takes: a chunk of one head, the
+  // pass for the ends of segments, a block until it has its first chunk, and passes more than one.
+  constexpr double kAlone = 0.62, kEnds = 0.42, kStart = 12, kPasses = 5;
   // Shorter segments are not worth a pass.
   constexpr int64_t kShortest = 4 * kSsdCudaChunk<T>;
-  const int64_t units = size.batch * size.heads * column_tiles(size.head_dim);
-  const int64_t multiprocessors = capacity.multiprocessors;
   const int64_t most = std::clamp<int64_t>(size.time / kShortest, 1, 16);
+  const auto rounds = [&](int64_t blocks) {
+    return static_cast<double>((blocks + capacity.multiprocessors - 1) / capacity.multiprocessors);
+  };
   SsdPlan best;
   double least = std::numeric_limits<double>::infinity();
-  for (const Speed& speed : kSpeeds) {
+  for (int heads = 1; heads <= kWarpgroupHeads; ++heads) {
+    const double each = heads == 1 ? kAlone : 1;
     for (int64_t segments = 1; segments <= most; ++segments) {
-      const SsdPlan plan = ssd_warpgroup_plan<T>(size, speed.blocks, segments);
-      const int64_t blocks = (units * plan.segments + multiprocessors - 1) / multiprocessors;
-      const int64_t rounds = (blocks + speed.blocks - 1) / speed.blocks;
-      const double chunk = rounds * speed.wait + blocks * speed.each;
-      const double chunks = static_cast<double>(plan.segment_steps) / kSsdCudaChunk<T>;
-      const double time = chunk * (chunks + (plan.segments > 1 ? kStart : 0));
+      const SsdPlan plan = ssd_warpgroup_plan<T>(size, heads, segments);
+      const int64_t blocks = warpgroup_blocks(size, plan), ends = blocks - blocks / plan.segments;
+      const double outputs = each * rounds(blocks - plan.split) + (plan.split > 0 ? kAlone : 0);
+      const double chunks = kStart + static_cast<double>(plan.segment_steps) / kSsdCudaChunk<T>;
+      const double time =
+          (outputs + kEnds * each * rounds(ends)) * chunks + (ends > 0 ? kPasses : 0);
       if (time < least) {
         least = time;
         best = plan;
@@ -265,9 +273,9 @@ bool scan_on_warpgroups(const SsdMarchLaunch<T>& launch, cudaStream_t stream) {
   if constexpr (sizeof(T) == 2) {
     if (!launch.wide_signals || !launch.wide_rows || !launch.wide_C || !launch.wide_y) return false;
     const auto signals = gpu::tile_map(launch.signals), rows = gpu::tile_map(launch.rows),
-               reads = gpu::tile_map(launch.in.C);
-    if (!signals || !rows || !reads) return false;
-    const SsdWarpgroupLaunch<T> tiles{launch, *signals, *rows, *reads};
+               reads = gpu::tile_map(launch.in.C), outputs = gpu::tile_map<T>(launch.y);
+    if (!signals || !rows || !reads || !outputs) return false;
+    const SsdWarpgroupLaunch<T> tiles{launch, *signals, *rows, *reads, *outputs};
     if (launch.plan.segments > 1) {
       launch_on_warpgroups(tiles, SsdMarch::kEnds, stream);
       launch_carry<T, SsdWay::kForwards>(launch, stream);

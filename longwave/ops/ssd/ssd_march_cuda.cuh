@@ -33,8 +33,8 @@ class March {
       tiles_.load(place(0, chunks), 0);
       if (at_.part == 0) {
         raw = read(place(0, chunks));
-        total = find_decays(launch_.in, raw, at_.steps_at(place(0, chunks), kSteps), at_.head(),
-                            tiles_.decays(0));
+        total = find_decays(launch_.in, raw, at_.steps_at(place(0, chunks), kSteps),
+                            HeadRate(launch_.in, at_.head()), tiles_.decays(0));
       }
     }
     for (int64_t i = 0; i < chunks; ++i) {
@@ -59,8 +59,8 @@ class March {
         write_outputs(t);
       }
       if (at_.part == 0 && i + 1 < chunks) {
-        total += find_decays(launch_.in, raw, at_.steps_at(next, kSteps), at_.head(),
-                             tiles_.decays(1 - stage_));
+        total += find_decays(launch_.in, raw, at_.steps_at(next, kSteps),
+                             HeadRate(launch_.in, at_.head()), tiles_.decays(1 - stage_));
       }
       advance();
     }

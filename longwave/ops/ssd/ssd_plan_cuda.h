@@ -32,12 +32,12 @@ enum class SsdEngine { kWarps, kWarpgroups, kStep };
 
 /// How a scan is spread over a GPU.
 struct SsdPlan {
-  int heads = 1;              ///< of a block; divides those of a group
+  int heads = 1;              ///< of a block: divides those of a group, or 1 or 2 of kWarpgroups
   int64_t segments = 1;       ///< of time, scanned side by side
   int64_t segment_steps = 0;  ///< of each segment but the last; a multiple of the chunk
   SsdEngine engine = SsdEngine::kWarps;
-  int blocks = 1;  ///< of kWarpgroups that a multiprocessor has at once: 2 or 3
-  int stages = 2;  ///< of kWarps: with 2 the next chunk is on its way while one is worked on
+  int64_t split = 0;  ///< of kWarpgroups: blocks, the last, that are one for each head instead
+  int stages = 2;     ///< of kWarps: with 2 the next chunk is on its way while one is worked on
 
   bool operator==(const SsdPlan&) const = default;
 };
@@ -64,10 +64,10 @@ int ssd_shared_bytes(const SsdSize& size, const SsdPlan& plan);
 template <typename T>
 bool ssd_fits_warpgroups(const SsdSize& size);
 
-/// The plan of kWarpgroups, a head a block, with so many blocks at once and at most that many
-/// segments.
+/// The plan of kWarpgroups with one or two heads a block and at most that many segments. Blocks
+/// that would have less than half of the present GPU are split.
 template <typename T>
-SsdPlan ssd_warpgroup_plan(const SsdSize& size, int blocks, int64_t segments);
+SsdPlan ssd_warpgroup_plan(const SsdSize& size, int heads, int64_t segments);
 
 /// The plan of the scan that fills the present GPU; the shapes, its kind and its capacity decide.
 template <typename T>

@@ -8,15 +8,17 @@
 
 namespace longwave::ops::ssd_cuda_kernels {
 
+/// The most heads of a block of warpgroups.
+inline constexpr int kWarpgroupHeads = 2;
+
 /// What warpgroups read and write, as SsdMarchLaunch, with operands as the copy engine sees them.
 template <typename T>
 struct SsdWarpgroupLaunch {
   SsdMarchLaunch<T> march;
-  CUtensorMap signals, rows, reads;
+  CUtensorMap signals, rows, reads, outputs;
 };
 
-/// Marches forwards by a plan of warpgroups, for kEnds or kOutputs. T has 16 bits, and rows of y
-/// can be written 16 bytes at a time.
+/// Marches forwards by a plan of warpgroups, for kEnds or kOutputs. T has 16 bits.
 template <typename T>
 void launch_on_warpgroups(const SsdWarpgroupLaunch<T>& launch, SsdMarch march, CUstream_st* stream);
 
