@@ -79,7 +79,7 @@ class BoxGrad {
     two[1].finish(y[1]);
     GradOutputs::pack(y, pairs);
     send(2, stage, pairs);
-    gpu::arrive_as_warp(memory_.outputs_full[stage % 2]);
+    gpu::arrive(memory_.outputs_full[stage % 2]);
     gpu::await_products<0>(sums.plain, sums.slope, two[0].products());
   }
 

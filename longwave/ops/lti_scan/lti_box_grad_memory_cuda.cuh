@@ -68,9 +68,9 @@ struct BoxGradMemory {
   // One thread, before the block and the cluster meet.
   __device__ void make_barriers() {
     for (int i = 0; i < 2; ++i) {
-      gpu::make_turns(words_full[i], kGradMovers);
+      gpu::make_turns(words_full[i], 32 * kGradMovers);
       // Who reads words, and who expects what the other block sends.
-      gpu::make_shown_turns(outputs_full[i], kGradWarps + kGradLagWarps + 1);
+      gpu::make_shown_turns(outputs_full[i], 32 * (kGradWarps + kGradLagWarps) + 1);
       gpu::make_shown_turns(outputs_left[i], kGradOwnLines * kGradBlocks);
     }
   }

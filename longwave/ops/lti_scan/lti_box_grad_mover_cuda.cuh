@@ -117,7 +117,8 @@ class BoxGradMover {
             make_uint4(four[0], four[1], four[2], four[3]);
       }
     }
-    gpu::arrive_as_warp(memory_.words_full[slot]);
+    gpu::arrive(memory_.words_full[slot]);
+    __syncwarp();
     if (threadIdx.x % 32 == 0) send(stage + 1);
     __syncwarp();
   }

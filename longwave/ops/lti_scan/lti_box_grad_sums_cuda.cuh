@@ -58,7 +58,7 @@ class BoxGradLags {
         const std::byte* const u = memory_.words[slot][own(i)];
         lags_[i].add(u + kGradSignal, u);
       }
-      gpu::arrive_as_warp(memory_.outputs_full[slot]);
+      gpu::arrive(memory_.outputs_full[slot]);
     }
     const BoxGradPlace place(launch_.lines);
 #pragma unroll

@@ -58,8 +58,8 @@ struct BoxScanMemory {
       for (auto& box : boxes_full) gpu::make_shown_turns(box, 1);
     }
     for (int i = 0; i < 2; ++i) {
-      gpu::make_turns(words_full[i], kBoxMovers);
-      gpu::make_turns(outputs_full[i], kBoxWarps);
+      gpu::make_turns(words_full[i], 32 * kBoxMovers);
+      gpu::make_turns(outputs_full[i], 32 * kBoxWarps);
     }
   }
 };

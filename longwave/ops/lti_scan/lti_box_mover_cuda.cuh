@@ -100,7 +100,7 @@ class BoxMover {
       __syncwarp();
       if (leaves) store(place_of(stage - 2, box), memory_.boxes[mover_][box]);
     }
-    if (comes) gpu::arrive_as_warp(memory_.words_full[stage % 2]);
+    if (comes) gpu::arrive(memory_.words_full[stage % 2]);
     if (threadIdx.x % 32 == 0) {
       gpu::await_bulk_reads();
       if (stage + 1 < stages_) send(stage + 1);

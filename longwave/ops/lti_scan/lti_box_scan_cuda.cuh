@@ -80,7 +80,7 @@ class BoxScan {
       } else {
         scan<Ending::kElsewhere>(stage);
       }
-      gpu::arrive_as_warp(memory_.outputs_full[stage % 2]);
+      gpu::arrive(memory_.outputs_full[stage % 2]);
     }
     if (last_stage_ == stages) write_last();
   }

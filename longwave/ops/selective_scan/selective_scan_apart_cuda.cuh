@@ -38,9 +38,7 @@ class ScanApart
 
   __device__ void run() {
     if (threadIdx.x == 0) {
-      for (gpu::TurnBarrier& ready : shared_.ready) {
-        gpu::make_turns(ready, kSelectiveThreads / 32);
-      }
+      for (gpu::TurnBarrier& ready : shared_.ready) gpu::make_turns(ready, kSelectiveThreads);
     }
     __syncthreads();
     const int part = gpu::part_of_block(kSelectiveThreads);
@@ -85,7 +83,7 @@ class ScanApart
       load_tile(k + kAhead);
       const bool anew = this->prepare(time(k), k % kStages, slot(k));
       if (threadIdx.x == 0) slot(k).starts_anew = anew;
-      gpu::arrive_as_warp(shared_.ready[k % kSlots]);
+      gpu::arrive(shared_.ready[k % kSlots]);
     }
   }
 

@@ -46,9 +46,9 @@ struct Handed {
   __device__ void await_room(int chunk) {
     if (chunk >= kPlaces) gpu::await_turn(used[chunk % kPlaces], chunk / kPlaces - 1);
   }
-  /// The warp has made its part of it, or needs it no more.
-  __device__ void give(int chunk) { gpu::arrive_as_warp(full_at(chunk)); }
-  __device__ void let_go(int chunk) { gpu::arrive_as_warp(used[chunk % kPlaces]); }
+  /// The thread has made its part of it, or needs it no more.
+  __device__ void give(int chunk) { gpu::arrive(full_at(chunk)); }
+  __device__ void let_go(int chunk) { gpu::arrive(used[chunk % kPlaces]); }
 };
 
 using WarpgroupTile = unsigned char[gpu::kTileBytes];
@@ -76,12 +76,12 @@ struct WarpgroupMemory {
 
   /// One thread, before the block meets.
   __device__ void make_barriers(int count) {
-    constexpr int kWarps = gpu::kWarpgroup / 32;
-    rows.make_barriers(1, kWarps * count);
+    constexpr int kGroup = gpu::kWarpgroup;
+    rows.make_barriers(1, kGroup * count);
     for (Head& head : heads) {
-      head.signals.make_barriers(1, kWarps);
-      head.weights.make_barriers(kWarps, kWarps);
-      head.decays.make_barriers(1, kWarps);
+      head.signals.make_barriers(1, kGroup);
+      head.weights.make_barriers(kGroup, kGroup);
+      head.decays.make_barriers(32, kGroup);
     }
   }
 };
