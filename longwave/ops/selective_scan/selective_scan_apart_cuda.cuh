@@ -17,7 +17,7 @@ namespace selective_cuda {
 /// A third of the warps loads and prepares tiles of steps, a third scans them, and a third adds up
 /// what the lanes of a channel have found and sends outputs off:
 ///
-///   prepare    tile 2 | tile 3 | ...                  ready[slot]: the tile can be scanned
+///   prepare    tile 2 | tile 3 | ...                  ready(k): the tile can be scanned
 ///   scan       tile 1 |   tile 2   |   tile 3 | ...   marched(k): its outputs can be finished
 ///   finish     tile 0 | tile 1   | ...                finished(k): its slot can be used again
 ///
@@ -38,7 +38,9 @@ class ScanApart
 
   __device__ void run() {
     if (threadIdx.x == 0) {
-      for (gpu::TurnBarrier& ready : shared_.ready) gpu::make_turns(ready, kSelectiveThreads);
+      for (auto& slots : shared_.turns) {
+        for (gpu::TurnBarrier& turns : slots) gpu::make_turns(turns, kSelectiveThreads);
+      }
     }
     __syncthreads();
     const int part = gpu::part_of_block(kSelectiveThreads);
@@ -59,12 +61,10 @@ class ScanApart
   static constexpr int kGroup = 4, kGroups = kSteps / kGroup;  // steps that are read together
   static_assert(kSteps % kGroup == 0 && kGroups >= 2);
 
-  // Barriers of two parts of the block, of which one passes by.
-  static constexpr int kTwoParts = 2 * kSelectiveThreads;
-  __device__ static int marched(int k) { return Base::kPreparing + 1 + k % kSlots; }
-  __device__ static int finished(int k) { return marched(k) + kSlots; }
-
   __device__ Slot& slot(int k) const { return shared_.slots[k % kSlots]; }
+  __device__ gpu::TurnBarrier& ready(int k) const { return shared_.turns[0][k % kSlots]; }
+  __device__ gpu::TurnBarrier& marched(int k) const { return shared_.turns[1][k % kSlots]; }
+  __device__ gpu::TurnBarrier& finished(int k) const { return shared_.turns[2][k % kSlots]; }
   __device__ int64_t time(int k) const { return begin_ + int64_t{k} * kSteps; }
 
   __device__ void load_tile(int k) {
@@ -77,13 +77,13 @@ class ScanApart
     for (int k = 0; k < kAhead; ++k) load_tile(k);
 #pragma unroll 1
     for (int k = 0; k < tiles_; ++k) {
-      if (k >= kSlots) gpu::meet_at(finished(k), kTwoParts);
+      if (k >= kSlots) gpu::await_turn(finished(k), k / kSlots - 1);
       gpu::await_copies<kAhead - 1>();
       Base::meet();
       load_tile(k + kAhead);
       const bool anew = this->prepare(time(k), k % kStages, slot(k));
       if (threadIdx.x == 0) slot(k).starts_anew = anew;
-      gpu::arrive(shared_.ready[k % kSlots]);
+      gpu::arrive(ready(k));
     }
   }
 
@@ -91,9 +91,9 @@ class ScanApart
     this->begin_outputs();
 #pragma unroll 1
     for (int k = 0; k < tiles_; ++k) {
-      gpu::meet_at(marched(k), kTwoParts);
+      gpu::await_turn(marched(k), k / kSlots);
       this->finish(time(k), k % kStages, slot(k));
-      if (k + kSlots < tiles_) gpu::pass_by(finished(k), kTwoParts);
+      gpu::arrive(finished(k));
     }
   }
 
@@ -150,7 +150,7 @@ class ScanApart
   __device__ void march() {
     this->begin();
     if (tiles_ > 0) {
-      gpu::await_as_warp(shared_.ready[0], 0);
+      gpu::await_as_warp(ready(0), 0);
       Operands next;
       read(slot(0), 0, next);
       Terms terms = terms_of(next);
@@ -165,7 +165,7 @@ class ScanApart
         } else {
           march_tile<false>(k, next, terms);
         }
-        gpu::pass_by(marched(k), kTwoParts);
+        gpu::arrive(marched(k));
       }
     }
     this->end();
@@ -181,7 +181,7 @@ class ScanApart
     for (int first = 0; first < kSteps; first += kRows) {
       const bool ends = first + kRows == kSteps;
       if (ends && !last) {
-        gpu::await_as_warp(shared_.ready[(k + 1) % kSlots], (k + 1) / kSlots);
+        gpu::await_as_warp(ready(k + 1), (k + 1) / kSlots);
       }
       // Behind the last tile there is nothing: what is read then is not used.
       const Slot& behind = ends && !last ? slot(k + 1) : here;

@@ -88,7 +88,8 @@ struct Layout {
   T raw_inputs[kStages][2][kSteps][kPadded];  // B, C
   Slot slots[kSlots];
   float bias[kWidth], skip[kWidth];
-  gpu::TurnBarrier ready[kSlots];  // of warps that work apart: the tile in a slot is prepared
+  // Of warps that work apart: the tile in a slot is prepared, scanned, finished.
+  gpu::TurnBarrier turns[kApart ? 3 : 1][kSlots];
 };
 
 }  // namespace selective_cuda
