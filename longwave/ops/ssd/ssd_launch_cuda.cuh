@@ -138,11 +138,23 @@ SsdPlan cut(const SsdSize& size, int heads, int64_t segments) {
   return {heads, (chunks + each - 1) / each, each * kSteps};
 }
 
-/// Blocks of warpgroups, but for those that more of are split into.
+/// Blocks of warpgroups, where none is split.
 inline int64_t warpgroup_blocks(const SsdSize& size, const SsdPlan& plan) {
   const int64_t share = size.heads / std::max<int64_t>(size.groups, 1);
   return size.batch * plan.segments * column_tiles(size.head_dim) * size.groups *
          ((share + plan.heads - 1) / plan.heads);
+}
+
+/// As ssd_warpgroup_plan, for a GPU of this capacity.
+template <typename T>
+SsdPlan warpgroup_plan(const SsdSize& size, const gpu::Capacity& capacity, int heads,
+                       int64_t segments) {
+  SsdPlan plan = cut<T>(size, heads, segments);
+  plan.engine = SsdEngine::kWarpgroups;
+  if (heads == 1) return plan;
+  const int64_t blocks = warpgroup_blocks(size, plan), last = blocks % capacity.multiprocessors;
+  if (blocks > last && 2 * last <= capacity.multiprocessors) plan.split = last;
+  return plan;
 }
 
 }  // namespace ssd_cuda_kernels
@@ -220,14 +232,7 @@ bool ssd_fits_warpgroups(const SsdSize& size) {
 template <typename T>
 SsdPlan ssd_warpgroup_plan(const SsdSize& size, int heads, int64_t segments) {
   using namespace ssd_cuda_kernels;
-  SsdPlan plan = cut<T>(size, heads, segments);
-  plan.engine = SsdEngine::kWarpgroups;
-  if (heads == 1) return plan;
-  const int64_t blocks = warpgroup_blocks(size, plan);
-  const int64_t multiprocessors = gpu::present_capacity(kWhere).multiprocessors;
-  const int64_t last = blocks % multiprocessors;
-  if (blocks > multiprocessors && 2 * last <= multiprocessors) plan.split = last;
-  return plan;
+  return warpgroup_plan<T>(size, gpu::present_capacity(kWhere), heads, segments);
 }
 
 template <typename T>
@@ -250,7 +255,7 @@ SsdPlan ssd_scan_plan(const SsdSize& size) {
   for (int heads = 1; heads <= kWarpgroupHeads; ++heads) {
     const double each = heads == 1 ? kAlone : 1;
     for (int64_t segments = 1; segments <= most; ++segments) {
-      const SsdPlan plan = ssd_warpgroup_plan<T>(size, heads, segments);
+      const SsdPlan plan = warpgroup_plan<T>(size, capacity, heads, segments);
       const int64_t blocks = warpgroup_blocks(size, plan), ends = blocks - blocks / plan.segments;
       const double outputs = each * rounds(blocks - plan.split) + (plan.split > 0 ? kAlone : 0);
       const double chunks = kStart + static_cast<double>(plan.segment_steps) / kSsdCudaChunk<T>;
